@@ -1,0 +1,40 @@
+"""Every choice, typed and checked, in one place: no torch, no file but the one that is asked for.
+
+A configuration is a tree of frozen dataclasses with ``RunConfig`` at its root. Presets name whole
+trees, a TOML file and ``section.field=value`` settings change single leaves. Numbers that follow
+from others are properties, not settings.
+"""
+
+from gpt_core.config.data import LoaderConfig, ShardConfig
+from gpt_core.config.evaluation import EvaluationConfig
+from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
+from gpt_core.config.generation import DecodingConfig
+from gpt_core.config.loading import load_config
+from gpt_core.config.model import BigramConfig, GPTConfig
+from gpt_core.config.presets import PRESETS
+from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
+from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
+from gpt_core.config.training import OptimizerConfig, ScheduleConfig, TrainingConfig
+
+__all__ = [
+    "PRESETS",
+    "BigramConfig",
+    "ClassificationConfig",
+    "CleaningConfig",
+    "DecodingConfig",
+    "EvaluationConfig",
+    "GPT2ImportConfig",
+    "GPTConfig",
+    "InstructionConfig",
+    "LoRAConfig",
+    "LoaderConfig",
+    "OptimizerConfig",
+    "PretrainConfig",
+    "ReadingConfig",
+    "RunConfig",
+    "ScheduleConfig",
+    "ShardConfig",
+    "TokenizerConfig",
+    "TrainingConfig",
+    "load_config",
+]

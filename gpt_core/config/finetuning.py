@@ -1,0 +1,136 @@
+"""How a trained model is adapted."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoRAConfig:
+    """Low-rank adapters in place of full fine-tuning."""
+
+    rank: int = 0
+    """Rank of the update; 0 trains the weights themselves."""
+
+    alpha: float = 16.0
+    """The update is scaled by alpha / rank."""
+
+    dropout: float = 0.0
+    """Probability of dropping an adapter's input."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 0, "rank")
+        require_positive(self, "alpha")
+        require_share(self, "dropout")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassificationConfig:
+    """Texts to labels, with a head on the last real token."""
+
+    source: str = "samples"
+    """A named source or a path to a table of texts and labels."""
+
+    text_column: str = "text"
+    """Name of the texts' column; in a table without a header the second column."""
+
+    label_column: str = "label"
+    """Name of the labels' column; in a table without a header the first column."""
+
+    balanced: bool = True
+    """Use as many examples of each label as the rarest has."""
+
+    validation_share: float = 0.1
+    """Share of examples for choosing the best epoch."""
+
+    test_share: float = 0.2
+    """Share of examples for the final figures."""
+
+    max_tokens: int | None = None
+    """Longer texts are cut; None takes the longest training text, at most the context."""
+
+    trainable_blocks: int | None = None
+    """Train only this many last blocks, the final norm and the head; None trains everything."""
+
+    epochs: int = 5
+    """Passes over the training examples."""
+
+    batch_size: int = 16
+    """Examples of one update."""
+
+    learning_rate: float = 5e-4
+    """Peak learning rate."""
+
+    weight_decay: float = 0.1
+    """Decay of matrices."""
+
+    seed: int = 1337
+    """Seed of the split, the order and the head."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "max_tokens", "epochs", "batch_size")
+        require_at_least(self, 0, "trainable_blocks", "seed", "weight_decay")
+        require_positive(self, "learning_rate")
+        require_share(self, "validation_share", "test_share")
+        require(
+            self.validation_share + self.test_share < 1,
+            "validation_share + test_share must be below 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstructionConfig:
+    """Prompts to answers, with the loss on the answers only."""
+
+    source: str = "samples"
+    """A named source or a path to JSON or JSONL with instruction, input and output."""
+
+    template: Literal["alpaca"] = "alpaca"
+    """The wording around an instruction."""
+
+    validation_share: float = 0.05
+    """Share of examples for the validation loss."""
+
+    test_share: float = 0.1
+    """Share of examples that are answered at the end."""
+
+    mask_prompt: bool = True
+    """Leave the prompt's tokens out of the loss."""
+
+    max_tokens: int | None = None
+    """Longer examples are cut; None takes the model's context."""
+
+    epochs: int = 3
+    """Passes over the training examples."""
+
+    batch_size: int = 8
+    """Examples of one update."""
+
+    learning_rate: float = 5e-4
+    """Peak learning rate."""
+
+    weight_decay: float = 0.1
+    """Decay of matrices."""
+
+    max_new_tokens: int = 64
+    """Longest answer that is generated."""
+
+    seed: int = 1337
+    """Seed of the split and the order."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "max_tokens", "epochs", "batch_size", "max_new_tokens")
+        require_at_least(self, 0, "seed", "weight_decay")
+        require_positive(self, "learning_rate")
+        require_share(self, "validation_share", "test_share")
+        require(
+            self.validation_share + self.test_share < 1,
+            "validation_share + test_share must be below 1",
+        )

@@ -1,0 +1,75 @@
+"""Named runs, as data: each names only what differs from the defaults."""
+
+from typing import Any
+
+Settings = dict[str, Any]
+"""A tree of settings: section to field to value, as a TOML file has it."""
+
+_GPT2_TRAINING: Settings = {
+    "tokenizer": {"kind": "gpt2", "vocab_size": None},
+    "optimizer": {"learning_rate": 6e-4},
+    "schedule": {"warmup_steps": 700},
+    "training": {
+        "steps": 19_073,  # 10 billion tokens
+        "tokens_per_step": 524_288,
+        "micro_batch": 64,
+        "eval_tokens": 2_097_152,
+        "eval_every": 250,
+        "save_every": 1000,
+        "sample_every": 1000,
+    },
+}
+
+
+def _gpt2(n_layer: int, n_head: int, n_embd: int, **training: Any) -> Settings:
+    model = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd}
+    return {
+        **_GPT2_TRAINING,
+        "model": model,
+        "training": {**_GPT2_TRAINING["training"], **training},
+    }
+
+
+PRESETS: dict[str, Settings] = {
+    "tiny": {
+        "name": "tiny",
+        "tokenizer": {"vocab_size": 2000},
+        "model": {"n_layer": 4, "n_head": 4, "n_embd": 128, "context_length": 128},
+        "optimizer": {"learning_rate": 2e-3},
+        "schedule": {"warmup_steps": 30},
+        "training": {
+            "steps": 300,
+            "tokens_per_step": 4096,
+            "micro_batch": 32,
+            "eval_every": 100,
+            "sample_every": 100,
+            "save_every": 100,
+            "eval_tokens": 32_768,
+        },
+    },
+    "hadith": {
+        "name": "hadith",
+        "source": "bukhari",
+        "reading": {"boundaries": "bukhari_index.tsv"},
+        "cleaning": {"language": "arabic"},
+        "tokenizer": {"vocab_size": 22_000},
+        "model": {"n_layer": 6, "n_head": 6, "n_embd": 192, "context_length": 256, "dropout": 0.1},
+        "optimizer": {"learning_rate": 2e-3},
+        "training": {"steps": 1000, "tokens_per_step": 8192, "micro_batch": 16},
+        "classification": {"source": "sms-spam"},
+        "instruction": {"source": "instructions-1100"},
+    },
+    "shakespeare-char": {
+        "name": "shakespeare-char",
+        "source": "tiny-shakespeare",
+        "cleaning": {"language": "none", "deduplicate": False, "test_share": 0.05},
+        "tokenizer": {"kind": "byte", "vocab_size": None},
+        "model": {"n_layer": 4, "n_head": 4, "n_embd": 128, "context_length": 64},
+        "training": {"steps": 2000, "tokens_per_step": 768, "micro_batch": 12},
+    },
+    "gpt2-124M": {"name": "gpt2-124M", **_gpt2(12, 12, 768)},
+    "gpt2-355M": {"name": "gpt2-355M", **_gpt2(24, 16, 1024, micro_batch=32)},
+    "gpt2-774M": {"name": "gpt2-774M", **_gpt2(36, 20, 1280, micro_batch=16)},
+    "gpt2-1558M": {"name": "gpt2-1558M", **_gpt2(48, 25, 1600, micro_batch=8)},
+}
+"""Preset name to settings; ``load_config`` turns one into a ``RunConfig``."""

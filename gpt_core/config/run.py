@@ -1,0 +1,104 @@
+"""The root of the configuration, and the part of it that pretraining hangs on."""
+
+from dataclasses import dataclass, field
+
+from gpt_core.config.checks import require
+from gpt_core.config.data import LoaderConfig, ShardConfig
+from gpt_core.config.evaluation import EvaluationConfig
+from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
+from gpt_core.config.generation import DecodingConfig
+from gpt_core.config.model import GPTConfig
+from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
+from gpt_core.config.training import OptimizerConfig, ScheduleConfig, TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GPT2ImportConfig:
+    """Where released GPT-2 weights come from."""
+
+    source: str = "gpt2"
+    """A directory with ``config.json`` and ``model.safetensors`` in the Hugging Face form."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PretrainConfig:
+    """All that the weights of a pretrained model depend on, but for the shards."""
+
+    model: GPTConfig = field(default_factory=GPTConfig)
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    generation: DecodingConfig = field(default_factory=DecodingConfig)
+    """Of the live samples."""
+
+    def __post_init__(self) -> None:
+        training, T = self.training, self.model.context_length
+        per_micro_batch = training.micro_batch * T
+        nearest = per_micro_batch * max(1, round(training.tokens_per_step / per_micro_batch))
+        require(
+            training.tokens_per_step % per_micro_batch == 0,
+            f"training.tokens_per_step ({training.tokens_per_step}) must be a multiple of "
+            f"training.micro_batch × model.context_length ({training.micro_batch} × {T}): "
+            f"try training.tokens_per_step={nearest}",
+        )
+        require(
+            self.schedule.warmup_steps < training.steps,
+            f"schedule.warmup_steps ({self.schedule.warmup_steps}) must be below training.steps "
+            f"({training.steps})",
+        )
+
+    @property
+    def micro_batches_per_step(self) -> int:
+        """Micro-batches whose gradients make one step."""
+        return self.training.tokens_per_step // (
+            self.training.micro_batch * self.model.context_length
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """One run of the pipeline, from the source to the fine-tuned models."""
+
+    name: str = "run"
+    """Names the run in the records and its artifacts on disk."""
+
+    source: str = "samples"
+    """A named source (``data/sources.toml``) or a path to text, JSON, JSONL, CSV, TSV, Parquet, a
+    folder of these, or gz or zip of these."""
+
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
+    cleaning: CleaningConfig = field(default_factory=CleaningConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    shards: ShardConfig = field(default_factory=ShardConfig)
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
+    model: GPTConfig = field(default_factory=GPTConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    generation: DecodingConfig = field(default_factory=DecodingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    gpt2: GPT2ImportConfig = field(default_factory=GPT2ImportConfig)
+    classification: ClassificationConfig = field(default_factory=ClassificationConfig)
+    instruction: InstructionConfig = field(default_factory=InstructionConfig)
+    lora: LoRAConfig = field(default_factory=LoRAConfig)
+
+    def __post_init__(self) -> None:
+        plain_name = self.name.replace("-", "").replace("_", "").replace(".", "")
+        require(
+            plain_name.isalnum() and plain_name.isascii() and len(self.name) <= 64,
+            f"name must be ASCII letters, digits, '-', '_' and '.', at most 64, got {self.name!r}",
+        )
+        _ = self.pretrain  # its checks span sections, so they run before anything starts
+
+    @property
+    def pretrain(self) -> PretrainConfig:
+        """The part that pretraining hangs on."""
+        return PretrainConfig(
+            model=self.model,
+            loader=self.loader,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            training=self.training,
+            generation=self.generation,
+        )

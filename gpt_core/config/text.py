@@ -1,0 +1,125 @@
+"""How text is read, cleaned and cut into tokens."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpt_core.config.checks import require, require_at_least, require_share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadingConfig:
+    """How a source becomes documents."""
+
+    format: Literal["auto", "text", "json", "jsonl", "csv", "tsv", "parquet"] = "auto"
+    """The source's form; ``auto`` goes by the file name, compression aside."""
+
+    split: Literal["blank-line", "line", "file"] = "blank-line"
+    """Where one document of a text file ends and the next begins."""
+
+    text_column: str = "text"
+    """The column (CSV, TSV, Parquet) or key (JSON, JSONL) that holds the text."""
+
+    boundaries: str | None = None
+    """A TSV beside the source with ``char_offset`` and ``char_length`` (in Unicode characters) of
+    each document; used instead of ``split`` where that file exists."""
+
+    encoding: str = "utf-8"
+    """The encoding of text, CSV, TSV and JSON files."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CleaningConfig:
+    """Which rules clean a document, and into which shares the documents are split."""
+
+    language: Literal["auto", "arabic", "english", "none"] = "auto"
+    """Whose rules apply; ``auto`` decides for each document by the script of most letters."""
+
+    strip_diacritics: bool = True
+    """Arabic: remove vowel signs, superscript alef and Quranic marks."""
+
+    strip_tatweel: bool = True
+    """Arabic: remove the stretching stroke U+0640."""
+
+    unify_letters: bool = False
+    """Arabic: write all forms of alef as bare alef, alef maqsura as ya, ta marbuta as ha."""
+
+    strip_brackets: bool = True
+    """Arabic: remove bracketed numbers and notes with their brackets; of other brackets remove
+    only the brackets."""
+
+    strip_page_marks: bool = True
+    """Arabic: remove page separators and page numbers that stand between lines."""
+
+    strip_digits: bool = True
+    """Arabic: remove ASCII, Arabic-Indic and Eastern Arabic-Indic digits."""
+
+    strip_punctuation: bool = False
+    """Arabic: remove the punctuation of both scripts."""
+
+    straighten_quotes: bool = True
+    """English: write typographic quotation marks and apostrophes as ASCII."""
+
+    straighten_dashes: bool = True
+    """English: write dashes, the minus sign and the ellipsis as ASCII."""
+
+    strip_controls: bool = True
+    """Both: remove control, bidirectional and zero-width characters and byte-order marks."""
+
+    collapse_whitespace: bool = True
+    """Both: one space for each run of spaces, at most one blank line, no space at line ends."""
+
+    min_characters: int = 1
+    """Documents shorter than this many characters after cleaning are dropped."""
+
+    deduplicate: bool = True
+    """Keep only the first of documents that are equal after cleaning."""
+
+    validation_share: float = 0.05
+    """Share of documents for validation, chosen by a hash of the document id."""
+
+    test_share: float = 0.05
+    """Share of documents for the final test, chosen by the same hash."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "min_characters")
+        require_share(self, "validation_share", "test_share")
+        held_out = self.validation_share + self.test_share
+        require(
+            held_out < 1,
+            f"validation_share + test_share must leave text to train on, got {held_out}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenizerConfig:
+    """Which tokenizer, and how it is trained."""
+
+    kind: Literal["unigram", "byte", "gpt2"] = "unigram"
+    """``unigram``: SentencePiece Unigram; ``byte``: one token a byte; ``gpt2``: the released
+    vocabulary."""
+
+    vocab_size: int | None = 8000
+    """Number of tokens, specials included; None for the kinds whose size is fixed."""
+
+    character_coverage: float = 0.9995
+    """Unigram: share of the text's characters that get a piece; the rest is written in bytes."""
+
+    max_sentences: int = 1_000_000
+    """Unigram: at most this many lines are sampled for training."""
+
+    directory: str | None = None
+    """GPT-2: the folder with ``encoder.json`` and ``vocab.bpe``."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "max_sentences")
+        require(
+            0 < self.character_coverage <= 1,
+            f"character_coverage must be in (0, 1], got {self.character_coverage}",
+        )
+        if self.kind == "unigram":
+            size = self.vocab_size
+            require(
+                size is not None and size >= 300,
+                "vocab_size must be at least 300 for a unigram tokenizer (256 bytes, specials and "
+                f"pieces), got {size}",
+            )

@@ -1,0 +1,107 @@
+"""How a model is trained."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizerConfig:
+    """AdamW, with decay on matrices only."""
+
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+
+    weight_decay: float = 0.1
+    """Decoupled decay of matrices and embeddings; norms and biases are not decayed."""
+
+    beta1: float = 0.9
+    """Decay of the gradient's running mean."""
+
+    beta2: float = 0.95
+    """Decay of the squared gradient's running mean."""
+
+    epsilon: float = 1e-8
+    """Added to the denominator of the update."""
+
+    max_grad_norm: float | None = 1.0
+    """Gradients are scaled down to this norm; None leaves them."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "learning_rate", "epsilon", "max_grad_norm")
+        require_at_least(self, 0, "weight_decay")
+        require_share(self, "beta1", "beta2")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleConfig:
+    """The learning rate over the run."""
+
+    kind: Literal["cosine", "linear", "constant"] = "cosine"
+    """The curve from the peak to the end."""
+
+    warmup_steps: int = 100
+    """Steps of linear rise from 0 to the peak."""
+
+    final_ratio: float = 0.1
+    """The last learning rate as a share of the peak."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 0, "warmup_steps")
+        require(
+            0 <= self.final_ratio <= 1, f"final_ratio must be in [0, 1], got {self.final_ratio}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """The training loop. A step is one optimizer update."""
+
+    steps: int = 1000
+    """Optimizer updates in the whole run."""
+
+    tokens_per_step: int = 8192
+    """Tokens of one update; a multiple of ``micro_batch`` × the model's context length."""
+
+    micro_batch: int = 16
+    """Samples that go through the model at once; the rest of a step is accumulated."""
+
+    seed: int = 1337
+    """Seed of the weights and of dropout."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train; ``auto`` takes the GPU when there is one."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the matrix products; ``auto`` takes bf16 where the device is fast in it."""
+
+    compile: Literal["auto", "on", "off"] = "auto"
+    """``torch.compile``; ``auto`` compiles on a GPU only."""
+
+    log_every: int = 10
+    """Steps between recorded metrics."""
+
+    eval_every: int = 250
+    """Steps between evaluations; the last step is always evaluated."""
+
+    eval_tokens: int = 131_072
+    """Most validation tokens that one evaluation reads."""
+
+    sample_every: int = 250
+    """Steps between live samples."""
+
+    sample_prompts: tuple[str, ...] = ("",)
+    """What the live samples go on from; an empty prompt starts a document."""
+
+    save_every: int = 250
+    """Steps between checkpoints; the last step is always saved."""
+
+    keep_last: int = 2
+    """Newest checkpoints that are kept beside the best one."""
+
+    def __post_init__(self) -> None:
+        every = ("log_every", "eval_every", "sample_every", "save_every")
+        sizes = ("steps", "tokens_per_step", "micro_batch", "eval_tokens", "keep_last")
+        require_at_least(self, 1, *every, *sizes)
+        require_at_least(self, 0, "seed")
