@@ -1,0 +1,47 @@
+# Two commands for a newcomer: make run, make test. The rest are for those who stay.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIPELINE := $(VENV)/.installed-run
+DEVELOPMENT := $(VENV)/.installed-dev
+
+.PHONY: run test lint check up down bench clean
+
+run: $(PIPELINE)  ## set up, then the whole pipeline on the samples
+	$(BIN)/gptflow run
+
+test: $(DEVELOPMENT)  ## set up, then every test
+	$(BIN)/python -m pytest
+
+lint: $(DEVELOPMENT)  ## style, types and the walls between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## what CI runs
+
+up: $(PIPELINE)  ## Prefect, MLflow and a worker, until Ctrl-C
+	$(BIN)/gptflow up
+
+down: $(PIPELINE)  ## stop the local Prefect server that a run started
+	$(BIN)/gptflow down
+
+bench: $(DEVELOPMENT)  ## every benchmark, appended to benchmarks/RESULTS.md
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove what runs made; the environment stays
+	rm -rf .prefect mlflow/mlflow.db* mlflow/artifacts data/raw data/corpora data/tokenizers data/shards data/checkpoints data/reports data/releases
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "gptflow needs Python 3.11 to 3.13; say which with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(PIPELINE): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --constraint constraints.txt --editable .
+	touch $@
+
+$(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(PIPELINE)
