@@ -1,0 +1,152 @@
+"""The house stays as the README draws it: small rooms, plain names, light doors."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("gpt_core", "tasks", "flows")
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 50
+DRAWERS = {"utils", "util", "common", "helpers", "helper", "misc"}
+
+
+def modules() -> list[Path]:
+    return sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_module_fits_in_the_head(file: Path) -> None:
+    source = file.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= LONGEST_FILE
+    tree = ast.parse(source)
+    too_long = {f.name: size for f in functions(tree) if (size := lines_of(f)) > LONGEST_FUNCTION}
+    assert not too_long
+    assert ast.get_docstring(tree), "a module says in its first line what it is for"
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_importing_a_module_does_nothing_but_define(file: Path) -> None:
+    allowed = (
+        ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef,
+        ast.Assign, ast.AnnAssign, ast.If,
+    )  # fmt: skip
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        call = isinstance(node, ast.Expr) and file.name == "__main__.py"
+        assert docstring or call or isinstance(node, allowed), f"line {node.lineno}"
+        if isinstance(node, ast.If):
+            assert "__name__" in ast.dump(node.test) or "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
+    names = {part for file in modules() for part in file.relative_to(ROOT).with_suffix("").parts}
+    assert not names & DRAWERS
+    assert not [name for name in names if re.search(r"(_v\d+|_old|_new|chapter\d+)$", name)]
+
+
+@pytest.mark.parametrize(
+    "package",
+    sorted(file.parent for package in PACKAGES for file in (ROOT / package).rglob("__init__.py")),
+    ids=lambda folder: str(folder.relative_to(ROOT)),
+)
+def test_a_package_shows_a_sorted_face(package: Path) -> None:
+    tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    exported = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    imported = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(exported[0] if exported else ()) == imported
+
+
+def test_mlflow_and_the_tests_hold_no_package_that_would_shadow_another() -> None:
+    assert not list((ROOT / "mlflow").rglob("*.py"))
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def test_every_test_asserts_something() -> None:
+    checks = re.compile(r"Assert|raises|assert_|warns|check_")
+    silent = [
+        f"{file.relative_to(ROOT)}:{function.lineno}"
+        for file in sorted((ROOT / "tests").rglob("test_*.py"))
+        for function in functions(ast.parse(file.read_text(encoding="utf-8")))
+        if function.name.startswith("test_") and not checks.search(ast.dump(function))
+    ]
+    assert not silent
+
+
+def test_setuptools_lists_every_package() -> None:
+    import tomllib
+
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {
+        ".".join(file.parent.relative_to(ROOT).parts)
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("__init__.py")
+    }
+    assert set(listed["tool"]["setuptools"]["packages"]) == packages
+
+
+def test_the_readme_maps_every_room() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    house = readme.split("## The house", 1)[1].split("\n## ", 1)[0]
+    missing = [
+        str(file.relative_to(ROOT))
+        for file in modules()
+        if file.name not in ("__init__.py", "__main__.py") and f"`{file.stem}`" not in house
+    ]
+    assert not missing
+    known = {file.stem for file in modules()} | {folder.name for folder in ROOT.iterdir()}
+    named = set(re.findall(r"`([a-z_0-9]+)`", house))
+    assert not named - known
+
+
+def test_no_tracked_file_names_a_path_of_one_machine() -> None:
+    pattern = "/(wor" + "k|roo" + "t|farm|home/[a-z]+)/"
+    found = subprocess.run(
+        ["git", "grep", "-nIE", pattern, "--", ":!*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("gpt_core.config", ("torch", "numpy", "pyarrow")),
+        ("gpt_core.artifact", ("torch", "numpy", "pyarrow")),
+        ("flows.__main__", ("torch", "numpy", "pyarrow", "prefect", "mlflow.entities")),
+    ],
+)
+def test_the_doors_open_without_heavy_imports(module: str, heavy: tuple[str, ...]) -> None:
+    script = f"import sys, {module}; print(*[name for name in {heavy!r} if name in sys.modules])"
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == []
