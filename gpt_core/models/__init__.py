@@ -1,0 +1,54 @@
+"""The model, in reading order: layers, attention, block, gpt; with a baseline and a classifier.
+
+The ladder is meant to be climbed: ``SelfAttention``, ``CausalAttention``, ``MultiHeadAttention``,
+``TransformerBlock``, ``GPT``.
+"""
+
+from gpt_core.models.attention import (
+    CausalAttention,
+    MultiHeadAttention,
+    SelfAttention,
+    explicit_attention,
+)
+from gpt_core.models.bigram import BigramLanguageModel, CountedBigram, fit_bigram
+from gpt_core.models.block import TransformerBlock
+from gpt_core.models.classifier import GPTClassifier
+from gpt_core.models.factory import build_model, count_parameters, flops_per_token
+from gpt_core.models.gpt import GPT
+from gpt_core.models.kv_cache import KVCache
+from gpt_core.models.layers import GELU, FeedForward, LayerNorm
+from gpt_core.models.loss import IGNORED, next_token_loss
+from gpt_core.models.weights import (
+    load_classifier,
+    load_model,
+    load_weights,
+    read_model_config,
+    save_weights,
+)
+
+__all__ = [
+    "GELU",
+    "GPT",
+    "IGNORED",
+    "BigramLanguageModel",
+    "CausalAttention",
+    "CountedBigram",
+    "FeedForward",
+    "GPTClassifier",
+    "KVCache",
+    "LayerNorm",
+    "MultiHeadAttention",
+    "SelfAttention",
+    "TransformerBlock",
+    "build_model",
+    "count_parameters",
+    "explicit_attention",
+    "fit_bigram",
+    "flops_per_token",
+    "load_classifier",
+    "load_model",
+    "load_weights",
+    "next_token_loss",
+    "read_model_config",
+    "save_weights",
+]

@@ -1,0 +1,110 @@
+"""GPT: token ids in, logits of the next token out. Loss, sampling and decoding live elsewhere.
+
+Shapes: B batch, T time, C width, V vocabulary.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from gpt_core.config import GPTConfig
+from gpt_core.errors import ConfigError
+from gpt_core.models.block import TransformerBlock, build_norm
+from gpt_core.models.kv_cache import KVCache
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer of the GPT-2 architecture, under GPT-2's parameter names.
+
+    Args:
+        config: The shape, with ``vocab_size`` set.
+
+    Raises:
+        ConfigError: If ``config.vocab_size`` is None.
+
+    References:
+        Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        if config.vocab_size is None:
+            raise ConfigError(
+                "model.vocab_size must be known to build a model: it is the tokenizer's"
+            )
+        self.config = config
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+        self.wpe = nn.Embedding(config.context_length, config.n_embd)
+        self.dropout = nn.Dropout(config.dropout)
+        self.h = nn.ModuleList(TransformerBlock(config, layer) for layer in range(config.n_layer))
+        self.ln_f = build_norm(config)
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        if config.tied_head:
+            self.lm_head.weight = self.wte.weight
+        self.initialize()
+
+    def forward(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Score every token of the vocabulary as the next one, at every position.
+
+        Args:
+            token_ids: Shape (B, T).
+            cache: What was computed of earlier tokens; the new tokens are added to it.
+
+        Returns:
+            Logits, shape (B, T, V).
+
+        Raises:
+            ValueError: If T, with what is cached, exceeds the context length.
+        """
+        logits: Tensor = self.lm_head(self.hidden(token_ids, cache))
+        return logits
+
+    def hidden(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """The last block's normalized output, which the head reads.
+
+        Args:
+            token_ids: Shape (B, T).
+            cache: What was computed of earlier tokens; the new tokens are added to it.
+
+        Returns:
+            Shape (B, T, C).
+
+        Raises:
+            ValueError: If T, with what is cached, exceeds the context length.
+        """
+        start = 0 if cache is None else cache.length
+        end = start + token_ids.size(1)
+        if end > self.config.context_length:
+            raise ValueError(
+                f"{end} tokens exceed the context length of {self.config.context_length}"
+            )
+        positions = torch.arange(start, end, device=token_ids.device)  # (T,)
+        x = self.dropout(self.wte(token_ids) + self.wpe(positions))  # (B, T, C)
+        for block in self.h:
+            x = block(x, cache)
+        if cache is not None:
+            cache.advance(token_ids.size(1))
+        out: Tensor = self.ln_f(x)
+        return out
+
+    @torch.no_grad()
+    def initialize(self, generator: torch.Generator | None = None) -> None:
+        """Draw fresh weights as GPT-2 does.
+
+        Normal with deviation 0.02; the projections that write into the residual stream are
+        scaled by 1 / sqrt(2 × n_layer), the number of such writes, so that the stream's variance
+        does not grow with depth. Biases start at 0, norms at 1.
+
+        Args:
+            generator: Source of randomness; None takes torch's global one.
+        """
+        residual = 0.02 / math.sqrt(2 * self.config.n_layer)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif ".ln_" in f".{name}":
+                parameter.fill_(1.0)
+            else:
+                deviation = residual if name.endswith("c_proj.weight") else 0.02
+                parameter.normal_(0.0, deviation, generator=generator)

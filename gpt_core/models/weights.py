@@ -1,0 +1,109 @@
+"""Weights on disk: safetensors in, safetensors out, every mismatch named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from gpt_core.config import GPTConfig
+from gpt_core.errors import CheckpointError, ConfigError, DataError
+from gpt_core.files import atomic_write, read_json
+from gpt_core.models.classifier import GPTClassifier
+from gpt_core.models.gpt import GPT
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a model's parameters, a tied head only once."""
+    tensors = {name: tensor.contiguous() for name, tensor in _untied(model).items()}
+    with atomic_write(path) as file:
+        file.write(save(tensors))
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a model with saved parameters.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or naming the first tensor that is
+            missing, unexpected or of another shape.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
+    wanted = _untied(model)
+    for name, tensor in wanted.items():
+        if name not in tensors:
+            raise CheckpointError(f"{path} lacks the tensor {name} that this model has")
+        if tensors[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{path}: {name} has shape {tuple(tensors[name].shape)}, "
+                f"this model needs {tuple(tensor.shape)}"
+            )
+    for name in tensors:
+        if name not in wanted:
+            raise CheckpointError(f"{path} has the tensor {name} that this model lacks")
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(tensors[name])
+
+
+def read_model_config(checkpoint: Path) -> dict[str, Any]:
+    """A checkpoint's ``config.json``, with ``model`` turned into a ``GPTConfig``.
+
+    Raises:
+        CheckpointError: If it is missing or does not describe a GPT.
+    """
+    try:
+        config = read_json(checkpoint / CONFIG)
+        return {**config, "model": GPTConfig(**config["model"])}
+    except (DataError, KeyError, TypeError, ConfigError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{checkpoint} is not a checkpoint of gptflow: {error}") from error
+
+
+def load_model(checkpoint: Path, device: torch.device | str = "cpu") -> GPT:
+    """The language model of a checkpoint directory, ready to be used.
+
+    Raises:
+        CheckpointError: If the checkpoint is incomplete, damaged or a classifier's.
+    """
+    config = read_model_config(checkpoint)
+    if config.get("kind") == "classifier":
+        raise CheckpointError(f"{checkpoint} is a classifier, but a language model is needed")
+    model = _without_initialization(config["model"])
+    load_weights(model, checkpoint / WEIGHTS)
+    return model.to(device).eval()
+
+
+def load_classifier(
+    checkpoint: Path, device: torch.device | str = "cpu"
+) -> tuple[GPTClassifier, list[str]]:
+    """The classifier of a checkpoint directory and its labels in the order of its classes.
+
+    Raises:
+        CheckpointError: If the checkpoint is incomplete, damaged or not a classifier's.
+    """
+    config = read_model_config(checkpoint)
+    if config.get("kind") != "classifier" or "labels" not in config:
+        raise CheckpointError(f"{checkpoint} is a language model, but a classifier is needed")
+    labels = [str(label) for label in config["labels"]]
+    model = GPTClassifier(_without_initialization(config["model"]), len(labels))
+    load_weights(model, checkpoint / WEIGHTS)
+    return model.to(device).eval(), labels
+
+
+def _untied(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters by name; a tensor with two names under its first."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def _without_initialization(config: GPTConfig) -> GPT:
+    """A model whose weights are still to be filled, leaving the random generator alone."""
+    with torch.random.fork_rng(devices=[]):
+        return GPT(config)
