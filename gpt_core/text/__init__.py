@@ -1,0 +1,39 @@
+"""Documents: read from any common form, cleaned by rules that can be switched, split by a hash."""
+
+from gpt_core.text.cleaning import Cleaner, clean_corpus, language_of
+from gpt_core.text.corpus import (
+    SPLITS,
+    Document,
+    DocumentWriter,
+    Split,
+    count_row_groups,
+    documents_file,
+    iter_documents,
+    iter_texts,
+    read_documents,
+    read_row_group,
+    split_of,
+)
+from gpt_core.text.reading import read_texts
+from gpt_core.text.sources import register_source, source_files, source_path
+
+__all__ = [
+    "SPLITS",
+    "Cleaner",
+    "Document",
+    "DocumentWriter",
+    "Split",
+    "clean_corpus",
+    "count_row_groups",
+    "documents_file",
+    "iter_documents",
+    "iter_texts",
+    "language_of",
+    "read_documents",
+    "read_row_group",
+    "read_texts",
+    "register_source",
+    "source_files",
+    "source_path",
+    "split_of",
+]

@@ -1,0 +1,46 @@
+"""Rules for English text: typographic signs become the ASCII ones that a keyboard has."""
+
+import re
+
+from gpt_core.config import CleaningConfig
+from gpt_core.text.characters import collapse_whitespace, strip_controls
+from gpt_core.text.rules import Rule
+
+_SINGLE_QUOTES = re.compile("[\u2018\u2019\u201a\u201b\u2032\u02bc]")
+_DOUBLE_QUOTES = re.compile("[\u201c-\u201f\u2033\u00ab\u00bb]")
+_LONG_DASHES = re.compile("[ \t]*[\u2014\u2015\u2e3a\u2e3b][ \t]*")
+_SHORT_DASHES = re.compile("[\u2010-\u2013\u2212]")
+
+
+def straighten_quotes(text: str) -> str:
+    """Write typographic quotation marks and apostrophes as ASCII.
+
+    Example:
+        >>> print(straighten_quotes("“It’s”"))
+        "It's"
+    """
+    return _DOUBLE_QUOTES.sub('"', _SINGLE_QUOTES.sub("'", text))
+
+
+def straighten_dashes(text: str) -> str:
+    """Write a long dash as two hyphens, a short one as a hyphen, the ellipsis as three dots.
+
+    Example:
+        >>> straighten_dashes("1914–1918 — over…")
+        '1914-1918 -- over...'
+    """
+    text = _LONG_DASHES.sub(" -- ", text)
+    return _SHORT_DASHES.sub("-", text).replace("\u2026", "...")
+
+
+RULES = (
+    Rule("strip_controls", strip_controls),
+    Rule("straighten_quotes", straighten_quotes),
+    Rule("straighten_dashes", straighten_dashes),
+    Rule("collapse_whitespace", collapse_whitespace),
+)
+
+
+def english_rules(config: CleaningConfig) -> tuple[Rule, ...]:
+    """The rules that are switched on, in order."""
+    return tuple(rule for rule in RULES if getattr(config, rule.name))
