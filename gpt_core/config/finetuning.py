@@ -89,7 +89,7 @@ class InstructionConfig:
     source: str = "samples"
     """A named source or a path to JSON or JSONL with instruction, input and output."""
 
-    template: Literal["alpaca"] = "alpaca"
+    template: Literal["alpaca", "short"] = "alpaca"
     """The wording around an instruction."""
 
     validation_share: float = 0.05

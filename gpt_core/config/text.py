@@ -104,6 +104,9 @@ class TokenizerConfig:
     character_coverage: float = 0.9995
     """Unigram: share of the text's characters that get a piece; the rest is written in bytes."""
 
+    cross_words: bool = False
+    """Unigram: a piece may span several words, such as a formula that always recurs."""
+
     max_sentences: int = 1_000_000
     """Unigram: at most this many lines are sampled for training."""
 

@@ -1,0 +1,62 @@
+"""Token ids on disk and in batches; labelled texts and instructions for fine-tuning."""
+
+from gpt_core.data.classification import (
+    Example,
+    ExampleSplits,
+    balance,
+    encode_texts,
+    pad,
+    read_examples,
+    split_examples,
+)
+from gpt_core.data.encoding import TOKENIZER, copy_tokenizer, encode_corpus
+from gpt_core.data.instruction import (
+    InstructionExample,
+    InstructionSplits,
+    collate,
+    encode_example,
+    read_instructions,
+    split_instructions,
+)
+from gpt_core.data.loader import (
+    IGNORED,
+    Batch,
+    LoaderState,
+    TokenLoader,
+    permute,
+    sequential_batches,
+)
+from gpt_core.data.prompts import ALPACA, TEMPLATES, PromptTemplate
+from gpt_core.data.shards import ShardReader, ShardWriter
+from gpt_core.data.windows import SlidingWindowDataset
+
+__all__ = [
+    "ALPACA",
+    "IGNORED",
+    "TEMPLATES",
+    "TOKENIZER",
+    "Batch",
+    "Example",
+    "ExampleSplits",
+    "InstructionExample",
+    "InstructionSplits",
+    "LoaderState",
+    "PromptTemplate",
+    "ShardReader",
+    "ShardWriter",
+    "SlidingWindowDataset",
+    "TokenLoader",
+    "balance",
+    "collate",
+    "copy_tokenizer",
+    "encode_corpus",
+    "encode_example",
+    "encode_texts",
+    "pad",
+    "permute",
+    "read_examples",
+    "read_instructions",
+    "sequential_batches",
+    "split_examples",
+    "split_instructions",
+]

@@ -1,0 +1,191 @@
+"""Documents to token shards, by processes that each write whole files themselves.
+
+The corpus is cut into parts by its row groups and sizes alone, so the shards are the same for any
+number of processes.
+"""
+
+import multiprocessing
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.config import ShardConfig
+from gpt_core.data.shards import ShardWriter
+from gpt_core.errors import DataError
+from gpt_core.files import Progress
+from gpt_core.text import SPLITS, count_row_groups, documents_file, read_row_group
+from gpt_core.tokenizers import load_tokenizer
+
+TOKENIZER = "tokenizer"
+_SMALLEST_PART = 8 << 20  # bytes of text; smaller files are not worth a process
+_PARTS = 16  # wanted, so that processes finish at about the same time
+_BYTES_PER_TOKEN = 4  # a guess that turns tokens per shard into bytes of text
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One shard to write: a run of row groups of one split."""
+
+    source: Path
+    groups: range
+    target: Path
+    tokenizer: Path
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a shard holds."""
+
+    n_tokens: int
+    n_bytes: int
+    longest_document: int
+
+
+def encode_corpus(
+    documents: Artifact,
+    tokenizer: Artifact,
+    config: ShardConfig,
+    out_dir: Path,
+    *,
+    progress: Progress | None = None,
+) -> Artifact:
+    """Documents to token shards, each document followed by the end-of-document id.
+
+    Args:
+        documents: The clean corpus.
+        tokenizer: Its tokenizer, which is copied beside the shards.
+        config: Tokens of a shard and number of processes.
+        out_dir: Where the shards go.
+        progress: Told of ``tokens``.
+
+    Returns:
+        A shards artifact with ``train``, ``validation`` and ``test``; ``info`` counts tokens and
+        bytes of text of each.
+
+    Raises:
+        DataError: If a document cannot be encoded.
+    """
+    parents = (documents, tokenizer)
+    recorded = replace(config, workers=0)  # the shards do not depend on who wrote them
+    with new_artifact(out_dir, kind="shards", config=recorded, parents=parents) as draft:
+        loaded = load_tokenizer(tokenizer.directory)
+        loaded.save(draft.directory / TOKENIZER)
+        parts = _plan(documents, tokenizer, config, draft.directory)
+        written = _write_all(parts, config.workers or os.cpu_count() or 1, progress)
+        names = ("n_tokens", "n_bytes", "longest_document")
+        draft.info |= {"vocab_size": loaded.vocab_size, "eos_id": loaded.eos_id}
+        draft.info |= {name: {} for name in names}
+        for split in SPLITS:
+            of_split = [written[part] for part in parts if part.target.parent.name == split]
+            draft.info["n_tokens"][split] = sum(part.n_tokens for part in of_split)
+            draft.info["n_bytes"][split] = sum(part.n_bytes for part in of_split)
+            longest = max((part.longest_document for part in of_split), default=0)
+            draft.info["longest_document"][split] = longest
+            draft.metrics[f"{split}_tokens"] = float(draft.info["n_tokens"][split])
+    return draft.artifact
+
+
+def _plan(
+    documents: Artifact, tokenizer: Artifact, config: ShardConfig, out_dir: Path
+) -> list[_Part]:
+    """Runs of row groups of about equal size in bytes."""
+    parts = []
+    for split in SPLITS:
+        file = documents_file(documents, split)
+        (out_dir / split).mkdir()
+        sizes = _group_bytes(file, count_row_groups(documents, split))
+        largest = config.tokens_per_shard * _BYTES_PER_TOKEN
+        wanted = min(largest, max(_SMALLEST_PART, sum(sizes) // _PARTS))
+        for number, groups in enumerate(_runs(sizes, wanted)):
+            target = out_dir / split / f"part-{number:05d}.parquet"
+            parts.append(_Part(file, groups, target, tokenizer.directory, tokenizer.fingerprint))
+    return parts
+
+
+def _group_bytes(file: Path, n_groups: int) -> list[int]:
+    """Uncompressed bytes of each row group's texts, from the footer."""
+    metadata = pq.ParquetFile(file).metadata
+    text = metadata.schema.names.index("text")
+    return [metadata.row_group(i).column(text).total_uncompressed_size for i in range(n_groups)]
+
+
+def _runs(sizes: list[int], wanted: int) -> list[range]:
+    """Consecutive ranges whose sizes reach ``wanted``; at least one, perhaps empty.
+
+    Example:
+        >>> _runs([3, 3, 3, 1], 5)
+        [range(0, 2), range(2, 4)]
+    """
+    runs, start, filled = [], 0, 0
+    for index, size in enumerate(sizes):
+        if filled and filled + size // 2 > wanted:
+            runs.append(range(start, index))
+            start, filled = index, 0
+        filled += size
+    return [*runs, range(start, len(sizes))]
+
+
+def _write_all(
+    parts: list[_Part], workers: int, progress: Progress | None
+) -> dict[_Part, _Written]:
+    """Write every shard, in this process when there is little to do."""
+    workers = min(workers, len([part for part in parts if len(part.groups)]))
+    written: dict[_Part, _Written] = {}
+
+    def note(part: _Part, result: _Written) -> None:
+        written[part] = result
+        if progress is not None:
+            progress("tokens", sum(done.n_tokens for done in written.values()), None)
+
+    small = sum(len(part.groups) for part in parts) <= 2 * len(SPLITS)
+    if workers <= 1 or small:
+        for part in parts:
+            note(part, _write_part(part))
+        return written
+    context = multiprocessing.get_context("spawn")  # safe beside threads
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        waiting = {pool.submit(_write_part, part): part for part in parts}
+        try:
+            for future in as_completed(waiting):
+                note(waiting[future], future.result())
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return written
+
+
+def _write_part(part: _Part) -> _Written:
+    """Encode the row groups of one part into one file."""
+    tokenizer = load_tokenizer(part.tokenizer)
+    n_bytes = longest = 0
+    with ShardWriter(
+        part.target,
+        vocab_size=tokenizer.vocab_size,
+        eos_id=tokenizer.eos_id,
+        tokenizer_fingerprint=part.fingerprint,
+    ) as writer:
+        for group in part.groups:
+            texts = read_row_group(part.source, group)
+            try:
+                encoded = tokenizer.encode_batch(texts)
+            except DataError as error:
+                raise DataError(f"{part.source}, row group {group}: {error}") from error
+            for text, token_ids in zip(texts, encoded, strict=True):
+                n_bytes += len(text.encode())
+                longest = max(longest, len(token_ids))
+                token_ids.append(tokenizer.eos_id)
+            if encoded:
+                writer.write(np.concatenate([np.asarray(ids, writer.dtype) for ids in encoded]))
+    return _Written(writer.n_tokens, n_bytes, longest)
+
+
+def copy_tokenizer(shards: Artifact, directory: Path) -> None:
+    """Copy the tokenizer beside the shards into another directory, such as a checkpoint's."""
+    shutil.copytree(shards.directory / TOKENIZER, directory / TOKENIZER)

@@ -1,0 +1,132 @@
+"""Instructions with answers: read, split without leaks, encoded so that only the answer is learned.
+
+Shapes: B batch, T time.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gpt_core.data.classification import read_json_rows
+from gpt_core.data.loader import IGNORED, Batch
+from gpt_core.data.prompts import PromptTemplate
+from gpt_core.errors import DataError
+from gpt_core.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionExample:
+    """What to do, with what, and the answer."""
+
+    instruction: str
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionSplits:
+    """Examples for training, for the validation loss and to be answered at the end."""
+
+    train: list[InstructionExample]
+    validation: list[InstructionExample]
+    test: list[InstructionExample]
+
+
+def read_instructions(path: Path) -> list[InstructionExample]:
+    """The examples of a JSON array or of JSON lines.
+
+    Raises:
+        DataError: Naming the first entry that lacks ``instruction`` or ``output``, or holds
+            anything but text.
+    """
+    examples = []
+    for number, row in enumerate(read_json_rows(path)):
+        values = dict(row) if isinstance(row, dict) else {}
+        values.setdefault("input", "")
+        for key in ("instruction", "input", "output"):
+            if not isinstance(values.get(key), str):
+                there = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
+                raise DataError(f"{path}, entry {number}: no text under {key!r}; it has {there}")
+        examples.append(
+            InstructionExample(
+                str(values["instruction"]), str(values["input"]), str(values["output"])
+            )
+        )
+    if not examples:
+        raise DataError(f"{path} holds no instruction")
+    return examples
+
+
+def split_instructions(
+    examples: Sequence[InstructionExample], validation_share: float, test_share: float, seed: int
+) -> InstructionSplits:
+    """Three parts; examples with the same instruction and input fall into the same part.
+
+    Raises:
+        DataError: If nothing is left to train on, or a part that was asked for is empty.
+    """
+    same: dict[tuple[str, str], list[InstructionExample]] = defaultdict(list)
+    for example in examples:
+        same[example.instruction, example.input].append(example)
+    groups = list(same.values())
+    random.Random(seed).shuffle(groups)
+    n_validation, n_test = (round(len(groups) * s) for s in (validation_share, test_share))
+    cuts = {
+        "train": (groups[n_validation + n_test :], 1.0),
+        "validation": (groups[:n_validation], validation_share),
+        "test": (groups[n_validation : n_validation + n_test], test_share),
+    }
+    for name, (chosen, share) in cuts.items():
+        if not chosen and share > 0:
+            raise DataError(f"{len(examples)} examples leave none for the {name} part: give more")
+    flat = {name: [e for group in chosen for e in group] for name, (chosen, _) in cuts.items()}
+    return InstructionSplits(**flat)
+
+
+def encode_example(
+    example: InstructionExample,
+    tokenizer: Tokenizer,
+    template: PromptTemplate,
+    *,
+    mask_prompt: bool = True,
+    max_tokens: int | None = None,
+) -> tuple[list[int], list[int]]:
+    """Ids and targets of a prompt with its answer and the end of document.
+
+    Args:
+        example: The example.
+        tokenizer: Makes the ids.
+        template: The wording.
+        mask_prompt: The prompt's own targets are ``IGNORED``.
+        max_tokens: Longer examples are cut at the end.
+
+    Returns:
+        Ids and targets, of equal length (T,).
+    """
+    prompt = tokenizer.encode(template.format(example.instruction, example.input))
+    answer = [*tokenizer.encode(example.output), tokenizer.eos_id]
+    token_ids = [*prompt, *answer]
+    targets = token_ids[1:]
+    if mask_prompt:
+        targets = [IGNORED] * (len(prompt) - 1) + answer
+    return token_ids[:-1][:max_tokens], targets[:max_tokens]
+
+
+def collate(rows: Sequence[tuple[list[int], list[int]]], pad_id: int) -> Batch:
+    """Rows filled up to the longest of the batch; what is filled in does not count.
+
+    Args:
+        rows: Ids and targets of each example.
+        pad_id: The id to fill with.
+    """
+    width = max(len(token_ids) for token_ids, _ in rows)
+    token_ids = torch.full((len(rows), width), pad_id)
+    targets = torch.full((len(rows), width), IGNORED)
+    for index, (row_ids, row_targets) in enumerate(rows):
+        token_ids[index, : len(row_ids)] = torch.tensor(row_ids)
+        targets[index, : len(row_targets)] = torch.tensor(row_targets)
+    return Batch(token_ids, targets)

@@ -1,0 +1,219 @@
+"""Batches in an order that is a pure function of (seed, epoch, index).
+
+The order is a keyed permutation, computed where it is needed and stored nowhere; so the whole
+state of a loader is one integer, and the order is the same for any number of ranks.
+
+Shapes: B batch, T context length.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpt_core.artifact import fingerprint_of
+from gpt_core.config import LoaderConfig
+from gpt_core.data.shards import ShardReader
+from gpt_core.data.windows import SlidingWindowDataset
+from gpt_core.errors import CheckpointError
+
+IGNORED = -100
+"""The target that does not count."""
+
+_ROUNDS = 6
+_AHEAD = 4096  # positions whose samples are computed at once
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples side by side."""
+
+    token_ids: Tensor
+    """Shape (B, T), int64."""
+
+    targets: Tensor
+    """The ids that come next, shape (B, T), int64; ``IGNORED`` does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderState:
+    """Where a loader stands."""
+
+    position: int
+    """Samples that all ranks together have taken."""
+
+    fingerprint: str
+    """Of the data, its cut into samples and the seed: the position means nothing elsewhere."""
+
+
+def permute(indices: np.ndarray, n: int, seed: int, epoch: int) -> np.ndarray:
+    """Where a keyed permutation of ``range(n)`` puts each index.
+
+    A Feistel network permutes the next power of four; an index that lands outside ``range(n)``
+    is sent through again until it lands inside, which keeps it a permutation.
+
+    Args:
+        indices: Numbers in ``range(n)``, shape (B,).
+        n: Size of the permuted range.
+        seed: First half of the key.
+        epoch: Second half of the key.
+
+    Returns:
+        Numbers in ``range(n)``, shape (B,).
+
+    References:
+        Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains", section 4.
+
+    Example:
+        >>> sorted(permute(np.arange(5), 5, seed=1, epoch=0).tolist())
+        [0, 1, 2, 3, 4]
+    """
+    half = np.uint64(max(1, ((n - 1).bit_length() + 1) // 2))
+    keys = _round_keys(seed, epoch)
+    out = _feistel(indices.astype(np.uint64), half, keys)
+    while (outside := out >= n).any():
+        out[outside] = _feistel(out[outside], half, keys)
+    return out.astype(np.int64)
+
+
+class TokenLoader:
+    """Endless batches of windows; one epoch flows into the next.
+
+    Args:
+        reader: The ids.
+        context_length: T.
+        batch_size: B, of this rank.
+        config: Stride, shuffling and seed.
+        position: Where to go on from.
+        rank: Which of the ranks this is.
+        world_size: How many share each global batch.
+
+    Raises:
+        DataError: If the text is too short for one sample.
+    """
+
+    def __init__(
+        self,
+        reader: ShardReader,
+        *,
+        context_length: int,
+        batch_size: int,
+        config: LoaderConfig,
+        position: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._windows = SlidingWindowDataset(reader, context_length, config.stride)
+        self._batch_size, self._rank, self._world_size = batch_size, rank, world_size
+        self._shuffle, self._seed = config.shuffle, config.seed
+        self._ahead_start, self._ahead = 0, np.empty(0, np.int64)
+        self.position = position
+        self.fingerprint = fingerprint_of(
+            reader.metadata, reader.n_tokens, context_length, config.shuffle, config.seed,
+            self._windows.stride,
+        )  # fmt: skip
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in one epoch."""
+        return self._windows.n_samples
+
+    @property
+    def epoch(self) -> float:
+        """How often the data was gone through, with the begun part of this time."""
+        return self.position / self.n_samples
+
+    def next_batch(self) -> Batch:
+        """This rank's share of the next global batch."""
+        first = self.position + self._rank * self._batch_size
+        windows = self._windows.gather(self._samples(first, self._batch_size))  # (B, T + 1)
+        self.position += self._batch_size * self._world_size
+        token_ids = torch.from_numpy(windows.astype(np.int64))
+        return Batch(token_ids[:, :-1], token_ids[:, 1:])
+
+    def state(self) -> LoaderState:
+        """All that ``restore`` needs."""
+        return LoaderState(self.position, self.fingerprint)
+
+    def restore(self, state: LoaderState) -> None:
+        """Go on from where a loader stood.
+
+        Raises:
+            CheckpointError: If it stood in other data, or in another order.
+        """
+        if state.fingerprint != self.fingerprint:
+            raise CheckpointError(
+                "the saved position belongs to other shards, another context length, stride or "
+                "seed: resume with the same data and settings or start in another directory"
+            )
+        self.position = state.position
+
+    def _samples(self, first: int, count: int) -> np.ndarray:
+        """The sample numbers at ``count`` positions from ``first`` on."""
+        start = first - self._ahead_start
+        if start < 0 or start + count > len(self._ahead):
+            self._ahead_start, start = first, 0
+            self._ahead = self._order(first, max(count, _AHEAD))
+        return self._ahead[start : start + count]
+
+    def _order(self, first: int, count: int) -> np.ndarray:
+        positions = np.arange(first, first + count, dtype=np.int64)
+        epochs, indices = np.divmod(positions, self.n_samples)
+        if not self._shuffle:
+            return indices
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            indices[here] = permute(indices[here], self.n_samples, self._seed, int(epoch))
+        return indices
+
+
+def sequential_batches(
+    reader: ShardReader, context_length: int, batch_size: int, max_tokens: int | None = None
+) -> Iterator[Batch]:
+    """Every token of a split once as a target, in order, without overlap.
+
+    Args:
+        reader: The ids.
+        context_length: T.
+        batch_size: B.
+        max_tokens: Stop after about this many targets; None goes to the end.
+
+    Yields:
+        Batches; the last row's missing targets are ``IGNORED``.
+    """
+    n_targets = reader.n_tokens - 1
+    if max_tokens is not None:
+        n_targets = min(n_targets, max_tokens)
+    span = batch_size * context_length
+    for start in range(0, n_targets, span):
+        wanted = min(span, n_targets - start)
+        rows = -(-wanted // context_length)
+        token_ids = np.full(rows * context_length, reader.eos_id, np.int64)
+        targets = np.full(rows * context_length, IGNORED, np.int64)
+        ids = reader.read(start, wanted + 1)
+        token_ids[:wanted], targets[:wanted] = ids[:-1], ids[1:]
+        shape = (rows, context_length)
+        yield Batch(torch.from_numpy(token_ids).view(shape), torch.from_numpy(targets).view(shape))
+
+
+def _round_keys(seed: int, epoch: int) -> np.ndarray:
+    return np.random.SeedSequence([seed, epoch]).generate_state(_ROUNDS, np.uint64)
+
+
+def _feistel(numbers: np.ndarray, half: np.uint64, keys: np.ndarray) -> np.ndarray:
+    """Permute the numbers below 4 ** half."""
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    left, right = numbers >> half, numbers & mask
+    for key in keys:
+        left, right = right, left ^ (_mix(right + key) & mask)
+    return (left << half) | right
+
+
+def _mix(numbers: np.ndarray) -> np.ndarray:
+    """Scatter 64-bit numbers (the finalizer of SplitMix64)."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = numbers ^ (numbers >> np.uint64(31))
+    return mixed

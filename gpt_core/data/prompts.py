@@ -1,0 +1,44 @@
+"""The wording around an instruction."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """How an instruction, with or without an input, becomes a prompt."""
+
+    with_input: str
+    without_input: str
+
+    def format(self, instruction: str, context: str = "") -> str:
+        """The prompt, up to where the answer begins.
+
+        Args:
+            instruction: What to do.
+            context: What to do it with; may be empty.
+        """
+        if context.strip():
+            return self.with_input.format(instruction=instruction, input=context)
+        return self.without_input.format(instruction=instruction)
+
+
+ALPACA = PromptTemplate(
+    with_input=(
+        "Below is an instruction that describes a task, paired with an input that provides "
+        "further context. Write a response that appropriately completes the request.\n\n"
+        "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+    ),
+    without_input=(
+        "Below is an instruction that describes a task. Write a response that appropriately "
+        "completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:\n"
+    ),
+)
+"""The wording of Stanford Alpaca (Taori et al. 2023)."""
+
+SHORT = PromptTemplate(
+    with_input="### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n",
+    without_input="### Instruction:\n{instruction}\n\n### Response:\n",
+)
+"""Alpaca's headings without its preamble, for models with a short context."""
+
+TEMPLATES = {"alpaca": ALPACA, "short": SHORT}

@@ -1,0 +1,74 @@
+"""Training samples: windows that slide over the ids.
+
+Shapes: T context length.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpt_core.data.shards import ShardReader
+from gpt_core.errors import DataError
+
+
+class SlidingWindowDataset:
+    """Sample ``i`` is T ids from ``i × stride`` on; its targets are the same ids one later.
+
+    Args:
+        reader: The ids.
+        context_length: T.
+        stride: Ids between the starts of two samples; T for no overlap, 1 for every window.
+
+    Raises:
+        DataError: If the text is too short for one sample.
+    """
+
+    def __init__(self, reader: ShardReader, context_length: int, stride: int | None = None) -> None:
+        self.reader = reader
+        self.context_length = context_length
+        self.stride = stride or context_length
+        self.n_samples = (reader.n_tokens - context_length - 1) // self.stride + 1
+        if reader.n_tokens < context_length + 1:
+            raise DataError(
+                f"the {reader.split} text has {reader.n_tokens} tokens, one sample needs "
+                f"{context_length + 1}: set model.context_length below it or give more text"
+            )
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Ids and targets of one sample, each of shape (T,).
+
+        Raises:
+            IndexError: If there is no such sample.
+        """
+        if not 0 <= index < self.n_samples:
+            raise IndexError(f"there are {self.n_samples} samples, asked for {index}")
+        window = torch.from_numpy(self.gather(np.array([index]))[0].astype(np.int64))
+        return window[:-1], window[1:]
+
+    def gather(self, indices: np.ndarray) -> np.ndarray:
+        """The windows of several samples at once.
+
+        Args:
+            indices: Sample numbers, shape (B,).
+
+        Returns:
+            Ids, shape (B, T + 1).
+        """
+        width = self.context_length + 1
+        starts = indices * self.stride
+        groups = np.searchsorted(self.reader.starts, starts, side="right") - 1
+        out = np.empty((len(starts), width), self.reader.dtype)
+        for group in np.unique(groups):
+            rows = np.flatnonzero(groups == group)
+            token_ids = self.reader.group(group)
+            local = starts[rows] - self.reader.starts[group]
+            inside = local + width <= len(token_ids)
+            if inside.any():
+                windows = np.lib.stride_tricks.sliding_window_view(token_ids, width)
+                out[rows[inside]] = windows[local[inside]]
+            for row in rows[~inside]:  # the window goes on in the next row group
+                out[row] = self.reader.read(int(starts[row]), width)
+        return out

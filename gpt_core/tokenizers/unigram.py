@@ -1,0 +1,170 @@
+"""SentencePiece Unigram: pieces chosen so that the text becomes most probable.
+
+References:
+    Kudo 2018, "Subword Regularization", section 3.2.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import sentencepiece
+
+from gpt_core.config import TokenizerConfig
+from gpt_core.errors import DataError
+from gpt_core.tokenizers.base import Tokenizer, require_encodable
+
+_SPECIALS = {"pad": 0, "unk": 1, "bos": 2, "eos": 3}
+_SPACE = "\u2581"  # how a piece writes a space
+_LONGEST_SENTENCE = 4096  # UTF-8 bytes; longer lines are cut for training
+_BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
+_TOO_HIGH = re.compile(r"value <= (\d+)")
+
+
+class UnigramTokenizer(Tokenizer):
+    """Pieces of words; what has no piece is written in bytes, so that nothing is ever lost.
+
+    SentencePiece itself uses U+2581 for a space, so a real U+2581 and NUL, which it drops, are
+    encoded here by their bytes.
+
+    Args:
+        model: A serialized SentencePiece model.
+    """
+
+    kind = "unigram"
+    file_name = "unigram.model"
+
+    def __init__(self, model: bytes) -> None:
+        self._model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._byte_ids = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
+        self._bytes = [self._bytes_of(token_id) for token_id in range(self.vocab_size)]
+
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
+        """Travels to worker processes as its model."""
+        return type(self), (self._model,)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of pieces, specials and bytes included."""
+        return int(self._processor.get_piece_size())
+
+    @property
+    def special_ids(self) -> Mapping[str, int]:
+        """Padding, unknown, beginning and end."""
+        return _SPECIALS
+
+    def encode(self, text: str) -> list[int]:
+        """The most probable pieces of a text."""
+        require_encodable(text)
+        if _SPACE not in text and "\0" not in text:
+            ids: list[int] = self._processor.encode(text)
+            return ids
+        ids = []
+        for part in re.split(f"([{_SPACE}\0])", text):
+            if part in (_SPACE, "\0"):
+                ids.extend(self._byte_ids[byte] for byte in part.encode())
+            elif part:
+                ids.extend(self._processor.encode(part))
+        return ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text."""
+        return [self.encode(text) for text in texts]
+
+    def decode(self, token_ids: Iterable[int]) -> str:
+        """The text of pieces."""
+        return super().decode(token_ids)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes of a piece."""
+        self._require_id(token_id)
+        return self._bytes[token_id]
+
+    def _bytes_of(self, token_id: int) -> bytes:
+        if self._processor.is_byte(token_id):
+            found = _BYTE_PIECE.fullmatch(self._processor.id_to_piece(token_id))
+            return bytes([int(found[1], 16)]) if found else b""
+        if self._processor.is_control(token_id) or self._processor.is_unknown(token_id):
+            return b""
+        piece: str = self._processor.id_to_piece(token_id)
+        return piece.replace(_SPACE, " ").encode()
+
+    def _save_file(self, path: Path) -> None:
+        path.write_bytes(self._model)
+
+    @classmethod
+    def _load_from(cls, directory: Path) -> Self:
+        return cls((directory / str(cls.file_name)).read_bytes())
+
+
+def train_unigram(texts: Iterable[str], config: TokenizerConfig) -> UnigramTokenizer:
+    """Train on texts, which are read once and sampled if there are too many.
+
+    Args:
+        texts: The training documents.
+        config: ``vocab_size``, ``character_coverage`` and ``max_sentences``.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        DataError: If the texts support fewer pieces than were asked for.
+    """
+    model = io.BytesIO()
+    options: dict[str, Any] = {
+        "model_type": "unigram",
+        "vocab_size": config.vocab_size,
+        "character_coverage": config.character_coverage,
+        "byte_fallback": True,
+        "normalization_rule_name": "identity",
+        "add_dummy_prefix": False,
+        "remove_extra_whitespaces": False,
+        "pad_id": _SPECIALS["pad"],
+        "unk_id": _SPECIALS["unk"],
+        "bos_id": _SPECIALS["bos"],
+        "eos_id": _SPECIALS["eos"],
+        "split_by_whitespace": not config.cross_words,
+        "max_sentence_length": _LONGEST_SENTENCE,
+        "input_sentence_size": config.max_sentences,
+        "shuffle_input_sentence": True,
+        "num_threads": 1,  # more threads add up floating-point sums in another order
+        "minloglevel": 2,
+    }
+    sentencepiece.set_random_generator_seed(0)
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=_sentences(texts), model_writer=model, **options
+        )
+    except RuntimeError as error:
+        raise DataError(_explain(error, config)) from error
+    return UnigramTokenizer(model.getvalue())
+
+
+def _sentences(texts: Iterable[str]) -> Iterator[str]:
+    """The lines of the texts, in pieces that SentencePiece does not leave out for their length."""
+    width = _LONGEST_SENTENCE // 4  # characters, of at most four bytes
+    for text in texts:
+        for line in text.split("\n"):
+            line = line.replace("\0", "")
+            for start in range(0, len(line), width):
+                yield line[start : start + width]
+
+
+def _explain(error: RuntimeError, config: TokenizerConfig) -> str:
+    """SentencePiece's complaint as one sentence."""
+    too_high = _TOO_HIGH.search(str(error))
+    if too_high:
+        return (
+            f"the training text supports a vocabulary of at most {too_high[1]}, "
+            f"tokenizer.vocab_size is {config.vocab_size}: set it lower, give more text or set "
+            "tokenizer.cross_words=true"
+        )
+    if "too small" in str(error).lower() or "smaller than required" in str(error).lower():
+        return (
+            f"tokenizer.vocab_size={config.vocab_size} is smaller than the text's characters "
+            f"need: set it higher ({str(error).splitlines()[-1].strip()})"
+        )
+    return f"SentencePiece could not train a tokenizer: {str(error).splitlines()[-1].strip()}"
