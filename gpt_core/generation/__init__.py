@@ -1,0 +1,15 @@
+"""Decoding: reshape the logits, choose a token, go on."""
+
+from gpt_core.generation.generate import generate, stream
+from gpt_core.generation.logits import apply_temperature, keep_top_k, keep_top_p
+from gpt_core.generation.samplers import build_sampler, greedy
+
+__all__ = [
+    "apply_temperature",
+    "build_sampler",
+    "generate",
+    "greedy",
+    "keep_top_k",
+    "keep_top_p",
+    "stream",
+]
