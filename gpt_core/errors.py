@@ -4,6 +4,7 @@ GPTCoreError
 ├── ConfigError      a setting: unknown, of the wrong type, out of range, in conflict with another
 ├── DataError        a file or a text: missing, empty, damaged, not what its name says
 ├── CheckpointError  saved weights or training state: incomplete, altered, of another model
+├── DivergenceError  a loss that is no longer a number
 └── ConversionError  somebody else's weights: an unknown layout, a tensor missing or misshapen
 
 Every message is one sentence that says what was expected, what came and what to do; the doors
@@ -25,6 +26,10 @@ class DataError(GPTCoreError):
 
 class CheckpointError(GPTCoreError):
     """Saved weights or training state that cannot be used."""
+
+
+class DivergenceError(GPTCoreError):
+    """A loss that is no longer a number."""
 
 
 class ConversionError(GPTCoreError):

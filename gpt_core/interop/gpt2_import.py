@@ -86,7 +86,7 @@ def read_gpt2_config(directory: Path) -> GPTConfig:
             n_layer=settings["n_layer"],
             n_head=settings["n_head"],
             n_embd=settings["n_embd"],
-            context_length=settings.get("n_positions", settings.get("n_ctx")),
+            context_length=settings["n_positions"],
             vocab_size=settings["vocab_size"],
             layer_norm_epsilon=settings.get("layer_norm_epsilon", 1e-5),
             tied_head=settings.get("tie_word_embeddings", True),

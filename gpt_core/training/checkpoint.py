@@ -1,0 +1,172 @@
+"""Checkpoints of a run: written whole, found by their manifests, kept few."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gpt_core.artifact import Artifact, new_artifact, plain, read_artifact, verify
+from gpt_core.config import PretrainConfig
+from gpt_core.data import copy_tokenizer
+from gpt_core.errors import CheckpointError, DataError
+from gpt_core.files import write_json
+from gpt_core.models import save_weights
+
+STATE = "training_state.pt"
+_LOCK = "run.lock"
+
+
+@contextmanager
+def locked(out_dir: Path) -> Iterator[None]:
+    """Hold a run's directory; the lock ends with the process, however it ends.
+
+    Raises:
+        CheckpointError: If another process holds it.
+        DataError: If the directory cannot be written.
+    """
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        file = (out_dir / _LOCK).open("a+")
+    except OSError as error:
+        raise DataError(f"{out_dir} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise CheckpointError(
+                f"{out_dir} is in use by process {file.read().strip() or 'of another run'}: wait "
+                "for it to end or train into another directory"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def save_checkpoint(
+    out_dir: Path,
+    *,
+    step: int,
+    model: nn.Module,
+    state: dict[str, Any],
+    config: PretrainConfig,
+    shards: Artifact,
+    metrics: dict[str, float],
+) -> Artifact:
+    """Write one checkpoint: weights, training state, configuration and tokenizer.
+
+    Args:
+        out_dir: The run's directory.
+        step: Steps done.
+        model: Whose weights are saved.
+        state: What else is needed to go on to the same bits.
+        config: With the model's vocabulary size filled in.
+        shards: What is trained on.
+        metrics: The figures at this step.
+    """
+    target = out_dir / f"step-{step:08d}"
+    with new_artifact(target, kind="checkpoint", config=config, parents=[shards]) as draft:
+        save_weights(model, draft.directory / "model.safetensors")
+        torch.save(state, draft.directory / STATE)
+        description = {"kind": "pretrained", "step": step, "model": plain(config.model)}
+        write_json(draft.directory / "config.json", description)
+        copy_tokenizer(shards, draft.directory)
+        draft.info |= {"step": step, "kind": "pretrained"}
+        draft.metrics |= metrics
+    return draft.artifact
+
+
+def load_state(checkpoint: Artifact, device: torch.device) -> dict[str, Any]:
+    """The training state of a checkpoint.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+    """
+    file = checkpoint.directory / STATE
+    try:
+        state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read as training state: {error}") from error
+    return state
+
+
+def list_checkpoints(out_dir: Path) -> list[Path]:
+    """The directories of a run's checkpoints, newest first, whole or not."""
+    return sorted(out_dir.glob("step-[0-9]*"), reverse=True)
+
+
+def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
+    """The newest checkpoint whose every byte is as it was written, and what was passed over.
+
+    Returns:
+        The checkpoint or None, and a sentence for each newer one that is damaged.
+    """
+    notices = []
+    for directory in list_checkpoints(out_dir):
+        try:
+            checkpoint = read_artifact(directory, "checkpoint")
+            verify(checkpoint)
+        except DataError as error:
+            notices.append(f"{error}; the checkpoint before it is used")
+            continue
+        return checkpoint, notices
+    return None, notices
+
+
+def best_checkpoint(out_dir: Path) -> Artifact | None:
+    """The checkpoint with the lowest validation loss; the newest if none was evaluated."""
+    best: tuple[float, Artifact] | None = None
+    newest: Artifact | None = None
+    for directory in list_checkpoints(out_dir):
+        try:
+            checkpoint = read_artifact(directory, "checkpoint")
+        except DataError:
+            continue
+        newest = newest or checkpoint
+        loss = checkpoint.metrics().get("validation_loss")
+        if loss is not None and (best is None or loss < best[0]):
+            best = (loss, checkpoint)
+    return best[1] if best else newest
+
+
+def prune(out_dir: Path, keep_last: int) -> None:
+    """Delete all checkpoints but the newest ones and the best."""
+    best = best_checkpoint(out_dir)
+    for directory in list_checkpoints(out_dir)[keep_last:]:
+        if best is None or directory != best.directory:
+            hidden = directory.with_name(f".{directory.name}.old")
+            directory.rename(hidden)  # so that a half-deleted checkpoint is not taken for a whole
+            shutil.rmtree(hidden)
+
+
+def require_same_run(checkpoint: Artifact, config: PretrainConfig, shards: Artifact) -> None:
+    """Refuse to go on with another run's checkpoint.
+
+    Raises:
+        CheckpointError: Naming the first setting that differs, or that the data does.
+    """
+    manifest = checkpoint.manifest()
+    difference = _first_difference(manifest["config"], plain(config), "")
+    if difference is None and shards.fingerprint not in manifest["parents"].values():
+        difference = "the token shards are not the ones it was trained on"
+    if difference is not None:
+        raise CheckpointError(
+            f"{checkpoint.path} belongs to another run: {difference}; train into another directory"
+        )
+
+
+def _first_difference(saved: Any, wanted: Any, path: str) -> str | None:
+    if isinstance(saved, dict) and isinstance(wanted, dict):
+        for key in sorted(saved.keys() | wanted.keys()):
+            found = _first_difference(saved.get(key), wanted.get(key), f"{path}.{key}".strip("."))
+            if found is not None:
+                return found
+        return None
+    return None if saved == wanted else f"{path} was {saved}, is now {wanted}"

@@ -1,0 +1,35 @@
+"""The learning rate as a pure function of the step."""
+
+import math
+
+from gpt_core.config import ScheduleConfig
+
+
+def learning_rate_at(step: int, config: ScheduleConfig, *, peak: float, total_steps: int) -> float:
+    """The learning rate of one step.
+
+    It rises linearly to ``peak`` over ``warmup_steps`` and then falls along the curve to
+    ``final_ratio × peak``, which the last step has.
+
+    Args:
+        step: Counted from 0.
+        config: The curve.
+        peak: The highest learning rate.
+        total_steps: Steps of the whole run.
+
+    References:
+        Loshchilov and Hutter 2017, "SGDR", equation 5 (the cosine).
+
+    Example:
+        >>> config = ScheduleConfig(kind="linear", warmup_steps=2, final_ratio=0.0)
+        >>> [learning_rate_at(step, config, peak=1.0, total_steps=5) for step in range(5)]
+        [0.5, 1.0, 0.6666666666666667, 0.33333333333333337, 0.0]
+    """
+    if step < config.warmup_steps:
+        return peak * (step + 1) / config.warmup_steps
+    first = max(0, config.warmup_steps - 1)  # the step that has the peak
+    share = min(1.0, (step - first) / max(1, total_steps - 1 - first))
+    if config.kind == "constant":
+        return peak
+    fall = share if config.kind == "linear" else 0.5 * (1 - math.cos(math.pi * share))
+    return peak * (1 - fall * (1 - config.final_ratio))
