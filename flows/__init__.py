@@ -1,0 +1,1 @@
+"""In which order the tasks run, and the command line."""

@@ -1,10 +1,12 @@
 """Bytes on disk: a file is either whole and in its place or not there at all."""
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
 import tempfile
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ Progress = Callable[[str, int, int | None], None]
 """Told of long work as ``progress(unit, done, total)``; ``total`` is None when it is not known."""
 
 _CHUNK = 1 << 20  # bytes read at a time
+_TIMEOUT_SECONDS = 30.0  # without a byte
 
 
 @contextmanager
@@ -75,6 +78,59 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def download(
+    url: str, path: Path, *, sha256: str, size: int, progress: Progress | None = None
+) -> None:
+    """Fetch a file that is known by its hash, going on from where an earlier try was cut off.
+
+    Args:
+        url: An ``https`` or ``http`` address.
+        path: Where the file goes when all of it is there and right.
+        sha256: Of the whole file.
+        size: Of the whole file, in bytes.
+        progress: Told of ``bytes``.
+
+    Raises:
+        DataError: If it cannot be reached, ends early, is too long or has another hash.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise DataError(f"{url} is not an http address")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.download")
+    have = partial.stat().st_size if partial.is_file() else 0
+    if have > size:
+        partial.unlink()
+        have = 0
+    try:
+        if have < size:
+            _fetch(url, partial, have, size, progress)
+    except (OSError, http.client.HTTPException) as error:
+        raise DataError(f"{url} could not be downloaded: {error}") from error
+    found = partial.stat().st_size
+    if found != size:
+        raise DataError(f"{url} ended after {found} of {size} bytes")
+    if sha256_file(partial) != sha256:
+        partial.unlink()
+        raise DataError(f"{url} is not the expected file: its sha256 is not {sha256}")
+    partial.replace(path)
+
+
+def _fetch(url: str, partial: Path, have: int, size: int, progress: Progress | None) -> None:
+    """Append what is missing; never more than one byte beyond the expected size."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        done = have if resumed else 0
+        with partial.open("ab" if resumed else "wb") as file:
+            while done <= size and (chunk := answer.read(min(_CHUNK, size + 1 - done))):
+                file.write(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress("bytes", done, size)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def sha256_file(path: Path) -> str:

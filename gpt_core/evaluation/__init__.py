@@ -3,7 +3,6 @@
 from gpt_core.evaluation.answers import exact_match, longest_common_subsequence, rouge_l
 from gpt_core.evaluation.classification import classification_metrics
 from gpt_core.evaluation.language_model import (
-    continue_text,
     evaluate_language_model,
     token_loss,
 )
@@ -12,7 +11,6 @@ from gpt_core.evaluation.report import REPORT, write_report
 __all__ = [
     "REPORT",
     "classification_metrics",
-    "continue_text",
     "evaluate_language_model",
     "exact_match",
     "longest_common_subsequence",

@@ -16,7 +16,7 @@ from gpt_core.data import TOKENIZER, Batch, ShardReader, sequential_batches
 from gpt_core.errors import DataError
 from gpt_core.evaluation.report import write_report
 from gpt_core.files import Progress
-from gpt_core.generation import stream
+from gpt_core.generation import continue_text
 from gpt_core.models import GPT, build_model, fit_bigram, load_model, next_token_loss
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
@@ -110,19 +110,13 @@ def evaluate_language_model(
         "tokens": float(n_tokens),
     }
     samples = [
-        {"prompt": prompt, "text": continue_text(model, tokenizer, prompt, decoding)}
+        {"prompt": prompt, "text": "".join(continue_text(model, tokenizer, prompt, decoding))}
         for prompt in config.prompts
     ]
     settings = (config, decoding)
     return write_report(
         out_dir, metrics, {"samples": samples}, config=settings, parents=[checkpoint, shards]
     )
-
-
-def continue_text(model: GPT, tokenizer: Tokenizer, prompt: str, decoding: DecodingConfig) -> str:
-    """What a model goes on with; an empty prompt starts a document."""
-    token_ids = [tokenizer.eos_id, *tokenizer.encode(prompt)]
-    return tokenizer.decode(stream(model, token_ids, decoding, tokenizer.eos_id))
 
 
 def _require_same_tokenizer(

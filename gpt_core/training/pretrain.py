@@ -13,7 +13,7 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import PretrainConfig
 from gpt_core.data import TOKENIZER, Batch, ShardReader, TokenLoader, sequential_batches
 from gpt_core.errors import CheckpointError, ConfigError
-from gpt_core.generation import stream
+from gpt_core.generation import continue_text
 from gpt_core.models import build_model, load_weights
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 from gpt_core.training.callbacks import Callback, Callbacks, JsonlRecorder, RunInfo
@@ -184,9 +184,8 @@ def _show_samples(
     trainer: Trainer, config: PretrainConfig, tokenizer: Tokenizer, listeners: Callback
 ) -> None:
     for prompt in config.training.sample_prompts:
-        token_ids = [tokenizer.eos_id, *tokenizer.encode(prompt)]
-        new = stream(trainer.model, token_ids, config.generation, tokenizer.eos_id)
-        listeners.on_sample(trainer.step, prompt, tokenizer.decode(new))
+        pieces = continue_text(trainer.model, tokenizer, prompt, config.generation)
+        listeners.on_sample(trainer.step, prompt, "".join(pieces))
 
 
 def _validation(shards: Artifact, config: PretrainConfig) -> Callable[[], Iterator[Batch]] | None:

@@ -1,0 +1,246 @@
+"""Write the sample texts, messages and instructions: always the same ones, from one seed.
+
+Run it as ``python data/samples/make_samples.py``. The sentences are put together from words by a
+small grammar, so that a small model can learn visible regularities within a minute, and the
+Arabic carries all that cleaning is there to remove.
+"""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+SEED = 20_26
+TEXT_BYTES = 300_000
+N_MESSAGES, N_INSTRUCTIONS = 800, 600
+
+NAMES = ["Adam", "Clara", "Daniel", "Edith", "Farid", "Grace", "Hanna", "Ibrahim", "Julia", "Karim",
+         "Laila", "Martin", "Nora", "Omar", "Rosa", "Samir", "Tom", "Yusuf"]  # fmt: skip
+TRADES = ["baker", "carpenter", "doctor", "farmer", "fisher", "gardener", "judge", "merchant",
+          "miller", "potter", "sailor", "scribe", "shepherd", "smith", "tailor", "teacher",
+          "weaver"]  # fmt: skip
+PLACES = ["the harbour", "the market", "the old bridge", "the garden", "the library", "the valley",
+          "the mill", "the river", "the city gate", "the orchard", "the school", "the well"]  # fmt: skip
+THINGS = ["a lamp", "a letter", "a basket of figs", "a copper bowl", "a wooden chest", "a map",
+          "a bundle of wool", "a jar of honey", "a knife", "a book of songs", "a key", "a coat"]  # fmt: skip
+SEASONS = ["In spring", "In summer", "In autumn", "In winter", "One morning", "One evening",
+           "After the rain", "Before sunrise", "At noon", "On market day"]  # fmt: skip
+MOODS = ["patient", "proud", "weary", "cheerful", "silent", "careful", "curious", "generous"]
+SAYINGS = ["what is kept too long is lost", "a road is made by walking",
+           "the river does not ask the stone", "who plants a tree plants shade",
+           "a small lamp is enough for a small room", "haste carries water in a sieve",
+           "the well is valued when it is dry", "a true word needs no oath"]  # fmt: skip
+
+ARABIC_NAMES = [
+    "أَحْمَدُ",
+    "خَالِدٌ",
+    "زَيْنَبُ",
+    "سَلْمَى",
+    "عُمَرُ",
+    "فَاطِمَةُ",
+    "مَرْيَمُ",
+    "يُوسُفُ",
+    "حَسَنٌ",
+    "لَيْلَى",
+    "سَعِيدٌ",
+    "نُورَةُ",
+]
+ARABIC_TRADES = [
+    "الْخَبَّازُ",
+    "النَّجَّارُ",
+    "الطَّبِيبُ",
+    "الْفَلَّاحُ",
+    "الصَّيَّادُ",
+    "الْمُعَلِّمُ",
+    "التَّاجِرُ",
+    "الْكَاتِبُ",
+    "الْحَدَّادُ",
+    "الْخَيَّاطُ",
+]
+ARABIC_PLACES = [
+    "السُّوقِ",
+    "الْمَدِينَةِ",
+    "الْبُسْتَانِ",
+    "الْمَكْتَبَةِ",
+    "النَّهْرِ",
+    "الْقَرْيَةِ",
+    "الْجَبَلِ",
+    "الْمَدْرَسَةِ",
+    "الْبِئْرِ",
+    "الْمِينَاءِ",
+]
+ARABIC_THINGS = [
+    "كِتَابًا",
+    "مِصْبَاحًا",
+    "رِسَالَةً",
+    "سَلَّةَ تِينٍ",
+    "جَرَّةَ عَسَلٍ",
+    "ثَوْبًا",
+    "مِفْتَاحًا",
+    "خَرِيطَةً",
+    "صُنْدُوقًا",
+    "خُبْزًا",
+]
+ARABIC_VERBS = ["وَجَدَ", "اشْتَرَى", "حَمَلَ", "أَعْطَى", "رَأَى", "أَخَذَ", "صَنَعَ", "بَاعَ"]
+ARABIC_TIMES = [
+    "فِي الصَّبَاحِ",
+    "فِي الْمَسَاءِ",
+    "بَعْدَ الْمَطَرِ",
+    "قَبْلَ الْفَجْرِ",
+    "فِي الشِّتَاءِ",
+    "فِي الرَّبِيعِ",
+    "ذَاتَ يَوْمٍ",
+    "يَوْمَ السُّوقِ",
+]
+ARABIC_SAYINGS = [
+    "مَنْ زَرَعَ شَجَرَةً زَرَعَ ظِلًّا",
+    "الصَّبْرُ مِفْتَاحُ الْفَرَجِ",
+    "الطَّرِيقُ يُصْنَعُ بِالْمَشْيِ",
+    "خَيْرُ الْكَلَامِ مَا قَلَّ وَدَلَّ",
+    "الْعِلْمُ نُورٌ وَالْجَهْلُ ظَلَامٌ",
+    "مَنْ جَدَّ وَجَدَ",
+    "الْوَقْتُ كَالسَّيْفِ",
+]
+
+OPPOSITES = {"hot": "cold", "big": "small", "fast": "slow", "light": "dark", "high": "low",
+             "open": "closed", "old": "new", "full": "empty", "wet": "dry", "near": "far",
+             "early": "late", "hard": "soft", "long": "short", "strong": "weak", "rich": "poor",
+             "happy": "sad", "loud": "quiet", "deep": "shallow", "wide": "narrow", "clean": "dirty"}  # fmt: skip
+WORDS = ["apple", "river", "stone", "lamp", "garden", "bread", "letter", "cloud", "silver", "window",
+         "candle", "market", "harbour", "winter", "paper", "bridge", "orange", "mirror", "needle",
+         "basket", "forest", "button", "ladder", "pepper", "rabbit", "summer", "table", "violin",
+         "water", "yellow", *OPPOSITES]  # fmt: skip
+
+
+def english_document(draw: random.Random) -> str:
+    """A short tale: who went where, what was found, what was said."""
+    name, other = draw.sample(NAMES, 2)
+    trade, place, thing = draw.choice(TRADES), draw.choice(PLACES), draw.choice(THINGS)
+    sentences = [
+        f"{draw.choice(SEASONS)} {name} the {trade} went to {place} and found {thing} there.",
+        f"“Whose is this?” asked {name}, for {name} was {draw.choice(MOODS)} and would not keep it.",
+        f"{other} came by {draw.choice(PLACES)} and said that {draw.choice(SAYINGS)}.",
+        f"So they carried {thing} — it was worth {draw.randint(2, 90)} coins — to {draw.choice(PLACES)}.",
+        f"The {draw.choice(TRADES)} of the town laughed and gave {other} {draw.choice(THINGS)}.",
+        f"From that day on {name} and {other} were friends, and the {trade} never forgot it…",
+        f"Nobody in {place} knew who had lost {thing}, though everyone had a story about it.",
+    ]
+    kept = sentences[:3] + draw.sample(sentences[3:], draw.randint(1, 3))
+    return " ".join(kept)
+
+
+def arabic_document(draw: random.Random) -> str:
+    """A short tale with full diacritics, and with all that is to be cleaned away."""
+    name, other = draw.sample(ARABIC_NAMES, 2)
+    trade, place, thing = (draw.choice(w) for w in (ARABIC_TRADES, ARABIC_PLACES, ARABIC_THINGS))
+    number = draw.randint(1, 999)
+    digits = draw.choice([str, arabic_digits, eastern_digits])(number)
+    sentences = [
+        f"{draw.choice(ARABIC_TIMES)} ذَهَبَ {name} {trade} إِلَى {place} فَ{draw.choice(ARABIC_VERBS)} {thing}.",
+        f"قَالَ {other}: «{draw.choice(ARABIC_SAYINGS)}»، ثُمَّ سَكَتَ.",
+        f"ثُمَّ {draw.choice(ARABIC_VERBS)} {other} {draw.choice(ARABIC_THINGS)} مِنْ {draw.choice(ARABIC_PLACES)} ({digits}).",
+        f"وَكَانَ {name} يُحِبُّ {place} ـ وَكَانَ {other} صَدِيقَهُ ـ مُنْذُ {digits} يَوْمًا؛",
+        f"فَقَالَ {trade}: هَلْ {draw.choice(ARABIC_VERBS)} {other} {thing}؟ [انظر صفحة {digits}]",
+        f"وَرَجَعَ {name} إِلَى {draw.choice(ARABIC_PLACES)} وَهُوَ يَقُولُ: {draw.choice(ARABIC_SAYINGS)}.",
+    ]
+    kept = sentences[:2] + draw.sample(sentences[2:], draw.randint(1, 3))
+    text = " ".join(kept)
+    if draw.random() < 0.15:
+        text += f"\n{draw.choice(['-----', '=====', f'- {digits} -', f'صفحة {digits}'])}"
+    if draw.random() < 0.2:
+        text = text.replace("الْ", "الْـ", 1).replace(".", "\u200f.", 1)
+    return text
+
+
+def arabic_digits(number: int) -> str:
+    """A number in Arabic-Indic digits."""
+    return str(number).translate({ord(str(i)): chr(0x660 + i) for i in range(10)})
+
+
+def eastern_digits(number: int) -> str:
+    """A number in Eastern Arabic-Indic digits."""
+    return str(number).translate({ord(str(i)): chr(0x6F0 + i) for i in range(10)})
+
+
+def documents(make: Callable[[random.Random], str], draw: random.Random) -> str:
+    """Documents with a blank line between them, up to the wanted size."""
+    parts, size = [], 0
+    while size < TEXT_BYTES:
+        parts.append(make(draw))
+        size += len(parts[-1].encode()) + 2
+    return "\n\n".join(parts) + "\n"
+
+
+def message(draw: random.Random, label: str) -> str:
+    """A short message. Both kinds speak of money, prizes and calls; only how differs."""
+    name, place = draw.choice(NAMES), draw.choice(PLACES).removeprefix("the ")
+    amount, code = draw.randint(5, 900), draw.randint(1000, 9999)
+    if label == "spam":
+        return draw.choice([
+            f"You won a prize of {amount} coins! Reply YES to {code} to claim it now",
+            f"FINAL NOTICE: your free {place} ticket expires today, call {code} at once",
+            f"Dear customer, {amount} coins are waiting for you. Send your name to {code}",
+            f"Hot offer! Only today {amount} coins off every order, text STOP to {code} to end",
+            f"{name}, you have been chosen for a free gift from the {place}. Call {code} to get it",
+            f"Urgent: confirm your account {code} now or lose {amount} coins",
+            f"Win a trip to the {place}! Text WIN to {code}. Costs {amount} cents a message",
+        ])  # fmt: skip
+    return draw.choice([
+        f"Hi {name}, can you call me when you leave the {place}?",
+        f"I paid {amount} coins for the prize of the school race, can you believe it",
+        f"{name} won the race today! We go to the {place} at {draw.randint(1, 12)} to celebrate",
+        f"Please bring the free ticket for {name} and wait at the {place}",
+        f"Sorry I am late, the {place} was closed. I will text you at {draw.randint(1, 12)}",
+        f"The code for the door is {code}, tell {name} before today evening",
+        f"Thanks for the gift {name}! Now I owe you {amount} coins",
+        f"No need to reply now, I only wanted to claim my coat at the {place}",
+    ])  # fmt: skip
+
+
+def instruction(draw: random.Random) -> dict[str, str]:
+    """A task whose answer a program can check."""
+    word = draw.choice(WORDS)
+    three = draw.sample(WORDS, 3)
+    left, right = draw.randint(1, 20), draw.randint(1, 20)
+    hot = draw.choice(sorted(OPPOSITES))
+    return draw.choice([
+        task("Write the word in capital letters.", word, word.upper()),
+        task("Write the first letter of the word.", word, word[0]),
+        task("Write the last letter of the word.", word, word[-1]),
+        task("Give the opposite of the word.", hot, OPPOSITES[hot]),
+        task("Put the words in alphabetical order.", ", ".join(three), ", ".join(sorted(three))),
+        task("Write the words in reverse order.", ", ".join(three), ", ".join(three[::-1])),
+        task("Repeat the word twice.", word, f"{word} {word}"),
+        task("How many words are there?", " ".join(three[: draw.randint(1, 3)]), None),
+        task(f"Which number is larger, {left} or {right}?", "", str(max(left, right))),
+        task("Write the plural of the noun.", draw.choice(["lamp", "river", "stone", "letter"]), None),
+    ])  # fmt: skip
+
+
+def task(text: str, given: str, answer: str | None) -> dict[str, str]:
+    """One example; an answer that hangs on the input alone is computed here."""
+    if answer is None:
+        answer = f"{given}s" if "plural" in text else str(len(given.split()))
+    return {"instruction": text, "input": given, "output": answer}
+
+
+def write_all(folder: Path) -> None:
+    """Write every sample file into a folder."""
+    draw = random.Random(SEED)
+    files = {
+        "text/english.txt": documents(english_document, draw),
+        "text/arabic.txt": documents(arabic_document, draw),
+    }
+    labels = ["spam"] * (N_MESSAGES * 3 // 8) + ["ham"] * (N_MESSAGES * 5 // 8)
+    draw.shuffle(labels)
+    rows = [f"{label}\t{message(draw, label)}" for label in labels]
+    files["messages.tsv"] = "\n".join(["label\ttext", *rows]) + "\n"
+    examples = [instruction(draw) for _ in range(N_INSTRUCTIONS)]
+    files["instructions.json"] = json.dumps(examples, ensure_ascii=False, indent=1) + "\n"
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    write_all(Path(__file__).parent)

@@ -1,0 +1,173 @@
+"""The front door: ``gptflow FLOW [--preset P] [--config F] [--dry-run] [section.field=value ...]``.
+
+Only the configuration is imported until it is known to be right, so that help and mistakes are
+answered at once.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
+from gpt_core.errors import GPTCoreError
+
+app = typer.Typer(
+    help="Raw text to a trained, evaluated and fine-tuned GPT. "
+    "Settings are section.field=value, such as training.steps=500.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Settings = Annotated[list[str] | None, typer.Argument(help="section.field=value ...")]
+Preset = Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
+
+FLOWS = {
+    "run": ("end_to_end", "end_to_end", "The whole way, from raw text to fine-tuned models."),
+    "prepare": ("prepare_data", "prepare_data", "Raw text to token shards."),
+    "pretrain": ("pretrain", "pretrain_model", "Raw text to a pretrained model."),
+    "import-gpt2": ("import_gpt2", "import_release", "A GPT-2 release to a checkpoint."),
+    "evaluate": ("evaluate", "evaluate_model", "A pretrained model to a report."),
+    "classify": ("finetune_classifier", "train_classifier", "Fine-tune a text classifier."),
+    "instruct": ("finetune_instructions", "train_instructions", "Fine-tune on instructions."),
+}
+"""Command to module, flow function and help."""
+
+
+def _command(name: str) -> Callable[..., None]:
+    def command(
+        settings: Settings = None,
+        preset: Preset = "tiny",
+        config: ConfigFile = None,
+        dry_run: DryRun = False,
+    ) -> None:
+        resolved = load_config(preset, config, settings or [])
+        if dry_run:
+            _show_plan(resolved)
+        else:
+            _run(name, resolved)
+
+    return command
+
+
+def _show_plan(config: RunConfig) -> None:
+    from rich.console import Console
+
+    from tasks.servers import configure_environment
+
+    configure_environment()
+    from flows.plan import print_plan
+
+    print_plan(config, Console())
+
+
+def _run(name: str, config: RunConfig) -> None:
+    """Run a flow on the local servers and say what came of it."""
+    from importlib import import_module
+
+    from rich.console import Console
+
+    from tasks.servers import PrefectServer
+    from tasks.sources import check_sources
+
+    console, started = Console(), time.monotonic()
+    check_sources(config, name)
+    server = PrefectServer()
+    server.start()
+    with console.status("loading ..."):  # while the server starts
+        module, function, _ = FLOWS[name]
+        flow: Any = getattr(import_module(f"flows.{module}"), function)
+        from flows.display import TerminalDisplay
+        from flows.summary import print_artifact, print_summary
+        from tasks.progress import set_display
+
+        server.wait()
+    with TerminalDisplay(console) as display:
+        set_display(display)
+        made = flow(config)
+    if name == "run":
+        print_summary(console, made, time.monotonic() - started, server.url)
+    else:
+        print_artifact(console, made)
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to go on from.")] = "",
+    settings: Settings = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A checkpoint's directory; the newest if not given.")
+    ] = None,
+) -> None:
+    """Write on from a prompt. Settings are of the section generation, such as temperature=0.5."""
+    named = [f"generation.{setting.removeprefix('generation.')}" for setting in settings or []]
+    decoding = load_config("tiny", settings=named).generation
+    _generate(prompt, decoding, checkpoint)
+
+
+def _generate(prompt: str, decoding: DecodingConfig, checkpoint: Path | None) -> None:
+    from gpt_core.errors import DataError
+    from gpt_core.generation import stream_text
+    from tasks.paths import newest_checkpoint
+
+    directory = checkpoint or newest_checkpoint()
+    if directory is None:
+        raise DataError("there is no checkpoint yet: make one with gptflow run")
+    sys.stdout.write(prompt)
+    for piece in stream_text(directory, prompt, decoding):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+@app.command()
+def up() -> None:
+    """Prefect and MLflow on 127.0.0.1, and a worker for the deployments, until Ctrl-C."""
+    from flows.serving import serve_all
+
+    serve_all()
+
+
+@app.command()
+def down() -> None:
+    """Stop the Prefect server that a run started."""
+    from tasks.servers import stop_prefect_server
+
+    typer.echo("stopped" if stop_prefect_server() else "no Prefect server of gptflow is running")
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine has and what is missing, one line each."""
+    from flows.doctor import findings
+
+    for line in findings():
+        typer.echo(line)
+
+
+def main() -> None:
+    """The console script: 0 done, 2 the user's mistake, 1 anything else."""
+    for name, (_, _, text) in FLOWS.items():
+        app.command(name, help=text)(_command(name))
+    try:
+        app(standalone_mode=False)
+    except GPTCoreError as error:
+        typer.echo(f"gptflow: {error}", err=True)
+        raise SystemExit(2) from None
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("gptflow: stopped; the same command goes on from here", err=True)
+        raise SystemExit(1) from None
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+            typer.echo(f"gptflow: {error.format_message()}", err=True)
+            raise SystemExit(2) from None
+        raise
+
+
+if __name__ == "__main__":
+    main()

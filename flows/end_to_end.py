@@ -1,0 +1,30 @@
+"""The whole way: raw text to a trained, evaluated and fine-tuned GPT."""
+
+from prefect import flow
+
+from flows.evaluate import to_report
+from flows.finetune_classifier import to_classifier
+from flows.finetune_instructions import to_instructions
+from flows.prepare_data import to_shards
+from flows.pretrain import to_checkpoint
+from flows.recorded import recorded
+from gpt_core.artifact import Artifact
+from gpt_core.config import RunConfig
+from tasks.reporting import report_run
+
+
+@flow(name="run")
+def end_to_end(config: RunConfig) -> dict[str, Artifact]:
+    """Raw text to a trained, evaluated and fine-tuned GPT."""
+    with recorded("run", config) as record:
+        shards = to_shards(config, record)
+        checkpoint = to_checkpoint(shards, config, record)
+        made = {
+            "shards": shards,
+            "pretrained": checkpoint,
+            "report": to_report(checkpoint, shards, config, record),
+            "classifier": to_classifier(checkpoint, config, record),
+            "instructions": to_instructions(checkpoint, config, record),
+        }
+        report_run(config.name, {name: artifact.metrics() for name, artifact in made.items()})
+        return made

@@ -1,0 +1,30 @@
+"""A pretrained model to one that answers."""
+
+from prefect import flow
+
+from flows.prepare_data import to_shards
+from flows.pretrain import to_checkpoint
+from flows.recorded import recorded
+from gpt_core.artifact import Artifact
+from gpt_core.config import RunConfig
+from tasks.corpus import fetch_corpus
+from tasks.finetune import finetune_instructions
+from tasks.tracking import FlowRecord
+
+
+@flow(name="instruct")
+def train_instructions(config: RunConfig) -> Artifact:
+    """A pretrained model to one that answers; what it needs is made first, if it is not there."""
+    with recorded("instruct", config) as record:
+        checkpoint = to_checkpoint(to_shards(config, record), config, record)
+        return to_instructions(checkpoint, config, record)
+
+
+def to_instructions(checkpoint: Artifact, config: RunConfig, record: FlowRecord) -> Artifact:
+    """Fine-tune on instructions with answers."""
+    examples = fetch_corpus(config.instruction.source, "instruction")
+    model: Artifact = finetune_instructions(
+        checkpoint, examples, config.instruction, config.lora, record
+    )
+    record.note("finetune_instructions", model)
+    return model

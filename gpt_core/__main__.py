@@ -1,0 +1,74 @@
+"""The bare door: ``python -m gpt_core train|generate``, with no orchestrator and no records."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gpt_core.config import PRESETS, load_config
+from gpt_core.errors import GPTCoreError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command: 0 done, 2 the user's mistake."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "train":
+            _train(options)
+        else:
+            _generate(options)
+    except GPTCoreError as error:
+        print(f"gpt_core: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gpt_core", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="token shards to a checkpoint")
+    train.add_argument("--shards", type=Path, required=True, help="a shards artifact")
+    train.add_argument("--out", type=Path, required=True, help="the run's directory")
+    train.add_argument("--preset", default="tiny", help=f"one of {', '.join(PRESETS)}")
+    train.add_argument("--config", type=Path, help="a TOML file of settings")
+    train.add_argument("settings", nargs="*", metavar="section.field=value")
+    generate = commands.add_parser("generate", help="write on from a prompt")
+    generate.add_argument("--checkpoint", type=Path, required=True)
+    generate.add_argument("prompt")
+    generate.add_argument("settings", nargs="*", metavar="generation.field=value")
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    config = load_config(options.preset, options.config, options.settings).pretrain
+    from gpt_core.artifact import read_artifact
+    from gpt_core.training import Callback, pretrain
+
+    class Printed(Callback):
+        """Prints figures as they come."""
+
+        def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+            figures = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            print(f"step {step:>6}  {figures}", flush=True)
+
+        def on_notice(self, message: str) -> None:
+            print(f"note: {message}", flush=True)
+
+    shards = read_artifact(options.shards, "shards")
+    checkpoint = pretrain(shards, config, options.out, callbacks=[Printed()])
+    print(checkpoint.path)
+
+
+def _generate(options: argparse.Namespace) -> None:
+    decoding = load_config("tiny", settings=options.settings).generation
+    from gpt_core.generation import stream_text
+
+    print(options.prompt, end="")
+    for piece in stream_text(options.checkpoint, options.prompt, decoding):
+        print(piece, end="", flush=True)
+    print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""When a stage need not be done again: same inputs, settings and code, and a whole result."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from prefect.cache_policies import CachePolicy
+from prefect.context import TaskRunContext
+from prefect.settings import get_current_settings
+
+from gpt_core.artifact import Artifact, fingerprint_of, read_artifact
+from gpt_core.errors import DataError
+from tasks.paths import checkout
+from tasks.tracking import FlowRecord
+
+_FOUNDATION = ("errors.py", "files.py", "artifact.py")
+_ROOMS = {
+    "clean_corpus": ("text",),
+    "train_tokenizer": ("text", "tokenizers"),
+    "encode_corpus": ("text", "tokenizers", "data"),
+    "pretrain": ("tokenizers", "data", "models", "generation", "training"),
+    "import_gpt2": ("tokenizers", "models", "interop"),
+    "evaluate_language_model": ("tokenizers", "data", "models", "generation", "evaluation"),
+    "finetune_classifier": ("tokenizers", "data", "models", "evaluation", "finetuning"),
+    "finetune_instructions": (
+        "tokenizers", "data", "models", "generation", "evaluation", "finetuning",
+    ),
+    "export_huggingface": ("tokenizers", "models", "interop"),
+}  # fmt: skip
+"""The rooms of the core that a stage's result hangs on."""
+
+
+class StageCache(CachePolicy):
+    """A stage's key: the fingerprints of its inputs, its settings and the core's source.
+
+    A record whose artifact was deleted or damaged is forgotten, so that the stage is done again.
+    """
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> str | None:
+        """The key under which Prefect keeps the result."""
+        values = [value for value in inputs.values() if not isinstance(value, FlowRecord)]
+        key = stage_key(task_ctx.task.name, *values)
+        record = results_dir() / key
+        if record.is_file() and recorded_artifact(record) is None:
+            record.unlink()
+        return key
+
+
+def stage_key(stage: str, *inputs: object) -> str:
+    """The hash of everything that a stage's result hangs on."""
+    return fingerprint_of(stage, source_fingerprint(stage), *inputs)
+
+
+@cache
+def source_fingerprint(stage: str) -> str:
+    """A hash of the core's source, as far as the stage depends on it."""
+    core = checkout() / "gpt_core"
+    files = [core / name for name in _FOUNDATION]
+    for room in _ROOMS[stage]:
+        files.extend(sorted((core / room).glob("*.py")))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(core).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def results_dir() -> Path:
+    """Where Prefect keeps the results of tasks."""
+    return Path(get_current_settings().results.local_storage_path)
+
+
+def recorded_artifact(record: Path) -> Artifact | None:
+    """The artifact of a cache record, if it is still whole."""
+    try:
+        result = json.loads(json.loads(record.read_text(encoding="utf-8"))["result"])
+        return read_artifact(Path(result["data"]["path"]))
+    except (DataError, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def cached_artifact(stage: str, *inputs: object) -> Artifact | None:
+    """The result that a stage would be answered with, without running it."""
+    record = results_dir() / stage_key(stage, *inputs)
+    return recorded_artifact(record) if record.is_file() else None
+
+
+STAGE_CACHE = StageCache()

@@ -1,0 +1,24 @@
+"""Pretraining."""
+
+from gpt_core.artifact import Artifact
+from gpt_core.config import PretrainConfig
+from gpt_core.training import pretrain as train
+from gpt_core.training import read_records
+from tasks.plots import loss_figure
+from tasks.stage import TrainingShown, running_stage, stage_task
+from tasks.tracking import FlowRecord
+
+
+@stage_task
+def pretrain(shards: Artifact, config: PretrainConfig, flow: FlowRecord) -> Artifact:
+    """Token shards to a checkpoint, see ``gpt_core.training.pretrain``.
+
+    A run that was killed goes on from its newest checkpoint, in the MLflow run it had.
+    """
+    with running_stage("pretrain", flow, shards, config, resumable=True) as stage:
+        with TrainingShown(stage) as shown:
+            checkpoint = train(shards, config, stage.out_dir, callbacks=[shown])
+        records = read_records(stage.out_dir / "metrics.jsonl")
+        stage.record.log_figure(loss_figure(records), "loss")
+        stage.record.log_model(checkpoint, f"{flow.name}-pretrained")
+        return stage.done(checkpoint)

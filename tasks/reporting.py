@@ -1,0 +1,75 @@
+"""What Prefect's UI shows of a stage: a table of figures, links, progress."""
+
+import time
+from collections.abc import Mapping
+from typing import cast
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from gpt_core.artifact import Artifact
+
+_SECONDS_BETWEEN_UPDATES = 5.0
+
+
+def report_stage(stage: str, artifact: Artifact, run_id: str, tracking_uri: str) -> None:
+    """A table with a stage's figures, and where to read on."""
+    rows = [
+        {"figure": name, "value": f"{value:,.6g}"} for name, value in artifact.metrics().items()
+    ]
+    create_table_artifact(
+        rows or [{"figure": "files", "value": len(artifact.manifest()["files"])}],
+        key=f"{_key(stage)}-figures",
+        description=f"`{artifact.path}`  \nMLflow run `{run_id}` at `{tracking_uri}`",
+    )
+
+
+def report_run(name: str, figures: Mapping[str, Mapping[str, float]]) -> None:
+    """One page about a whole run: every stage's figures."""
+    lines = [f"# {name}", "", "| stage | figure | value |", "|---|---|---:|"]
+    lines += [
+        f"| {stage} | {figure} | {value:,.6g} |"
+        for stage, values in figures.items()
+        for figure, value in values.items()
+    ]
+    create_markdown_artifact("\n".join(lines), key=f"{_key(name)}-summary", description=name)
+
+
+class ProgressBar:
+    """A stage's progress in Prefect's UI, made when there is something to show.
+
+    Args:
+        stage: The stage's name.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._id: UUID | None = None
+        self._updated = time.monotonic()
+
+    def update(self, done: int, total: int | None) -> None:
+        """Show how much is done, at most every few seconds."""
+        if not total or time.monotonic() - self._updated < _SECONDS_BETWEEN_UPDATES:
+            return
+        self._updated = time.monotonic()
+        percent = 100.0 * done / total
+        if self._id is None:
+            created = create_progress_artifact(percent, key=f"{_key(self._stage)}-progress")
+            self._id = cast(UUID, created)  # it is awaited only in asynchronous code
+        else:
+            update_progress_artifact(self._id, percent)
+
+    def finish(self) -> None:
+        """Show that all is done, if anything was shown."""
+        if self._id is not None:
+            update_progress_artifact(self._id, 100.0)
+
+
+def _key(name: str) -> str:
+    """A name in the letters that Prefect takes for keys."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())

@@ -1,0 +1,128 @@
+"""What every task does around its verb: cache key, directory, records, progress."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.context import FlowRunContext, TaskRunContext
+
+from gpt_core.artifact import Artifact
+from gpt_core.training import Callback, RunInfo
+from tasks.caching import STAGE_CACHE, stage_key
+from tasks.paths import stage_dir
+from tasks.progress import Display, current_display
+from tasks.reporting import ProgressBar, report_stage
+from tasks.tracking import FlowRecord, MLflowCallback, StageRecord, tracked_stage, tracking_uri
+
+
+def stage_task(function: Callable[..., Artifact]) -> Any:
+    """A task for one verb: cached by inputs, settings and code, its result kept as JSON."""
+    decorate = task(
+        name=function.__name__,
+        cache_policy=STAGE_CACHE,
+        persist_result=True,
+        result_serializer="json",
+    )
+    return decorate(function)
+
+
+@dataclass(slots=True)
+class Stage:
+    """A stage at work."""
+
+    name: str
+    out_dir: Path
+    record: StageRecord
+    display: Display
+    started: float = field(default_factory=time.perf_counter)
+    bar: ProgressBar = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bar = ProgressBar(self.name)
+
+    def progress(self, unit: str, done: int, total: int | None) -> None:
+        """Pass on to the display and to Prefect how much is done."""
+        self.display.progress(self.name, unit, done, total)
+        self.bar.update(done, total)
+
+    def done(self, artifact: Artifact) -> Artifact:
+        """Record and show what was made."""
+        self.bar.finish()
+        self.record.finish(artifact)
+        report_stage(self.name, artifact, self.record.run_id, tracking_uri())
+        self.display.stage_finished(self.name, artifact, time.perf_counter() - self.started)
+        return artifact
+
+
+@contextmanager
+def running_stage(
+    name: str, flow: FlowRecord, *inputs: object, resumable: bool = False
+) -> Iterator[Stage]:
+    """A stage with its directory, its MLflow run and its progress.
+
+    Args:
+        name: The verb's name.
+        flow: The flow's record.
+        inputs: All that the result hangs on, in the order of the task's parameters.
+        resumable: The stage keeps work in its directory and goes on in the MLflow run it had.
+    """
+    out_dir = stage_dir(name, flow.name, stage_key(name, *inputs))
+    run_file = out_dir.with_name(f".{out_dir.name}.mlflow.json") if resumable else None
+    display = current_display()
+    display.stage_started(name)
+    with tracked_stage(name, flow, inputs, run_file=run_file) as record:
+        yield Stage(name, out_dir, record, display)
+    if run_file is not None:
+        run_file.unlink(missing_ok=True)
+
+
+class TrainingShown(Callback):
+    """Passes a training run's news to the display, to Prefect and to MLflow.
+
+    Args:
+        stage: The stage that trains.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._total: int | None = None
+        self._tracker = MLflowCallback(stage.record.run_id)
+        self._samples: list[dict[str, Any]] = []
+
+    def __enter__(self) -> "TrainingShown":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._tracker.close()
+        self._stage.record.log_table(self._samples, "samples")
+
+    def on_start(self, run: RunInfo) -> None:
+        """Note how long the run is."""
+        self._total = run.total_steps
+        self._stage.display.training_started(self._stage.name, run)
+
+    def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Show and record figures."""
+        self._stage.display.metrics(self._stage.name, step, metrics)
+        self._stage.bar.update(step, self._total)
+        self._tracker.on_metrics(step, metrics)
+
+    def on_sample(self, step: int, prompt: str, text: str) -> None:
+        """Show and keep a sample."""
+        self._stage.display.sample(self._stage.name, step, prompt, text)
+        self._samples.append({"step": step, "prompt": prompt, "text": text})
+
+    def on_notice(self, message: str) -> None:
+        """Show a notice."""
+        self._stage.display.notice(message)
+
+
+def flow_tags() -> dict[str, str]:
+    """What ties MLflow runs to the Prefect flow run that is under way."""
+    context = FlowRunContext.get() or TaskRunContext.get()
+    run = getattr(context, "flow_run", None)
+    return {"prefect.flow_run": str(run.id), "prefect.flow_run_name": run.name} if run else {}

@@ -1,0 +1,14 @@
+"""The one room that knows MLflow: flows and stages as runs, metrics in batches, nothing lost."""
+
+from tasks.tracking.metrics import MLflowCallback
+from tasks.tracking.records import FlowRecord, StageRecord, tracked_flow, tracked_stage
+from tasks.tracking.store import tracking_uri
+
+__all__ = [
+    "FlowRecord",
+    "MLflowCallback",
+    "StageRecord",
+    "tracked_flow",
+    "tracked_stage",
+    "tracking_uri",
+]

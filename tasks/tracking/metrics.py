@@ -1,0 +1,154 @@
+"""Training figures to MLflow: in batches, from a thread of their own, each step once.
+
+The trainer never waits. While the server is away the figures wait here; what is still waiting
+when the run ends is written to a file and sent by the next run.
+"""
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
+from requests import RequestException
+
+from gpt_core.files import atomic_write
+from gpt_core.training import Callback
+from tasks.paths import data_dir
+from tasks.tracking.store import client_for, tracking_uri
+
+_BATCH = 500
+_PAUSE_SECONDS = 1.0  # between batches, and at first between tries
+_LONGEST_PAUSE_SECONDS = 15.0
+_LAST_TRIES_SECONDS = 60.0  # at the end of a run, before the rest is put by
+
+AWAY = (MlflowException, RequestException, OSError)
+"""What a server that cannot be reached looks like."""
+
+
+class MLflowCallback(Callback):
+    """Sends a run's figures to MLflow.
+
+    Args:
+        run_id: The MLflow run. When it has figures already, those steps are not sent again.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._queue: queue.Queue[Metric] = queue.Queue()
+        self._ending = threading.Event()
+        self._uri = tracking_uri()
+        self._thread = threading.Thread(target=self._work, name="mlflow-metrics", daemon=True)
+        self._thread.start()
+
+    def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Put figures into the queue."""
+        now = int(time.time() * 1000)
+        for name, value in metrics.items():
+            self._queue.put(Metric(name, float(value), now, step))
+
+    def close(self) -> None:
+        """Send what is left, or put it by for the next run."""
+        self._ending.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        sender = _Sender(client_for(self._uri), self._run_id)
+        pause, give_up_at = _PAUSE_SECONDS, None
+        waiting: list[Metric] = []
+        while True:
+            waiting += _drain(self._queue)
+            ending = self._ending.is_set()
+            if ending and give_up_at is None:
+                give_up_at = time.monotonic() + _LAST_TRIES_SECONDS
+            try:
+                sender.send(waiting)
+                waiting, pause = [], _PAUSE_SECONDS
+            except AWAY:
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            if ending and not waiting and self._queue.empty():
+                return
+            if give_up_at is not None and time.monotonic() > give_up_at:
+                put_by(self._run_id, waiting + _drain(self._queue))
+                return
+            self._ending.wait(pause) if not ending else time.sleep(min(pause, 1.0))
+
+
+class _Sender:
+    """Sends batches, and after a failure asks first what has arrived."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client, self._run_id = client, run_id
+        self._sent: dict[str, int] | None = None  # the last step of each figure that is there
+
+    def send(self, metrics: list[Metric]) -> None:
+        """Send figures that are not there yet."""
+        if not metrics:
+            return
+        if self._sent is None:
+            names = {metric.key for metric in metrics}
+            self._sent = {name: self._last_step(name) for name in names}
+        for start in range(0, len(metrics), _BATCH):
+            new = [m for m in metrics[start : start + _BATCH] if m.step > self._known(m.key)]
+            if new:
+                self._post(new)
+
+    def _post(self, metrics: list[Metric]) -> None:
+        try:
+            self._client.log_batch(self._run_id, metrics=metrics, synchronous=True)
+        except AWAY:
+            self._sent = None  # the batch may have arrived although its answer did not
+            raise
+        for metric in metrics:
+            self._require_known()[metric.key] = metric.step
+
+    def _known(self, name: str) -> int:
+        known = self._require_known()
+        if name not in known:
+            known[name] = self._last_step(name)
+        return known[name]
+
+    def _require_known(self) -> dict[str, int]:
+        if self._sent is None:
+            self._sent = {}
+        return self._sent
+
+    def _last_step(self, name: str) -> int:
+        history = self._client.get_metric_history(self._run_id, name)
+        return max((metric.step for metric in history), default=-1)
+
+
+def put_by(run_id: str, metrics: list[Metric]) -> None:
+    """Write figures to a file that the next run sends."""
+    rows = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
+    with atomic_write(_unsent_dir() / f"{run_id}-{time.time_ns()}.json", "w") as file:
+        json.dump(rows, file)
+
+
+def send_put_by(client: MlflowClient) -> int:
+    """Send what earlier runs could not; the number of figures sent."""
+    count = 0
+    for file in sorted(_unsent_dir().glob("*.json")):
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        run_id = file.stem.split("-")[0]
+        _Sender(client, run_id).send([Metric(*row) for row in rows])
+        file.unlink()
+        count += len(rows)
+    return count
+
+
+def _unsent_dir() -> Path:
+    return data_dir() / "unsent"
+
+
+def _drain(waiting: "queue.Queue[Metric]") -> list[Metric]:
+    drained = []
+    while True:
+        try:
+            drained.append(waiting.get_nowait())
+        except queue.Empty:
+            return drained
