@@ -1,6 +1,22 @@
 """The checks that configurations share: each names the field, the value and what is allowed."""
 
+from typing import Any, ClassVar
+
 from gpt_core.errors import ConfigError
+
+
+class Section:
+    """The base of every configuration.
+
+    Pydantic, where it builds one from a form or a request, refuses a field that is not there and
+    shows the text below each field.
+    """
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        "extra": "forbid",
+        "use_attribute_docstrings": True,
+    }
 
 
 def require(holds: bool, message: str) -> None:

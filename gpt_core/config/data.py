@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from gpt_core.config.checks import require_at_least
+from gpt_core.config.checks import Section, require_at_least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ShardConfig:
+class ShardConfig(Section):
     """Token shards."""
 
     tokens_per_shard: int = 100_000_000
@@ -21,7 +21,7 @@ class ShardConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoaderConfig:
+class LoaderConfig(Section):
     """Training samples from token shards."""
 
     stride: int | None = None

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt_core.config.checks import require_at_least
+from gpt_core.config.checks import Section, require_at_least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationConfig:
+class EvaluationConfig(Section):
     """Loss, perplexity and bits per byte on held-out text, and samples."""
 
     split: Literal["validation", "test"] = "test"

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+from gpt_core.config.checks import (
+    Section,
+    require,
+    require_at_least,
+    require_positive,
+    require_share,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoRAConfig:
+class LoRAConfig(Section):
     """Low-rank adapters in place of full fine-tuning."""
 
     rank: int = 0
@@ -26,7 +32,7 @@ class LoRAConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClassificationConfig:
+class ClassificationConfig(Section):
     """Texts to labels, with a head on the last real token."""
 
     source: str = "samples"
@@ -83,7 +89,7 @@ class ClassificationConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class InstructionConfig:
+class InstructionConfig(Section):
     """Prompts to answers, with the loss on the answers only."""
 
     source: str = "samples"

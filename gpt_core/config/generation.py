@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from gpt_core.config.checks import require, require_at_least
+from gpt_core.config.checks import Section, require, require_at_least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DecodingConfig:
+class DecodingConfig(Section):
     """Decoding. Temperature 0 is greedy."""
 
     max_new_tokens: int = 128

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+from gpt_core.config.checks import (
+    Section,
+    require,
+    require_at_least,
+    require_positive,
+    require_share,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GPTConfig:
+class GPTConfig(Section):
     """A GPT of the GPT-2 architecture. The defaults are GPT-2 124M's."""
 
     n_layer: int = 12
@@ -58,7 +64,7 @@ class GPTConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BigramConfig:
+class BigramConfig(Section):
     """The bigram baseline."""
 
     vocab_size: int

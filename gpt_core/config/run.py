@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gpt_core.config.checks import require
+from gpt_core.config.checks import Section, require
 from gpt_core.config.data import LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import EvaluationConfig
 from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
@@ -13,7 +13,7 @@ from gpt_core.config.training import OptimizerConfig, ScheduleConfig, TrainingCo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GPT2ImportConfig:
+class GPT2ImportConfig(Section):
     """Where released GPT-2 weights come from."""
 
     source: str = "gpt2"
@@ -21,7 +21,7 @@ class GPT2ImportConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PretrainConfig:
+class PretrainConfig(Section):
     """All that the weights of a pretrained model depend on, but for the shards."""
 
     model: GPTConfig = field(default_factory=GPTConfig)
@@ -57,7 +57,7 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunConfig:
+class RunConfig(Section):
     """One run of the pipeline, from the source to the fine-tuned models."""
 
     name: str = "run"
@@ -66,6 +66,10 @@ class RunConfig:
     source: str = "samples"
     """A named source (``data/sources.toml``) or a path to text, JSON, JSONL, CSV, TSV, Parquet, a
     folder of these, or gz or zip of these."""
+
+    checkpoint: str | None = None
+    """The model that is evaluated and fine-tuned: a checkpoint's directory, or ``gpt2`` for the
+    release in ``gpt2.source``; None pretrains one."""
 
     reading: ReadingConfig = field(default_factory=ReadingConfig)
     cleaning: CleaningConfig = field(default_factory=CleaningConfig)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt_core.config.checks import require, require_at_least, require_share
+from gpt_core.config.checks import Section, require, require_at_least, require_share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReadingConfig:
+class ReadingConfig(Section):
     """How a source becomes documents."""
 
     format: Literal["auto", "text", "json", "jsonl", "csv", "tsv", "parquet"] = "auto"
@@ -28,7 +28,7 @@ class ReadingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CleaningConfig:
+class CleaningConfig(Section):
     """Which rules clean a document, and into which shares the documents are split."""
 
     language: Literal["auto", "arabic", "english", "none"] = "auto"
@@ -91,7 +91,7 @@ class CleaningConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TokenizerConfig:
+class TokenizerConfig(Section):
     """Which tokenizer, and how it is trained."""
 
     kind: Literal["unigram", "byte", "gpt2"] = "unigram"

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+from gpt_core.config.checks import (
+    Section,
+    require,
+    require_at_least,
+    require_positive,
+    require_share,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OptimizerConfig:
+class OptimizerConfig(Section):
     """AdamW, with decay on matrices only."""
 
     learning_rate: float = 1e-3
@@ -35,7 +41,7 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScheduleConfig:
+class ScheduleConfig(Section):
     """The learning rate over the run."""
 
     kind: Literal["cosine", "linear", "constant"] = "cosine"
@@ -55,7 +61,7 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingConfig:
+class TrainingConfig(Section):
     """The training loop. A step is one optimizer update."""
 
     steps: int = 1000
@@ -64,7 +70,7 @@ class TrainingConfig:
     tokens_per_step: int = 8192
     """Tokens of one update; a multiple of ``micro_batch`` × the model's context length."""
 
-    micro_batch: int = 16
+    micro_batch: int = 8
     """Samples that go through the model at once; the rest of a step is accumulated."""
 
     seed: int = 1337

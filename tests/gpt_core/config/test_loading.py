@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from gpt_core.config import PRESETS, load_config
+from gpt_core.config import PRESETS, RunConfig, load_config
 from gpt_core.errors import ConfigError
 
 
@@ -107,3 +108,15 @@ def test_pretraining_hangs_on_nothing_but_its_sections() -> None:
     assert load_config("tiny", settings=["classification.epochs=9"]).pretrain == plain
     assert load_config("tiny", settings=["model.dropout=0.5"]).pretrain != plain
     assert plain.micro_batches_per_step == 1
+
+
+def test_the_defaults_make_a_run() -> None:
+    assert RunConfig().pretrain.micro_batches_per_step == 1
+
+
+def test_a_form_refuses_unknown_fields_and_shows_what_each_one_means() -> None:
+    form = TypeAdapter(RunConfig)
+    schema = form.json_schema()["$defs"]["ScheduleConfig"]
+    assert "linear rise" in schema["properties"]["warmup_steps"]["description"]
+    with pytest.raises(ValidationError, match=r"training\.stepss"):
+        form.validate_python({"training": {"stepss": 5}})
