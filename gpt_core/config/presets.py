@@ -33,7 +33,7 @@ def _gpt2(n_layer: int, n_head: int, n_embd: int, **training: Any) -> Settings:
 PRESETS: dict[str, Settings] = {
     "tiny": {
         "name": "tiny",
-        "tokenizer": {"vocab_size": 2000},
+        "tokenizer": {"vocab_size": 600},
         "model": {"n_layer": 4, "n_head": 4, "n_embd": 128, "context_length": 128},
         "optimizer": {"learning_rate": 2e-3},
         "schedule": {"warmup_steps": 30},

@@ -1,6 +1,7 @@
 """Where MLflow keeps its records, and how to reach it."""
 
 import fcntl
+import logging
 import os
 import tomllib
 from functools import cache
@@ -23,6 +24,8 @@ def client_for(uri: str) -> MlflowClient:
 
     Several processes may open a fresh SQLite store at once, so it is opened behind a lock.
     """
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     mlflow.set_tracking_uri(uri)
     if not uri.startswith("sqlite"):
         return MlflowClient(uri)
