@@ -13,7 +13,12 @@ from gpt_core.models.attention import (
 from gpt_core.models.bigram import BigramLanguageModel, CountedBigram, fit_bigram
 from gpt_core.models.block import TransformerBlock
 from gpt_core.models.classifier import GPTClassifier
-from gpt_core.models.factory import build_model, count_parameters, flops_per_token
+from gpt_core.models.factory import (
+    allocate_model,
+    build_model,
+    count_parameters,
+    flops_per_token,
+)
 from gpt_core.models.gpt import GPT
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import GELU, FeedForward, LayerNorm
@@ -24,6 +29,7 @@ from gpt_core.models.weights import (
     load_weights,
     read_model_config,
     save_weights,
+    write_tensors,
 )
 
 __all__ = [
@@ -40,6 +46,7 @@ __all__ = [
     "MultiHeadAttention",
     "SelfAttention",
     "TransformerBlock",
+    "allocate_model",
     "build_model",
     "count_parameters",
     "explicit_attention",
@@ -51,4 +58,5 @@ __all__ = [
     "next_token_loss",
     "read_model_config",
     "save_weights",
+    "write_tensors",
 ]

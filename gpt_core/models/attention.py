@@ -1,5 +1,15 @@
 """Attention, step by step: without a mask, with one, with many heads.
 
+Attention is a soft dictionary. Every token asks a question (its query), offers a label (its key)
+and holds some content (its value); it takes home the average content of all tokens, weighted by
+how well their labels answer its question. Three rungs lead to the form that GPT-2 uses:
+
+1. ``SelfAttention``: one dictionary, every token may look up every other.
+2. ``CausalAttention``: the same, but a token sees only itself and what came before it.
+3. ``MultiHeadAttention``: H of those at once, each in its own D of the C dimensions.
+
+Each rung with the weights of the one below it gives the same numbers; the tests hold that.
+
 Shapes: B batch, H heads, T time (queries), S time (keys: T plus what is cached), C width,
 D head width (C = H × D).
 """
@@ -19,8 +29,10 @@ def explicit_attention(
 ) -> Tensor:
     """Each query's average of the values, weighted by how well the keys answer it.
 
-    ``softmax(q k^T / sqrt(D)) v``. With ``causal`` the last query sees all keys, the one before
-    it all but the last, and so on, whether or not earlier keys come from a cache.
+    ``softmax(q k^T / sqrt(D)) v``. The dot product of two vectors of D independent entries has a
+    variance of D; divided by its root, the scores keep a variance of 1 and the softmax does not
+    saturate. With ``causal`` the last query sees all keys, the one before it all but the last,
+    and so on, whether or not earlier keys come from a cache.
 
     Args:
         query: Shape (..., T, D).
@@ -34,6 +46,13 @@ def explicit_attention(
 
     References:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1.
+
+    Example:
+        Two keys that answer a query equally well: it takes home the mean of their values.
+
+        >>> query, key = torch.zeros(1, 4), torch.ones(2, 4)
+        >>> explicit_attention(query, key, torch.tensor([[2.0], [4.0]]), causal=False)
+        tensor([[3.]])
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))  # (..., T, S)
     if causal:
@@ -46,6 +65,11 @@ def explicit_attention(
 
 def visible(n_queries: int, n_keys: int, device: torch.device) -> Tensor:
     """Which keys each query may see: the causal mask, aligned at the end.
+
+    Args:
+        n_queries: T.
+        n_keys: S, at least T; the first S - T keys come from a cache.
+        device: Where the mask is needed.
 
     Returns:
         True where the key does not come after the query, shape (T, S).
@@ -62,9 +86,15 @@ def visible(n_queries: int, n_keys: int, device: torch.device) -> Tensor:
 class SelfAttention(nn.Module):
     """One head, no mask: every token looks at every token. The first rung of the ladder.
 
+    ``q = x W_q, k = x W_k, v = x W_v, y = softmax(q k^T / sqrt(D)) v``: "self", because queries,
+    keys and values come from the same tokens.
+
     Args:
         width: C of the input.
         head_width: D of queries, keys and values.
+
+    References:
+        Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1.
     """
 
     def __init__(self, width: int, head_width: int) -> None:
@@ -74,17 +104,30 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(width, head_width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix the tokens: (B, T, C) to (B, T, D)."""
+        """Mix the tokens.
+
+        Args:
+            x: Shape (B, T, C).
+
+        Returns:
+            Shape (B, T, D).
+        """
         return explicit_attention(self.query(x), self.key(x), self.value(x), causal=False)
 
 
 class CausalAttention(SelfAttention):
     """One head that looks back only, so that a token cannot see what it is to predict.
 
+    The scores of later tokens become -inf before the softmax, so their weights are exactly 0 and
+    those of the tokens seen still add up to 1. One pass over T tokens then trains T predictions.
+
     Args:
         width: C of the input.
         head_width: D of queries, keys and values.
         dropout: Probability of dropping an attention weight in training.
+
+    References:
+        Vaswani et al. 2017, "Attention Is All You Need", section 3.2.3.
     """
 
     def __init__(self, width: int, head_width: int, dropout: float = 0.0) -> None:
@@ -92,7 +135,14 @@ class CausalAttention(SelfAttention):
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix each token with those before it: (B, T, C) to (B, T, D)."""
+        """Mix each token with those before it.
+
+        Args:
+            x: Shape (B, T, C).
+
+        Returns:
+            Shape (B, T, D).
+        """
         dropout = self.dropout if self.training else 0.0
         query, key, value = self.query(x), self.key(x), self.value(x)
         return explicit_attention(query, key, value, causal=True, dropout=dropout)
@@ -101,8 +151,15 @@ class CausalAttention(SelfAttention):
 class MultiHeadAttention(nn.Module):
     """H causal heads side by side and a projection that mixes them: the attention of GPT-2.
 
-    Queries, keys and values of all heads come from one matrix product (``c_attn``). The heads go
-    to ``explicit_attention`` or to torch's fused kernel, by ``GPTConfig.attention``.
+    ``y = concat(head_1, ..., head_H) W_o``, each head a causal attention of width D = C / H, so
+    that one can follow the syntax while another finds the name last mentioned, at the cost of
+    one head of full width. Queries, keys and values of all heads come from one matrix product
+    (``c_attn``, its outputs in that order). The heads go to ``explicit_attention`` or to torch's
+    fused kernel, by ``GPTConfig.attention``.
+
+    Args:
+        config: The model's shape.
+        layer: Index of the block, under which a cache keeps this layer's keys and values.
 
     References:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
@@ -139,14 +196,23 @@ class MultiHeadAttention(nn.Module):
         return out
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Causal attention of all heads by the chosen backend: (B, H, T, D)."""
+        """Causal attention of all heads by the chosen backend.
+
+        Args:
+            query: Shape (B, H, T, D).
+            key: Shape (B, H, S, D).
+            value: Shape (B, H, S, D).
+
+        Returns:
+            Shape (B, H, T, D).
+        """
         dropout = self.dropout if self.training else 0.0
         T, S = query.size(-2), key.size(-2)
         if self.backend == "explicit":
             return explicit_attention(query, key, value, causal=True, dropout=dropout)
         if T == 1:  # the newest token sees everything: no mask
             return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        if T == S:
+        if T == S:  # nothing was cached: the kernel masks by itself
             return F.scaled_dot_product_attention(
                 query, key, value, dropout_p=dropout, is_causal=True
             )

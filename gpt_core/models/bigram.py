@@ -3,24 +3,47 @@
 Shapes: B batch, T time, V vocabulary.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from torch import Tensor, nn
 
 from gpt_core.config import BigramConfig
+from gpt_core.errors import DataError
+
+Counts = tuple[np.ndarray, np.ndarray]
+"""Sorted keys of pairs, and how often each was seen."""
 
 
 class BigramLanguageModel(nn.Module):
-    """A table of logits, one row for each token: what comes next depends on this token alone."""
+    """A table of logits, one row for each token: what comes next depends on this token alone.
+
+    ``p(b | a) = softmax(table[a])[b]``: V² parameters that gradient descent brings to the
+    relative frequencies of the pairs, which ``fit_bigram`` finds by counting.
+
+    Args:
+        config: The vocabulary.
+
+    References:
+        Shannon 1948, "A Mathematical Theory of Communication", section 3 (the second-order
+        approximation to English).
+    """
 
     def __init__(self, config: BigramConfig) -> None:
         super().__init__()
         self.config = config
         self.table = nn.Embedding(config.vocab_size, config.vocab_size)
+        nn.init.normal_(self.table.weight, std=0.02)  # about uniform: a first loss of ln V
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """Look up the logits of the next token: (B, T) to (B, T, V)."""
+        """Look up the logits of the next token.
+
+        Args:
+            token_ids: Shape (B, T).
+
+        Returns:
+            Logits, shape (B, T, V).
+        """
         logits: Tensor = self.table(token_ids)
         return logits
 
@@ -49,7 +72,15 @@ class CountedBigram:
         self.total = np.bincount(first, weights=counts, minlength=vocab_size)  # n(a)
 
     def probability(self, token_ids: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """``p(target | token)`` for each pair of ids, in the shape of ``targets``."""
+        """``p(target | token)`` for each pair of ids.
+
+        Args:
+            token_ids: Any shape.
+            targets: The same shape.
+
+        Returns:
+            Probabilities, the same shape; over all targets of one token they add up to 1.
+        """
         token_ids, targets = token_ids.astype(np.int64), targets.astype(np.int64)
         keys = token_ids * len(self.unigram) + targets
         found = np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1)
@@ -59,8 +90,21 @@ class CountedBigram:
         return np.asarray(smoothed / (self.total[token_ids] + weight))
 
     def loss(self, token_ids: np.ndarray, targets: np.ndarray) -> float:
-        """Mean negative log-probability of the targets, in nats; negative targets do not count."""
+        """Mean negative log-probability of the targets.
+
+        Args:
+            token_ids: Any shape.
+            targets: The same shape; negative ones do not count.
+
+        Returns:
+            Nats a target.
+
+        Raises:
+            DataError: If no target counts.
+        """
         counted = targets >= 0
+        if not counted.any():
+            raise DataError("the bigram has no target to be measured on: give it more text")
         return float(-np.log(self.probability(token_ids[counted], targets[counted])).mean())
 
 
@@ -76,15 +120,33 @@ def fit_bigram(chunks: Iterable[np.ndarray], vocab_size: int) -> CountedBigram:
 
     Returns:
         The smoothed bigram.
+
+    Raises:
+        DataError: If there are fewer than two tokens, or an id is outside the vocabulary.
     """
-    pairs, counts = np.empty(0, np.int64), np.empty(0, np.int64)
     unigram = np.ones(vocab_size, np.float64)
     last = np.empty(0, np.int64)
+    counted: list[Counts] = [(np.empty(0, np.int64), np.empty(0, np.int64))]
     for chunk in chunks:
         token_ids = np.concatenate([last, chunk.astype(np.int64)])
+        if token_ids.size and not 0 <= token_ids.min() <= token_ids.max() < vocab_size:
+            outside = token_ids[(token_ids < 0) | (token_ids >= vocab_size)][0]
+            raise DataError(f"token id {outside} is outside the vocabulary of {vocab_size}")
         unigram += np.bincount(token_ids[len(last) :], minlength=vocab_size)
-        new, new_counts = np.unique(token_ids[:-1] * vocab_size + token_ids[1:], return_counts=True)
-        merged, where = np.unique(np.concatenate([pairs, new]), return_inverse=True)
-        sums = np.bincount(where, weights=np.concatenate([counts, new_counts]))
-        pairs, counts, last = merged, sums.astype(np.int64), token_ids[-1:]
+        keys = token_ids[:-1] * vocab_size + token_ids[1:]
+        counted.append(np.unique(keys, return_counts=True))
+        if sum(len(pairs) for pairs, _ in counted[1:]) > len(counted[0][0]):
+            counted = [_merged(counted)]  # seldom enough that the whole costs n log n
+        last = token_ids[-1:]
+    pairs, counts = _merged(counted)
+    if pairs.size == 0:
+        raise DataError("a bigram needs at least two tokens to count: give it more text")
     return CountedBigram(pairs, counts, unigram / unigram.sum())
+
+
+def _merged(counted: Sequence[Counts]) -> Counts:
+    """Counts of several pieces of text, added up."""
+    keys = np.concatenate([pairs for pairs, _ in counted])
+    pairs, where = np.unique(keys, return_inverse=True)
+    sums = np.bincount(where, weights=np.concatenate([counts for _, counts in counted]))
+    return pairs, sums.astype(np.int64)

@@ -12,9 +12,16 @@ from gpt_core.models.gpt import GPT
 class GPTClassifier(nn.Module):
     """Reads the hidden vector of the last real token, the only one that has seen the whole text.
 
+    The tokens before it saw less, for attention looks back only; those after it are padding. As
+    nothing looks ahead, padding at the end changes no logit.
+
     Args:
         gpt: The body; its own head is dropped.
         n_classes: K.
+
+    References:
+        Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training",
+        section 3.2.
     """
 
     def __init__(self, gpt: GPT, n_classes: int) -> None:

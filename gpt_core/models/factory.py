@@ -18,15 +18,32 @@ def build_model(config: GPTConfig, seed: int | None = None) -> GPT:
     Raises:
         ConfigError: If ``config.vocab_size`` is None.
     """
-    with torch.random.fork_rng(devices=[]):
+    model = allocate_model(config)
+    model.initialize(None if seed is None else torch.Generator().manual_seed(seed))
+    return model
+
+
+def allocate_model(config: GPTConfig) -> GPT:
+    """A GPT whose weights are yet to be filled: no time is spent on drawing them.
+
+    Args:
+        config: The shape, with ``vocab_size`` set.
+
+    Raises:
+        ConfigError: If ``config.vocab_size`` is None.
+    """
+    with torch.device("meta"):
         model = GPT(config)
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    model.initialize(generator)
+    model.to_empty(device="cpu")
+    model.tie_head()  # moving from the meta device gave the head a weight of its own
     return model
 
 
 def count_parameters(config: GPTConfig, *, include_positions: bool = True) -> int:
     """The number of parameters of a model of this shape.
+
+    A norm has C scales and C shifts; attention projects C to 3 C and C to C; the feed-forward
+    network C to 4 C and back; the embeddings have V and ``context_length`` rows of C.
 
     Args:
         config: The shape, with ``vocab_size`` set.
@@ -58,7 +75,12 @@ def flops_per_token(config: GPTConfig) -> int:
     """Floating-point operations of training on one token: 6 N + 12 L H Q T.
 
     N counts all parameters but the position embedding; L layers, H heads, Q head width, T the
-    context length.
+    context length. A weight takes part in one multiplication and one addition forward and twice
+    that backward, hence 6; the same count for the two matrix products of attention, T × Q each a
+    head and layer, gives 12.
+
+    Args:
+        config: The shape, with ``vocab_size`` set.
 
     Raises:
         ConfigError: If ``config.vocab_size`` is None.

@@ -1,5 +1,9 @@
 """GPT: token ids in, logits of the next token out. Loss, sampling and decoding live elsewhere.
 
+Each token becomes a vector (what it is, ``wte``, plus where it stands, ``wpe``); ``n_layer`` blocks
+each add what they find out to that vector; the head compares the result with the vector of every
+token of the vocabulary.
+
 Shapes: B batch, T time, C width, V vocabulary.
 """
 
@@ -17,6 +21,9 @@ from gpt_core.models.kv_cache import KVCache
 class GPT(nn.Module):
     """A decoder-only transformer of the GPT-2 architecture, under GPT-2's parameter names.
 
+    ``logits = LN_f(h_L) W_e^T`` with ``h_0 = W_e[token] + W_p[position]`` and
+    ``h_l = block_l(h_{l-1})``; W_e serves at both ends when the head is tied.
+
     Args:
         config: The shape, with ``vocab_size`` set.
 
@@ -24,7 +31,9 @@ class GPT(nn.Module):
         ConfigError: If ``config.vocab_size`` is None.
 
     References:
-        Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
+        Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training",
+        section 3.1; Radford et al. 2019, "Language Models are Unsupervised Multitask Learners",
+        section 2.3; Press and Wolf 2017, "Using the Output Embedding to Improve Language Models".
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -40,9 +49,13 @@ class GPT(nn.Module):
         self.h = nn.ModuleList(TransformerBlock(config, layer) for layer in range(config.n_layer))
         self.ln_f = build_norm(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        if config.tied_head:
-            self.lm_head.weight = self.wte.weight
+        self.tie_head()
         self.initialize()
+
+    def tie_head(self) -> None:
+        """Make the head's weight the token embedding's, if the configuration says so."""
+        if self.config.tied_head:
+            self.lm_head.weight = self.wte.weight
 
     def forward(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Score every token of the vocabulary as the next one, at every position.
@@ -58,6 +71,24 @@ class GPT(nn.Module):
             ValueError: If T, with what is cached, exceeds the context length.
         """
         logits: Tensor = self.lm_head(self.hidden(token_ids, cache))
+        return logits
+
+    def next_logits(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Score every token of the vocabulary as the one after the last.
+
+        The head costs as much as several blocks, so decoding asks for one position only.
+
+        Args:
+            token_ids: Shape (B, T).
+            cache: What was computed of earlier tokens; the new tokens are added to it.
+
+        Returns:
+            Logits, shape (B, V): the last position of ``forward``.
+
+        Raises:
+            ValueError: If T, with what is cached, exceeds the context length.
+        """
+        logits: Tensor = self.lm_head(self.hidden(token_ids, cache)[:, -1])
         return logits
 
     def hidden(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
@@ -98,6 +129,10 @@ class GPT(nn.Module):
 
         Args:
             generator: Source of randomness; None takes torch's global one.
+
+        References:
+            Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section
+            2.3.
         """
         residual = 0.02 / math.sqrt(2 * self.config.n_layer)
         for name, parameter in self.named_parameters():

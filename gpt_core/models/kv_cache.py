@@ -1,7 +1,13 @@
 """Keys and values of the tokens that were seen, so that decoding computes only the newest.
 
+A token's keys and values depend on earlier tokens alone, so they never change once computed.
+Without a cache, N new tokens cost N passes over a growing text; with one, the text is passed over
+once (prefill) and each new token costs one pass over itself (decoding).
+
 Shapes: B batch, H heads, T new tokens, S all tokens so far, D head width.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,13 +16,14 @@ from gpt_core.config import GPTConfig
 
 
 class KVCache:
-    """Room for the keys and values of ``context_length`` tokens in every layer.
+    """Room for the keys and values of the tokens of B texts in every layer.
 
     Args:
         config: The model's shape.
         batch_size: B.
         device: Where the model computes.
         dtype: What the model computes in.
+        capacity: Most tokens it can hold; None takes ``context_length``.
     """
 
     def __init__(
@@ -25,14 +32,12 @@ class KVCache:
         batch_size: int,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        capacity: int | None = None,
     ) -> None:
-        shape = (
-            config.n_layer,
-            batch_size,
-            config.n_head,
-            config.context_length,
-            config.head_width,
-        )
+        self.capacity = min(capacity or config.context_length, config.context_length)
+        """Most tokens it can hold."""
+
+        shape = (config.n_layer, batch_size, config.n_head, self.capacity, config.head_width)
         self.keys = torch.empty(shape, device=device, dtype=dtype)
         self.values = torch.empty(shape, device=device, dtype=dtype)
         self.length = 0
@@ -48,8 +53,13 @@ class KVCache:
 
         Returns:
             Keys and values, each (B, H, S, D).
+
+        Raises:
+            ValueError: If more tokens come than there is room for.
         """
         end = self.length + key.size(-2)
+        if end > self.capacity:
+            raise ValueError(f"{end} tokens exceed the cache's capacity of {self.capacity}")
         self.keys[layer, :, :, self.length : end] = key
         self.values[layer, :, :, self.length : end] = value
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
@@ -57,3 +67,12 @@ class KVCache:
     def advance(self, n_tokens: int) -> None:
         """Count the new tokens, once all layers have stored them."""
         self.length += n_tokens
+
+    def keep_rows(self, rows: Sequence[int]) -> None:
+        """Go on with some of the texts only.
+
+        Args:
+            rows: Indices into the batch of those to keep, in their new order.
+        """
+        index = torch.tensor(rows, device=self.keys.device)
+        self.keys, self.values = self.keys[:, index], self.values[:, index]

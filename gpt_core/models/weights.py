@@ -1,18 +1,21 @@
 """Weights on disk: safetensors in, safetensors out, every mismatch named."""
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from gpt_core.config import GPTConfig
 from gpt_core.errors import CheckpointError, ConfigError, DataError
 from gpt_core.files import atomic_write, read_json
 from gpt_core.models.classifier import GPTClassifier
+from gpt_core.models.factory import allocate_model
 from gpt_core.models.gpt import GPT
 
 WEIGHTS = "model.safetensors"
@@ -20,14 +23,38 @@ CONFIG = "config.json"
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's parameters, a tied head only once."""
-    tensors = {name: tensor.contiguous() for name, tensor in _untied(model).items()}
+    """Write a model's parameters, a tied head only once.
+
+    Args:
+        model: A GPT or a classifier.
+        path: Where the safetensors file goes; it appears when it is whole.
+    """
+    write_tensors(_untied(model), path)
+
+
+def write_tensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write named tensors as safetensors, without a second copy of them in memory.
+
+    Args:
+        tensors: By name; of any layout.
+        path: Where the file goes; it appears when it is whole.
+        metadata: Notes for the file's header.
+    """
+    dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_write(path) as file:
-        file.write(save(tensors))
+        save_file(dense, file.name, metadata)
+        with Path(file.name).open("rb") as whole:  # save_file has put another file under the name
+            os.fsync(whole.fileno())
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Fill a model with saved parameters.
+
+    Args:
+        model: A GPT or a classifier of the shape that was saved.
+        path: A file of ``save_weights``.
 
     Raises:
         CheckpointError: If the file is missing or damaged, or naming the first tensor that is
@@ -76,7 +103,7 @@ def load_model(checkpoint: Path, device: torch.device | str = "cpu") -> GPT:
     config = read_model_config(checkpoint)
     if config.get("kind") == "classifier":
         raise CheckpointError(f"{checkpoint} is a classifier, but a language model is needed")
-    model = _without_initialization(config["model"])
+    model = allocate_model(config["model"])
     load_weights(model, checkpoint / WEIGHTS)
     return model.to(device).eval()
 
@@ -93,17 +120,12 @@ def load_classifier(
     if config.get("kind") != "classifier" or "labels" not in config:
         raise CheckpointError(f"{checkpoint} is a language model, but a classifier is needed")
     labels = [str(label) for label in config["labels"]]
-    model = GPTClassifier(_without_initialization(config["model"]), len(labels))
+    with torch.random.fork_rng(devices=[]):  # the head's first weights are drawn, then replaced
+        model = GPTClassifier(allocate_model(config["model"]), len(labels))
     load_weights(model, checkpoint / WEIGHTS)
     return model.to(device).eval(), labels
 
 
-def _untied(model: nn.Module) -> dict[str, torch.Tensor]:
+def _untied(model: nn.Module) -> dict[str, Tensor]:
     """Parameters by name; a tensor with two names under its first."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-
-def _without_initialization(config: GPTConfig) -> GPT:
-    """A model whose weights are still to be filled, leaving the random generator alone."""
-    with torch.random.fork_rng(devices=[]):
-        return GPT(config)
