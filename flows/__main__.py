@@ -75,7 +75,7 @@ def _run(name: str, config: RunConfig) -> None:
     from tasks.servers import PrefectServer
     from tasks.sources import check_sources
 
-    console, started = Console(), time.monotonic()
+    console, started = Console(soft_wrap=True), time.monotonic()
     check_sources(config, name)
     server = PrefectServer()
     server.start()

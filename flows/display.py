@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -49,6 +50,7 @@ class TerminalDisplay(Display):
         self._first_step = 0
         self._total: int | None = None
         self._validation = ""
+        self._finished: set[str] = set()
 
     def __enter__(self) -> "TerminalDisplay":
         self._bars.start()
@@ -104,11 +106,16 @@ class TerminalDisplay(Display):
         """Show a notice."""
         self._console.print(f"  note: {message}", style="yellow", markup=False)
 
-    def stage_finished(self, stage: str, artifact: Artifact, seconds: float | None) -> None:
+    def stage_finished(self, stage: str, artifact: Artifact, seconds: float) -> None:
         """Say what was made."""
         self._bars.update(self._bar, visible=False)
-        took = "there already" if seconds is None else f"{seconds:.1f} s"
-        self._console.print(f"[green]✓[/green] {stage} ({took})  {artifact.path}", soft_wrap=True)
+        self._finished.add(stage)
+        self._console.print(f"[green]✓[/green] {stage} ({seconds:.1f} s)  {_short(artifact)}")
+
+    def stage_present(self, stage: str, artifact: Artifact) -> None:
+        """Say that nothing was to be done."""
+        if stage not in self._finished:
+            self._console.print(f"[green]✓[/green] {stage} (there already)  {_short(artifact)}")
 
     def _time_left(self, step: int) -> str:
         if not self._total or step <= self._first_step:
@@ -124,3 +131,9 @@ class TerminalDisplay(Display):
             return
         self._said = now
         self._console.print(f"  {line}", markup=False, highlight=False)
+
+
+def _short(artifact: Artifact) -> str:
+    """An artifact's place as it is typed from here."""
+    path, here = artifact.directory, Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

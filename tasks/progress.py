@@ -27,8 +27,11 @@ class Display:
     def notice(self, message: str) -> None:
         """Something the user should know."""
 
-    def stage_finished(self, stage: str, artifact: Artifact, seconds: float | None) -> None:
-        """A stage's result is there; ``seconds`` is None when it was there before."""
+    def stage_finished(self, stage: str, artifact: Artifact, seconds: float) -> None:
+        """A stage has done its work."""
+
+    def stage_present(self, stage: str, artifact: Artifact) -> None:
+        """A stage's result is there, whether it was made now or before."""
 
 
 class _Current:

@@ -20,6 +20,7 @@ from gpt_core.artifact import Artifact, plain
 from gpt_core.errors import DataError, GPTCoreError
 from gpt_core.files import read_json, write_json
 from tasks.paths import checkout, data_dir
+from tasks.progress import current_display
 from tasks.tracking.metrics import send_put_by
 from tasks.tracking.store import client, experiment_id
 
@@ -43,10 +44,11 @@ class FlowRecord:
     """What ties the stages to the flow run."""
 
     def note(self, stage: str, artifact: Artifact) -> None:
-        """Record a stage's figures with the flow, so that flows can be compared."""
+        """Record and show a stage's figures with the flow, so that flows can be compared."""
         metrics = {f"{stage}/{name}": value for name, value in artifact.metrics().items()}
         log_metrics(self.run_id, metrics)
         client().set_tag(self.run_id, f"artifact.{stage}", artifact.path)
+        current_display().stage_present(stage, artifact)
 
 
 @dataclass(slots=True)
