@@ -33,7 +33,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    if device.type == "cpu" and _has_amx():
+    if device.type == "cpu" and _multiplies_bf16():
         return "bf16"
     return "fp32"
 
@@ -53,7 +53,7 @@ def peak_flops(device: torch.device) -> float | None:
     return next((peak for part, peak in _PEAK_BF16.items() if part in name), None)
 
 
-def _has_amx() -> bool:
-    """Whether the processor has tile instructions for bf16; without them fp32 is as fast."""
-    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(supported()) if supported is not None else False
+def _multiplies_bf16() -> bool:
+    """Whether the processor has instructions for bf16 products: AMX tiles or AVX-512 BF16."""
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, check, bool)() for check in checks)
