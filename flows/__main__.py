@@ -4,7 +4,10 @@ Only the configuration is imported until it is known to be right, so that help a
 answered at once.
 """
 
+import os
+import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
-from gpt_core.errors import GPTCoreError
+from gpt_core.errors import ConfigError, DataError, GPTCoreError
 
 app = typer.Typer(
     help="Raw text to a trained, evaluated and fine-tuned GPT. "
@@ -32,11 +35,13 @@ FLOWS = {
     "prepare": ("prepare_data", "prepare_data", "Raw text to token shards."),
     "pretrain": ("pretrain", "pretrain_model", "Raw text to a pretrained model."),
     "import-gpt2": ("import_gpt2", "import_release", "A GPT-2 release to a checkpoint."),
-    "evaluate": ("evaluate", "evaluate_model", "A pretrained model to a report."),
+    "evaluate": ("evaluate", "evaluate_model", "A model to a report."),
     "classify": ("finetune_classifier", "train_classifier", "Fine-tune a text classifier."),
     "instruct": ("finetune_instructions", "train_instructions", "Fine-tune on instructions."),
 }
 """Command to module, flow function and help."""
+
+_SETTING = re.compile(r"(generation\.)?[a-z_]+=\S*")
 
 
 def _command(name: str) -> Callable[..., None]:
@@ -48,22 +53,28 @@ def _command(name: str) -> Callable[..., None]:
     ) -> None:
         resolved = load_config(preset, config, settings or [])
         if dry_run:
-            _show_plan(resolved)
+            _show_plan(name, resolved)
         else:
             _run(name, resolved)
 
     return command
 
 
-def _show_plan(config: RunConfig) -> None:
+def _show_plan(name: str, config: RunConfig) -> None:
     from rich.console import Console
 
+    from flows.preflight import check_flow, check_tables
     from tasks.servers import configure_environment
 
+    check_flow(name, config)
     configure_environment()
-    from flows.plan import print_plan
+    with tempfile.TemporaryDirectory() as folder:
+        if not Path(os.environ["PREFECT_HOME"]).is_dir():
+            os.environ["PREFECT_HOME"] = folder  # Prefect makes its home, a plan makes nothing
+        from flows.plan import print_plan
 
-    print_plan(config, Console())
+        check_tables(name, config)
+        print_plan(name, config, Console())
 
 
 def _run(name: str, config: RunConfig) -> None:
@@ -72,13 +83,14 @@ def _run(name: str, config: RunConfig) -> None:
 
     from rich.console import Console
 
+    from flows.preflight import check_flow, check_tables
     from tasks.servers import PrefectServer
-    from tasks.sources import check_sources
 
-    console, started = Console(soft_wrap=True), time.monotonic()
-    check_sources(config, name)
+    console, started = Console(), time.monotonic()
+    check_flow(name, config)
     server = PrefectServer()
     server.start()
+    console.print(f"gptflow {name}: {config.name}, from {config.source}", highlight=False)
     with console.status("loading ..."):  # while the server starts
         module, function, _ = FLOWS[name]
         flow: Any = getattr(import_module(f"flows.{module}"), function)
@@ -86,51 +98,77 @@ def _run(name: str, config: RunConfig) -> None:
         from flows.summary import print_artifact, print_summary
         from tasks.progress import set_display
 
+        check_tables(name, config)
         server.wait()
     with TerminalDisplay(console) as display:
         set_display(display)
         made = flow(config)
+    seconds = time.monotonic() - started
     if name == "run":
-        print_summary(console, made, time.monotonic() - started, server.url)
+        print_summary(console, config, made, seconds, server.url)
     else:
-        print_artifact(console, made)
+        print_artifact(console, made, seconds)
 
 
 @app.command()
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What to go on from.")] = "",
-    settings: Settings = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar='[field=value ...] "prompt"', help="What to go on from."),
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A checkpoint's directory; the newest if not given.")
     ] = None,
 ) -> None:
     """Write on from a prompt. Settings are of the section generation, such as temperature=0.5."""
-    named = [f"generation.{setting.removeprefix('generation.')}" for setting in settings or []]
+    settings = [word for word in words or [] if _SETTING.fullmatch(word)]
+    prompts = [word for word in words or [] if not _SETTING.fullmatch(word)]
+    if len(prompts) > 1:
+        raise ConfigError(f"one prompt is expected, put it in quotes; there are {len(prompts)}")
+    named = [f"generation.{setting.removeprefix('generation.')}" for setting in settings]
     decoding = load_config("tiny", settings=named).generation
-    _generate(prompt, decoding, checkpoint)
+    _generate("".join(prompts), decoding, checkpoint)
 
 
 def _generate(prompt: str, decoding: DecodingConfig, checkpoint: Path | None) -> None:
-    from gpt_core.errors import DataError
     from gpt_core.generation import stream_text
     from tasks.paths import newest_checkpoint
 
     directory = checkpoint or newest_checkpoint()
     if directory is None:
         raise DataError("there is no checkpoint yet: make one with gptflow run")
-    sys.stdout.write(prompt)
-    for piece in stream_text(directory, prompt, decoding):
+    if checkpoint is None:
+        typer.echo(f"from {directory}", err=True)
+    pieces = stream_text(directory, prompt, decoding)
+    first = next(pieces, "")  # a mistake shows here, before anything is printed
+    sys.stdout.write(prompt + first)
+    for piece in pieces:
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
 
 
 @app.command()
-def up() -> None:
+def up(
+    settings: Settings = None,
+    preset: Preset = "tiny",
+    config: ConfigFile = None,
+    cron: Annotated[
+        str | None, typer.Option(help="When the whole way runs by itself, such as '0 3 * * *'.")
+    ] = None,
+) -> None:
     """Prefect and MLflow on 127.0.0.1, and a worker for the deployments, until Ctrl-C."""
+    resolved = load_config(preset, config, settings or [])
+    from flows.preflight import check_home
+    from tasks.servers import PrefectServer
+
+    check_home()
+    server = PrefectServer()
+    server.start()
+    typer.echo("starting ...")
     from flows.serving import serve_all
 
-    serve_all()
+    serve_all(server, FLOWS, resolved, cron)
 
 
 @app.command()
@@ -164,7 +202,7 @@ def main() -> None:
         raise SystemExit(1) from None
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-            typer.echo(f"gptflow: {error.format_message()}", err=True)
+            typer.echo(f"gptflow: {error.format_message()} See gptflow --help.", err=True)
             raise SystemExit(2) from None
         raise
 

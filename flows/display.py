@@ -11,9 +11,9 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from gpt_core.artifact import Artifact
 from gpt_core.training import RunInfo
@@ -32,25 +32,25 @@ class TerminalDisplay(Display):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        news = TextColumn(
+            "{task.fields[news]}", table_column=Column(no_wrap=True, overflow="ellipsis")
+        )
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[news]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
+            news,
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
         self._bar = self._bars.add_task("", visible=False, news="")
-        self._said = 0.0
-        self._started = time.monotonic()
-        self._first_step = 0
-        self._total: int | None = None
-        self._validation = ""
+        self._stage = ""
         self._finished: set[str] = set()
+        self._said = 0.0
+        self._reset()
 
     def __enter__(self) -> "TerminalDisplay":
         self._bars.start()
@@ -61,61 +61,78 @@ class TerminalDisplay(Display):
 
     def stage_started(self, stage: str) -> None:
         """Draw an empty bar."""
-        self._validation, self._total, self._first_step = "", None, 0
-        self._started = time.monotonic()
+        self._stage = stage
+        self._reset()
         self._bars.reset(self._bar, description=stage, total=None, visible=True, news="")
         self._say(f"{stage} ...", force=True)
 
     def progress(self, stage: str, unit: str, done: int, total: int | None) -> None:
         """Move the bar."""
+        if stage != self._stage:
+            self.stage_started(stage)
         rate = done / max(1e-9, time.monotonic() - self._started)
         self._bars.update(self._bar, completed=done, total=total, news=f"{rate:,.0f} {unit}/s")
-        self._say(f"{stage}: {done:,} {unit}, {rate:,.0f} a second")
+        of_total = f" of {total:,}" if total else ""
+        self._say(f"{stage}: {done:,}{of_total} {unit}, {rate:,.0f} a second")
 
     def training_started(self, stage: str, run: RunInfo) -> None:
         """Say what is trained."""
+        self._reset()
         self._total, self._first_step = run.total_steps, run.first_step
-        self._started = time.monotonic()
-        self._console.print(
-            f"  {run.n_parameters:,} parameters, {run.total_steps:,} steps of "
-            f"{run.tokens_per_step:,} tokens on {run.device} in {run.precision}"
-            + (f", going on from step {run.first_step:,}" if run.first_step else "")
+        self._bars.reset(self._bar, total=run.total_steps, completed=run.first_step)
+        size = f" of {run.tokens_per_step:,} tokens" if run.tokens_per_step else ""
+        resumed = f", going on from step {run.first_step:,}" if run.first_step else ""
+        self._print(
+            f"{run.n_parameters:,} parameters, {run.total_steps:,} steps{size} on {run.device} in "
+            f"{run.precision}{resumed}"
         )
 
     def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
         """Show loss, rate and time left."""
         for name in ("validation/loss", "validation/accuracy"):
             if name in metrics:
-                self._validation = f", {name.replace('/', ' ')} {metrics[name]:.3f}"
-        news = self._validation.lstrip(", ")
-        if "train/loss" in metrics:
-            news = f"loss {metrics['train/loss']:.3f}{self._validation}"
+                self._figures[name] = f"{name.replace('/', ' ')} {metrics[name]:.3f}"
         if "train/tokens_per_second" in metrics:
-            news += f", {metrics['train/tokens_per_second']:,.0f} tokens/s"
+            self._figures["rate"] = f"{metrics['train/tokens_per_second']:,.0f} tokens/s"
+        is_first = "train/loss" not in self._figures
+        if "train/loss" in metrics:
+            self._figures["train/loss"] = f"loss {metrics['train/loss']:.3f}"
+        order = ("train/loss", "rate", "validation/loss", "validation/accuracy")
+        news = ", ".join(self._figures[name] for name in order if name in self._figures)
         self._bars.update(self._bar, completed=step, total=self._total, news=news)
         place = f"step {step:,}" + (f" of {self._total:,}" if self._total else "")
-        first = self._first_step and step <= self._first_step + 10
-        self._say(f"{stage}: {place}, {news}{self._time_left(step)}", force=bool(first))
+        self._say(f"{stage}: {place}, {news}{self._time_left(step)}", force=is_first)
 
     def sample(self, stage: str, step: int, prompt: str, text: str) -> None:
         """Show the beginning of a sample."""
         line = " ".join(f"{prompt}{text}".split())[:_SAMPLE_WIDTH]
-        self._console.print(f"  step {step:,}: {line}", style="dim", markup=False, highlight=False)
+        self._print(f"step {step:,}: {line}", style="dim")
 
     def notice(self, message: str) -> None:
         """Show a notice."""
-        self._console.print(f"  note: {message}", style="yellow", markup=False)
+        self._print(f"note: {message}", style="yellow")
 
     def stage_finished(self, stage: str, artifact: Artifact, seconds: float) -> None:
         """Say what was made."""
         self._bars.update(self._bar, visible=False)
         self._finished.add(stage)
-        self._console.print(f"[green]✓[/green] {stage} ({seconds:.1f} s)  {_short(artifact)}")
+        self._say_done(stage, f"{seconds:.1f} s", artifact)
 
     def stage_present(self, stage: str, artifact: Artifact) -> None:
         """Say that nothing was to be done."""
         if stage not in self._finished:
-            self._console.print(f"[green]✓[/green] {stage} (there already)  {_short(artifact)}")
+            self._say_done(stage, "there already", artifact)
+
+    def _say_done(self, stage: str, took: str, artifact: Artifact) -> None:
+        self._print(f"✓ {stage} ({took})  {short(artifact.directory)}", style="green", indent="")
+
+    def _reset(self) -> None:
+        """Forget the figures of the stage before."""
+        self._started = time.monotonic()
+        self._first_step, self._total = 0, None
+        self._figures: dict[str, str] = {}
+
+    _total: int | None
 
     def _time_left(self, step: int) -> str:
         if not self._total or step <= self._first_step:
@@ -130,10 +147,21 @@ class TerminalDisplay(Display):
         if self._console.is_terminal or (now - self._said < _SECONDS_BETWEEN_LINES and not force):
             return
         self._said = now
-        self._console.print(f"  {line}", markup=False, highlight=False)
+        self._print(line)
+
+    def _print(self, line: str, *, style: str | None = None, indent: str = "  ") -> None:
+        """A line of text as it is: no markup, no line break of ours."""
+        self._console.print(
+            f"{indent}{line}", style=style, markup=False, highlight=False, soft_wrap=True
+        )
 
 
-def _short(artifact: Artifact) -> str:
-    """An artifact's place as it is typed from here."""
-    path, here = artifact.directory, Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+def short(path: Path) -> Path:
+    """A path as it is typed from here.
+
+    Example:
+        >>> short(Path.cwd() / "data" / "shards").as_posix()
+        'data/shards'
+    """
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

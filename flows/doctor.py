@@ -7,31 +7,62 @@ import shutil
 from collections.abc import Iterator
 
 from gpt_core.models.speed import describe_device
-from tasks.paths import data_dir, project_root
+from tasks.paths import data_dir, newest_checkpoint, project_root
 from tasks.servers import running_prefect_server
-from tasks.sources import public_sources
+from tasks.sources import PublicSource, placed_file, public_sources
 
-_PACKAGES = ("torch", "prefect", "mlflow", "sentencepiece", "tiktoken", "pyarrow", "peft")
-_ENOUGH_BYTES = 5_000_000_000
+_PACKAGES = ("torch", "prefect", "mlflow", "sentencepiece", "tiktoken", "pyarrow")
+_EXTRAS = {"peft": "LoRA", "transformers": "benchmarks"}
+_ENOUGH_DISK, _ENOUGH_MEMORY = 5e9, 4e9  # bytes that the preset tiny is at ease with
 
 
 def findings() -> Iterator[str]:
     """One line for each thing that a run needs."""
     yield _line(True, "Python", platform.python_version())
     for package in _PACKAGES:
-        try:
-            yield _line(True, package, importlib.metadata.version(package))
-        except importlib.metadata.PackageNotFoundError:
-            hint = "pip install 'gptflow[lora]'" if package == "peft" else "make run"
-            yield _line(False, package, f"not installed: {hint}")
+        found = _version(package)
+        yield _line(bool(found), package, found or "not installed: make run installs it")
+    for package, purpose in _EXTRAS.items():
+        found = _version(package)
+        extra = "lora" if package == "peft" else "bench"
+        missing = f"not installed, only for {purpose}: pip install 'gptflow[{extra}]'"
+        yield _line(bool(found), package, found or missing, optional=True)
     yield _line(True, "device", f"{describe_device()}, {os.cpu_count()} cores")
-    free = shutil.disk_usage(project_root()).free
-    yield _line(free > _ENOUGH_BYTES, "disk", f"{free / 1e9:.0f} GB free at {project_root()}")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield _line(memory > _ENOUGH_MEMORY, "memory", f"{memory / 1e9:.1f} GB")
+    yield _disk()
     url = running_prefect_server()
-    yield _line(True, "Prefect server", url or "not running: a run starts one")
-    here = [name for name in public_sources() if (data_dir() / "raw" / name).is_dir()]
-    yield _line(True, "sources here", ", ".join(["samples", *here]))
+    yield _line(bool(url), "Prefect server", url or "not running: a run starts it", optional=True)
+    yield _sources()
+    newest = newest_checkpoint()
+    yield _line(newest is not None, "models", str(newest or "none yet: gptflow run"), optional=True)
 
 
-def _line(good: bool, name: str, text: str) -> str:
-    return f"{'✓' if good else '✗'} {name:<16}{text}"
+def _disk() -> str:
+    root = project_root()
+    there = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    free, writable = shutil.disk_usage(there).free, os.access(there, os.W_OK)
+    text = f"{free / 1e9:.0f} GB free at {root}" + ("" if writable else ", which is read-only")
+    return _line(free > _ENOUGH_DISK and writable, "disk", text)
+
+
+def _sources() -> str:
+    here = [name for name, source in public_sources().items() if _is_here(name, source)]
+    text = ", ".join(["samples", *here])
+    return _line(True, "sources here", f"{text} (in {data_dir()})")
+
+
+def _is_here(name: str, source: PublicSource) -> bool:
+    return placed_file(name, source).is_file()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _line(good: bool, name: str, text: str, *, optional: bool = False) -> str:
+    mark = "✓" if good else "-" if optional else "✗"
+    return f"{mark} {name:<16}{text}"

@@ -18,7 +18,7 @@ def end_to_end(config: RunConfig) -> dict[str, Artifact]:
     """Raw text to a trained, evaluated and fine-tuned GPT."""
     with recorded("run", config) as record:
         shards = to_shards(config, record)
-        checkpoint = to_checkpoint(shards, config, record)
+        checkpoint = to_checkpoint(config, record, shards)
         made = {
             "shards": shards,
             "pretrained": checkpoint,

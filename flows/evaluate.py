@@ -1,4 +1,4 @@
-"""A pretrained model to a report."""
+"""A model to a report."""
 
 from prefect import flow
 
@@ -13,10 +13,10 @@ from tasks.tracking import FlowRecord
 
 @flow(name="evaluate")
 def evaluate_model(config: RunConfig) -> Artifact:
-    """A pretrained model to a report; what it needs is made first, if it is not there."""
+    """A model to a report; what it needs is made first, if it is not there."""
     with recorded("evaluate", config) as record:
         shards = to_shards(config, record)
-        return to_report(to_checkpoint(shards, config, record), shards, config, record)
+        return to_report(to_checkpoint(config, record, shards), shards, config, record)
 
 
 def to_report(

@@ -1,8 +1,7 @@
-"""A pretrained model to a classifier."""
+"""A model to a classifier of texts."""
 
 from prefect import flow
 
-from flows.prepare_data import to_shards
 from flows.pretrain import to_checkpoint
 from flows.recorded import recorded
 from gpt_core.artifact import Artifact
@@ -14,10 +13,9 @@ from tasks.tracking import FlowRecord
 
 @flow(name="classify")
 def train_classifier(config: RunConfig) -> Artifact:
-    """A pretrained model to a classifier; what it needs is made first, if it is not there."""
+    """A model to a classifier of texts; the model is trained first, if it is not there."""
     with recorded("classify", config) as record:
-        checkpoint = to_checkpoint(to_shards(config, record), config, record)
-        return to_classifier(checkpoint, config, record)
+        return to_classifier(to_checkpoint(config, record), config, record)
 
 
 def to_classifier(checkpoint: Artifact, config: RunConfig, record: FlowRecord) -> Artifact:

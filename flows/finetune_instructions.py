@@ -1,8 +1,7 @@
-"""A pretrained model to one that answers."""
+"""A model to one that answers."""
 
 from prefect import flow
 
-from flows.prepare_data import to_shards
 from flows.pretrain import to_checkpoint
 from flows.recorded import recorded
 from gpt_core.artifact import Artifact
@@ -14,10 +13,9 @@ from tasks.tracking import FlowRecord
 
 @flow(name="instruct")
 def train_instructions(config: RunConfig) -> Artifact:
-    """A pretrained model to one that answers; what it needs is made first, if it is not there."""
+    """A model to one that answers; the model is trained first, if it is not there."""
     with recorded("instruct", config) as record:
-        checkpoint = to_checkpoint(to_shards(config, record), config, record)
-        return to_instructions(checkpoint, config, record)
+        return to_instructions(to_checkpoint(config, record), config, record)
 
 
 def to_instructions(checkpoint: Artifact, config: RunConfig, record: FlowRecord) -> Artifact:

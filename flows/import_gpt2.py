@@ -7,13 +7,19 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from tasks.corpus import fetch_corpus
 from tasks.gpt2 import import_gpt2
+from tasks.tracking import FlowRecord
 
 
 @flow(name="import-gpt2")
 def import_release(config: RunConfig) -> Artifact:
     """A GPT-2 release to a checkpoint."""
     with recorded("import-gpt2", config) as record:
-        release = fetch_corpus(config.gpt2.source, "text")
-        checkpoint: Artifact = import_gpt2(release, config.gpt2, record)
-        record.note("import_gpt2", checkpoint)
-        return checkpoint
+        return to_import(config, record)
+
+
+def to_import(config: RunConfig, record: FlowRecord) -> Artifact:
+    """Read the release and give its weights our names."""
+    release = fetch_corpus(config.gpt2.source)
+    checkpoint: Artifact = import_gpt2(release, config.gpt2, record)
+    record.note("import_gpt2", checkpoint)
+    return checkpoint

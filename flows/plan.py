@@ -1,25 +1,33 @@
 """What a run would do, without doing it: stages, sizes, and the time to expect."""
 
+import os
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from gpt_core.artifact import Artifact
+from flows.display import short
+from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import GPTConfig, RunConfig
-from gpt_core.errors import DataError
 from gpt_core.models import count_parameters, flops_per_token
-from gpt_core.models.speed import measured_flops
+from gpt_core.models.speed import training_speed
 from gpt_core.text import register_source
-from tasks.caching import cached_artifact
+from gpt_core.training import resolve_device
+from tasks.caching import cached_artifact, stage_key
+from tasks.paths import project_root, stage_dir
 from tasks.sources import PublicSource, Role, find_source, placed_file
 
 _FIXED_VOCABULARIES = {"byte": 257, "gpt2": 50_257}
-_UTILIZATION = 0.35  # of the measured speed of matrix products, as training reaches it
+_WEIGHT_BYTES = 16  # of a parameter in training: itself, its gradient and AdamW's two means
+_SAVED_BYTES = 12  # of a parameter in a checkpoint: itself and the two means
+_LAYER_BYTES, _LOGIT_BYTES = 64, 16  # of an activation's element a layer and of a logit, measured
+_PROCESS_BYTES = 500e6  # of Python with torch, Prefect and MLflow, before any tensor
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,68 +36,149 @@ class PlannedStage:
 
     name: str
     artifact: Artifact | None
+    begun: str = ""
+    """How far a stage is that was stopped."""
 
 
-def print_plan(config: RunConfig, console: Console) -> None:
-    """Print the resolved plan.
+def print_plan(flow: str, config: RunConfig, console: Console) -> None:
+    """Print the resolved plan of a flow.
 
     Raises:
         ConfigError: If a source is unknown.
+        DataError: If a source cannot be read.
     """
-    table = Table(title=f"Plan of {config.name}", title_justify="left", box=None, pad_edge=False)
+    stages = plan_stages(flow, config)
+    table = Table(box=None, pad_edge=False, expand=False)
     for column in ("stage", "state", "where"):
-        table.add_column(column)
-    stages = list(plan_stages(config))
+        table.add_column(column, no_wrap=True, overflow="fold")
     for stage in stages:
-        state = "done" if stage.artifact else "to do"
-        table.add_row(stage.name, state, stage.artifact.path if stage.artifact else "")
-    console.print(table)
+        state = "done" if stage.artifact else stage.begun or "to do"
+        where = str(short(stage.artifact.directory)) if stage.artifact else ""
+        table.add_row(stage.name, state, where)
+    console.print(f"gptflow {flow}: {config.name}, from {config.source}\n", highlight=False)
+    console.print(table, soft_wrap=True)
+    pretraining = next((stage for stage in stages if stage.name == "pretrain"), None)
+    if pretraining is not None:
+        console.print()
+        for name, value in _sizes(config, stages, done=pretraining.artifact is not None):
+            console.print(f"  {name:<26}{value}", markup=False, highlight=False, soft_wrap=True)
+
+
+def plan_stages(flow: str, config: RunConfig) -> list[PlannedStage]:
+    """Each stage of a flow with its result, if that is there."""
+    with tempfile.TemporaryDirectory() as folder:
+        planner = _Planner(config, Path(folder))
+        planner.follow(flow)
+        return planner.stages
+
+
+class _Planner:
+    """Follows a flow's way over the keys of its stages.
+
+    Args:
+        config: The run's.
+        folder: For the records of sources.
+    """
+
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        self.stages: list[PlannedStage] = []
+        self._config, self._folder = config, folder
+
+    def follow(self, flow: str) -> None:
+        """Note the stages of a flow."""
+        config = self._config
+        if flow == "import-gpt2":
+            self._imported()
+            return
+        reads_text = config.checkpoint is None or flow not in ("classify", "instruct")
+        shards = self._shards() if reads_text else None
+        if flow == "prepare":
+            return
+        checkpoint = self._checkpoint(shards, alone=flow == "pretrain")
+        if flow in ("run", "evaluate"):
+            measuring = (config.evaluation, config.generation)
+            self._stage("evaluate_language_model", checkpoint, shards, *measuring)
+        if flow in ("run", "classify"):
+            messages = self._raw(config.classification.source, "classification")
+            tuning = (config.classification, config.lora)
+            self._stage("finetune_classifier", checkpoint, messages, *tuning)
+        if flow in ("run", "instruct"):
+            examples = self._raw(config.instruction.source, "instruction")
+            answering = (config.instruction, config.lora)
+            self._stage("finetune_instructions", checkpoint, examples, *answering)
+
+    def _shards(self) -> Artifact | None:
+        config = self._config
+        raw = self._raw(config.source, "text")
+        corpus = self._stage("clean_corpus", raw, config.reading, config.cleaning)
+        tokenizer = self._stage("train_tokenizer", corpus, config.tokenizer)
+        return self._stage("encode_corpus", corpus, tokenizer, config.shards)
+
+    def _checkpoint(self, shards: Artifact | None, *, alone: bool) -> Artifact | None:
+        config = self._config
+        if alone or config.checkpoint is None:
+            return self._stage("pretrain", shards, config.pretrain)
+        if config.checkpoint == "gpt2":
+            return self._imported()
+        return read_artifact(Path(config.checkpoint).expanduser().resolve(), "checkpoint")
+
+    def _imported(self) -> Artifact | None:
+        release = self._raw(self._config.gpt2.source, "text")
+        return self._stage("import_gpt2", release, self._config.gpt2)
+
+    def _stage(self, name: str, *inputs: object) -> Artifact | None:
+        """A stage is done only if all its inputs are there."""
+        known = all(value is not None for value in inputs)
+        artifact = cached_artifact(name, *inputs) if known else None
+        begun = ""
+        if known and artifact is None and name == "pretrain":
+            begun = _steps_done(stage_dir(name, self._config.name, stage_key(name, *inputs)))
+        self.stages.append(PlannedStage(name, artifact, begun))
+        return artifact
+
+    def _raw(self, source: str, role: Role) -> Artifact | None:
+        """The source's record, if its file is there; it is noted if it is to be fetched."""
+        found = find_source(source, role)
+        path = placed_file(source, found) if isinstance(found, PublicSource) else found
+        if isinstance(found, PublicSource) and not path.exists():
+            state = f"to fetch, {found.bytes:,} bytes"
+            self.stages.append(PlannedStage(f"fetch {source}", None, state))
+            return None
+        return register_source(path, self._folder / role)
+
+
+def _steps_done(run_dir: Path) -> str:
+    """The newest checkpoint of a run that was stopped."""
+    newest = max((file.parent.name for file in run_dir.glob("step-*/manifest.json")), default="")
+    return f"begun, {newest.replace('-', ' ').replace(' 0', ' ')}" if newest else ""
+
+
+def _sizes(
+    config: RunConfig, stages: Sequence[PlannedStage], *, done: bool
+) -> list[tuple[str, str]]:
+    """Parameters, work, memory, disk and time of pretraining."""
+    training = config.training
     vocabulary = _vocabulary(config, stages)
     model = replace(config.model, vocab_size=vocabulary)
-    console.print()
-    for name, value in _sizes(config, model).items():
-        console.print(f"  {name:<34}{value:>22}", markup=False, highlight=False)
+    parameters = count_parameters(model)
+    tokens = training.steps * training.tokens_per_step
+    flops = tokens * flops_per_token(model)
+    per_token = model.n_layer * model.n_embd * _LAYER_BYTES + vocabulary * _LOGIT_BYTES
+    micro_batch = training.micro_batch * model.context_length
+    memory = _PROCESS_BYTES + _WEIGHT_BYTES * parameters + micro_batch * per_token
+    disk = _SAVED_BYTES * parameters * (training.keep_last + 1)
+    return [
+        ("vocabulary", f"{vocabulary:,} tokens"),
+        ("parameters", f"{parameters:,}"),
+        ("pretraining reads", f"{tokens:,} tokens in {training.steps:,} steps"),
+        ("pretraining computes", f"{flops:.3g} floating-point operations"),
+        ("memory, estimated", _of(memory, _MEMORY, "this machine has")),
+        ("disk, estimated", _of(disk, _free_bytes(), "free are")),
+        ("time, estimated", "none, it is done" if done else _time(config, model, flops)),
+    ]
 
 
-def plan_stages(config: RunConfig) -> Iterator[PlannedStage]:
-    """Each stage of a whole run with its result, if that is there."""
-    with tempfile.TemporaryDirectory() as folder:
-        raw = _raw(config.source, "text", Path(folder) / "text")
-        corpus = _next("clean_corpus", raw, config.reading, config.cleaning)
-        tokenizer = _next("train_tokenizer", corpus.artifact, config.tokenizer)
-        shards = _next("encode_corpus", corpus.artifact, tokenizer.artifact, config.shards)
-        checkpoint = _next("pretrain", shards.artifact, config.pretrain)
-        yield from (corpus, tokenizer, shards, checkpoint)
-        yield _next(
-            "evaluate_language_model",
-            checkpoint.artifact, shards.artifact, config.evaluation, config.generation,
-        )  # fmt: skip
-        messages = _raw(config.classification.source, "classification", Path(folder) / "messages")
-        classification = (config.classification, config.lora)
-        yield _next("finetune_classifier", checkpoint.artifact, messages, *classification)
-        examples = _raw(config.instruction.source, "instruction", Path(folder) / "examples")
-        instruction = (config.instruction, config.lora)
-        yield _next("finetune_instructions", checkpoint.artifact, examples, *instruction)
-
-
-def _next(name: str, *inputs: object) -> PlannedStage:
-    """A stage is done only if all its inputs are there."""
-    known = all(value is not None for value in inputs)
-    return PlannedStage(name, cached_artifact(name, *inputs) if known else None)
-
-
-def _raw(source: str, role: Role, out_dir: Path) -> Artifact | None:
-    """The source's record, if its file is there; an empty or missing one is a mistake."""
-    found = find_source(source, role)
-    path = placed_file(source, found) if isinstance(found, PublicSource) else found
-    if isinstance(found, PublicSource) and not path.exists():
-        if not found.url:
-            raise DataError(f"{source} is not published as one file: put it at {path}")
-        return None
-    return register_source(path, out_dir)
-
-
-def _vocabulary(config: RunConfig, stages: list[PlannedStage]) -> int:
+def _vocabulary(config: RunConfig, stages: Sequence[PlannedStage]) -> int:
     """The vocabulary that the model will have, as far as it is known."""
     tokenizer = next(stage.artifact for stage in stages if stage.name == "train_tokenizer")
     if tokenizer is not None:
@@ -98,22 +187,35 @@ def _vocabulary(config: RunConfig, stages: list[PlannedStage]) -> int:
     return fixed or config.tokenizer.vocab_size or _FIXED_VOCABULARIES["gpt2"]
 
 
-def _sizes(config: RunConfig, model: GPTConfig) -> dict[str, str]:
-    """Parameters, work, memory, disk and time of pretraining."""
-    training = config.training
-    parameters = count_parameters(model)
-    tokens = training.steps * training.tokens_per_step
-    flops = tokens * flops_per_token(model)
-    per_token = model.n_layer * model.n_embd * 40 + 3 * (model.vocab_size or 0) * 4
-    memory = 16 * parameters + training.micro_batch * model.context_length * per_token
-    disk = 12 * parameters * (training.keep_last + 1)
-    seconds = flops / (measured_flops(time.perf_counter) * _UTILIZATION)
-    return {
-        "parameters": f"{parameters:,}",
-        "vocabulary": f"{model.vocab_size:,}",
-        "training tokens": f"{tokens:,}",
-        "FLOPs of pretraining": f"{flops:.3g}",
-        "memory of pretraining (estimate)": f"{memory / 1e9:,.2f} GB",
-        "disk of checkpoints": f"{disk / 1e9:,.2f} GB",
-        "time of pretraining (estimate)": f"{seconds:,.0f} s",
-    }
+def _time(config: RunConfig, model: GPTConfig, flops: float) -> str:
+    """The time of pretraining, from the speed that this machine reaches now."""
+    device = str(resolve_device(config.training.device))
+    speed = training_speed(model, config.training.micro_batch, time.perf_counter, device)
+    evaluations = config.training.steps // config.training.eval_every + 1
+    evaluated = evaluations * config.training.eval_tokens * flops_per_token(model) / 3
+    seconds = (flops + evaluated) / speed
+    return f"{duration(seconds)} of pretraining at {speed / 1e9:.2g} GFLOP/s, measured just now"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    Example:
+        >>> duration(40), duration(200), duration(9000)
+        ('40 s', '3.3 minutes', '2.5 hours')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.1f} minutes" if minutes < 90 else f"{minutes / 60:,.1f} hours"
+
+
+def _of(needed: float, there: float, words: str) -> str:
+    enough = "" if needed <= there else ": NOT ENOUGH"
+    amount = f"{needed / 1e9:,.1f} GB" if needed >= 1e9 else f"{needed / 1e6:,.0f} MB"
+    return f"{amount}, {words} {there / 1e9:,.1f} GB{enough}"
+
+
+def _free_bytes() -> int:
+    root = project_root()
+    return shutil.disk_usage(next(p for p in (root, *root.parents) if p.exists())).free

@@ -22,9 +22,9 @@ def to_shards(config: RunConfig, record: FlowRecord) -> Artifact:
     """Read, clean, train the tokenizer, encode."""
     raw = fetch_corpus(config.source)
     corpus = clean_corpus(raw, config.reading, config.cleaning, record)
-    tokenizer = train_tokenizer(corpus, config.tokenizer, record)
-    shards: Artifact = encode_corpus(corpus, tokenizer, config.shards, record)
     record.note("clean_corpus", corpus)
+    tokenizer = train_tokenizer(corpus, config.tokenizer, record)
     record.note("train_tokenizer", tokenizer)
+    shards: Artifact = encode_corpus(corpus, tokenizer, config.shards, record)
     record.note("encode_corpus", shards)
     return shards

@@ -7,45 +7,84 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from prefect import serve
+from prefect.schedules import Cron, Schedule
+from prefect.types.entrypoint import EntrypointType
 
-from gpt_core.config import load_config
-from tasks.servers import PrefectServer, start_mlflow_server, wait_until_healthy
-
-_DEPLOYED = {
-    "run": ("end_to_end", "end_to_end"),
-    "prepare": ("prepare_data", "prepare_data"),
-    "pretrain": ("pretrain", "pretrain_model"),
-    "evaluate": ("evaluate", "evaluate_model"),
-    "classify": ("finetune_classifier", "train_classifier"),
-    "instruct": ("finetune_instructions", "train_instructions"),
-}
+from gpt_core.config import RunConfig
+from gpt_core.errors import ConfigError
+from tasks.servers import (
+    PrefectServer,
+    start_mlflow_server,
+    stop_prefect_server,
+    wait_until_healthy,
+)
 
 
-def serve_all() -> None:
-    """Start the servers and serve every flow as a deployment with the tiny preset."""
-    server = PrefectServer()
-    server.start()
+def serve_all(
+    server: PrefectServer,
+    flows: dict[str, tuple[str, str, str]],
+    config: RunConfig,
+    cron: str | None,
+) -> None:
+    """Start MLflow beside Prefect and serve every flow as a deployment, until Ctrl-C.
+
+    Args:
+        server: Prefect's, started.
+        flows: Deployment to module, function and description.
+        config: What a run of a deployment begins with; its form in the UI changes it.
+        cron: When the deployment ``run`` starts by itself, such as ``0 3 * * *``; None never.
+
+    Raises:
+        ConfigError: If ``cron`` is not a schedule.
+        DataError: If a server does not start.
+    """
+    schedule = _schedule(cron)
     process, mlflow_url = start_mlflow_server()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         wait_until_healthy(f"{mlflow_url}/health", process)
         prefect_url = server.wait().removesuffix("/api")
-        typer.echo(f"Prefect: {prefect_url}\nMLflow:  {mlflow_url}\nCtrl-C stops both.")
-        serve_flows()
+        typer.echo(f"Prefect  {prefect_url}/deployments\nMLflow   {mlflow_url}")
+        typer.echo("Runs started there work here. Ctrl-C stops all of it.")
+        deployments = [
+            _deployment(name, *flow, config, schedule if name == "run" else None)
+            for name, flow in flows.items()
+        ]
+        serve(*deployments, print_starting_message=False, limit=1)
     finally:
         _stop(process)
+        stop_prefect_server()
 
 
-def serve_flows() -> None:
-    """Serve the deployments in this process, for runs from the UI or on a schedule."""
-    from prefect import serve
+def _deployment(
+    name: str,
+    module: str,
+    function: str,
+    description: str,
+    config: RunConfig,
+    schedule: Schedule | None,
+) -> Any:
+    flow = getattr(import_module(f"flows.{module}"), function)
+    return flow.to_deployment(
+        name=name,
+        description=description,
+        parameters={"config": config},
+        schedule=schedule,
+        entrypoint_type=EntrypointType.MODULE_PATH,  # a file's path could not import its siblings
+    )
 
-    config = load_config("tiny")
-    deployments: list[Any] = []
-    for name, (module, function) in _DEPLOYED.items():
-        flow = getattr(import_module(f"flows.{module}"), function)
-        deployments.append(flow.to_deployment(name=name, parameters={"config": config}))
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    serve(*deployments)
+
+def _schedule(cron: str | None) -> Schedule | None:
+    if cron is None:
+        return None
+    try:
+        return Cron(cron)
+    except ValueError as error:
+        raise ConfigError(
+            f"--cron must be minute, hour, day, month and weekday, such as '0 3 * * *', got "
+            f"{cron!r}"
+        ) from error
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -1,72 +1,107 @@
 """The last lines of a run: what was made, how good it is, what to do next."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from flows.display import short
 from gpt_core.artifact import Artifact
+from gpt_core.config import RunConfig
 from gpt_core.files import read_json
 
 _ROWS = (
-    ("pretrained model", "report", "loss", "loss (nats per token)", ".3f"),
+    ("pretrained", "report", "loss", "loss, nats per token", ".3f"),
     ("", "report", "bigram_loss", "  a bigram's", ".3f"),
     ("", "report", "untrained_loss", "  untrained", ".3f"),
     ("", "report", "perplexity", "perplexity", ",.1f"),
     ("", "report", "bits_per_byte", "bits per byte", ".3f"),
-    ("classifier", "classifier", "test_accuracy", "accuracy", ".2%"),
+    ("classifier", "classifier", "test_accuracy", "accuracy", ".1%"),
     ("", "classifier", "test_f1", "F1", ".3f"),
-    ("instructions", "instructions", "exact_match", "exact match", ".2%"),
+    ("instructions", "instructions", "exact_match", "exact match", ".1%"),
     ("", "instructions", "rouge_l", "ROUGE-L", ".3f"),
 )
+_MADE = {
+    "shards": "token shards",
+    "pretrained": "pretrained",
+    "report": "report",
+    "classifier": "classifier",
+    "instructions": "instructions",
+}
 
 
 def print_summary(
-    console: Console, made: Mapping[str, Artifact], seconds: float, prefect_url: str
+    console: Console,
+    config: RunConfig,
+    made: Mapping[str, Artifact],
+    seconds: float,
+    prefect_url: str,
 ) -> None:
     """Print figures, one sample, places and the next commands.
 
     Args:
         console: Where to print.
+        config: The run's.
         made: The artifacts of a whole run.
         seconds: How long the run took.
         prefect_url: The Prefect API's address.
     """
-    table = Table(title=f"Done in {seconds:.0f} s", title_justify="left", box=None, pad_edge=False)
-    for column in ("model", "held-out figure"):
+    _print(console, f"\nDone in {seconds:.0f} s. On text that training did not see:", style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in ("  model", "figure"):
         table.add_column(column)
     table.add_column("value", justify="right")
     for model, key, name, label, form in _ROWS:
         value = made[key].metrics().get(name)
         if value is not None:
-            table.add_row(model, label, format(value, form))
-    console.print()
+            table.add_row(f"  {model}", label, format(value, form))
     console.print(table)
-    for sample in read_json(made["report"].directory / "report.json")["samples"][:1]:
-        text = " ".join(f"{sample['prompt']}{sample['text']}".split())
-        console.print("\nThe model writes:", style="bold")
-        console.print(f"  {text}", markup=False, highlight=False)
-    console.print("\nNext:", style="bold")
-    checkpoint = _short(made["pretrained"].directory)
-    for what, command in (
-        ("write on", f'gptflow generate --checkpoint {checkpoint} "In winter"'),
-        ("compare runs", "gptflow up   (MLflow and Prefect, until Ctrl-C)"),
-        ("see the flow", prefect_url.removesuffix("/api")),
-        ("your own text", "gptflow run source=PATH name=mine training.steps=1000"),
-    ):
-        console.print(f"  {what + ':':<15}{command}", markup=False, highlight=False, soft_wrap=True)
+    _print_samples(console, read_json(made["report"].directory / "report.json")["samples"])
+    _print_lines(console, "Made", [(_MADE[key], str(short(made[key].directory))) for key in _MADE])
+    _print_lines(console, "Next", _next_commands(config, made, prefect_url))
 
 
-def print_artifact(console: Console, artifact: Artifact) -> None:
+def print_artifact(console: Console, artifact: Artifact, seconds: float) -> None:
     """Print one artifact's figures and place."""
-    console.print()
+    _print(console, f"\nDone in {seconds:.0f} s.", style="bold")
     for name, value in artifact.metrics().items():
-        console.print(f"  {name:<24}{value:>14,.6g}", markup=False, highlight=False)
-    console.print(f"\n{artifact.kind}: {_short(artifact.directory)}", soft_wrap=True)
+        _print(console, f"  {name:<24}{value:>14,.6g}")
+    lines = [(artifact.kind, str(short(artifact.directory)))]
+    if artifact.kind == "checkpoint":
+        lines.append(("write on", _generate_command(artifact, "...")))
+    _print_lines(console, "Made", lines)
 
 
-def _short(path: Path) -> Path:
-    """A path as it is typed from here."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def _next_commands(
+    config: RunConfig, made: Mapping[str, Artifact], prefect_url: str
+) -> list[tuple[str, str]]:
+    prompt = next((text for text in config.evaluation.prompts if text), "...")
+    return [
+        ("write on", _generate_command(made["pretrained"], prompt)),
+        ("ask", _generate_command(made["instructions"], "...")),
+        ("compare runs", "gptflow up   (then MLflow at the address that it prints)"),
+        ("see the flow", prefect_url.removesuffix("/api") + "/runs   (Prefect)"),
+        ("your own text", "gptflow run source=PATH name=mine training.steps=1000"),
+    ]
+
+
+def _generate_command(checkpoint: Artifact, prompt: str) -> str:
+    return f'gptflow generate --checkpoint {short(checkpoint.directory)} "{prompt}"'
+
+
+def _print_samples(console: Console, samples: list[dict[str, Any]]) -> None:
+    _print(console, "\nThe model writes:", style="bold")
+    for sample in samples:
+        text = " ".join(f"{sample['prompt']}{sample['text']}".split())
+        console.print(f"  {text}", markup=False, highlight=False)
+
+
+def _print_lines(console: Console, title: str, lines: list[tuple[str, str]]) -> None:
+    _print(console, f"\n{title}:", style="bold")
+    for what, text in lines:
+        _print(console, f"  {what:<15}{text}")
+
+
+def _print(console: Console, text: str, style: str | None = None) -> None:
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

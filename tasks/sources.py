@@ -57,6 +57,21 @@ def find_source(name: str, role: Role) -> Path | PublicSource:
     )
 
 
+def sources_of(config: RunConfig, flow: str) -> list[tuple[str, Role]]:
+    """The sources that a flow reads, and what it reads them as."""
+    released = flow == "import-gpt2" or config.checkpoint == "gpt2"
+    sources: list[tuple[str, Role]] = [(config.gpt2.source, "text")] if released else []
+    if flow == "import-gpt2":
+        return sources
+    if config.checkpoint is None or flow not in ("classify", "instruct"):
+        sources.append((config.source, "text"))
+    if flow in ("run", "classify"):
+        sources.append((config.classification.source, "classification"))
+    if flow in ("run", "instruct"):
+        sources.append((config.instruction.source, "instruction"))
+    return sources
+
+
 def check_sources(config: RunConfig, flow: str) -> None:
     """Find what a flow will read, before anything starts.
 
@@ -64,15 +79,7 @@ def check_sources(config: RunConfig, flow: str) -> None:
         ConfigError: If a source is neither a path nor a known name.
         DataError: If a source has nothing to read, or must first be put into its place.
     """
-    if flow == "import-gpt2":
-        wanted: list[tuple[str, Role]] = [(config.gpt2.source, "text")]
-    else:
-        wanted = [(config.source, "text")]
-        if flow in ("run", "classify"):
-            wanted.append((config.classification.source, "classification"))
-        if flow in ("run", "instruct"):
-            wanted.append((config.instruction.source, "instruction"))
-    for name, role in wanted:
+    for name, role in sources_of(config, flow):
         found = find_source(name, role)
         if isinstance(found, PublicSource):
             if not found.url and not placed_file(name, found).is_file():

@@ -1,0 +1,72 @@
+"""What can be known to be wrong before anything starts."""
+
+import os
+from pathlib import Path
+
+from gpt_core.artifact import read_artifact
+from gpt_core.config import RunConfig
+from gpt_core.errors import ConfigError, DataError
+from tasks.paths import data_dir, prefect_dir, project_root, tracking_dir
+from tasks.sources import PublicSource, check_sources, find_source, placed_file, sources_of
+
+
+def check_flow(flow: str, config: RunConfig) -> None:
+    """Find all that a flow reads, and see that it can write.
+
+    Raises:
+        ConfigError: If a source is unknown, or the release or checkpoint is not one.
+        DataError: If a source has nothing to read, or the project's folder cannot be written.
+    """
+    check_home()
+    if flow == "import-gpt2" or config.checkpoint == "gpt2":
+        _require_release(config)
+    elif config.checkpoint is not None:
+        read_artifact(Path(config.checkpoint).expanduser().resolve(), "checkpoint")
+    check_sources(config, flow)
+
+
+def check_home() -> None:
+    """See that the project's folders can be written.
+
+    Raises:
+        DataError: Naming the folder that cannot.
+    """
+    for folder in (project_root(), data_dir(), prefect_dir(), tracking_dir()):
+        _require_writable(folder)
+
+
+def check_tables(flow: str, config: RunConfig) -> None:
+    """Read the tables of the fine-tunes, which would else be read only after pretraining.
+
+    Raises:
+        DataError: Naming the line, the column or the key that is not there.
+    """
+    from gpt_core.data import read_examples, read_instructions  # torch: too slow for check_flow
+
+    columns = config.classification.text_column, config.classification.label_column
+    for name, role in sources_of(config, flow):
+        found = find_source(name, role)
+        file = placed_file(name, found) if isinstance(found, PublicSource) else found
+        if role == "classification" and file.is_file():
+            read_examples(file, *columns)
+        elif role == "instruction" and file.is_file():
+            read_instructions(file)
+
+
+def _require_writable(folder: Path) -> None:
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise DataError(
+            f"{folder} cannot be written, because {nearest} is "
+            f"{'read-only' if nearest.is_dir() else 'a file'}: set GPTFLOW_HOME to a folder that "
+            "can be written"
+        )
+
+
+def _require_release(config: RunConfig) -> None:
+    folder = Path(config.gpt2.source).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"gpt2.source must be a directory with config.json, model.safetensors and GPT-2's "
+            f"vocabulary files, got {config.gpt2.source!r}"
+        )
