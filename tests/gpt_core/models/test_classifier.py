@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from gpt_core.config import GPTConfig
+from gpt_core.models import GPTClassifier, build_model
+
+CONFIG = GPTConfig(n_layer=3, n_head=2, n_embd=8, vocab_size=13, context_length=12)
+LENGTHS = torch.tensor([5, 1, 9])
+
+
+def classifier() -> GPTClassifier:
+    torch.manual_seed(0)
+    return GPTClassifier(build_model(CONFIG, seed=0), n_classes=4).eval()
+
+
+def test_padding_of_any_length_and_kind_changes_no_logit() -> None:
+    model = classifier()
+    token_ids = torch.randint(13, (3, 12), generator=torch.Generator().manual_seed(0))
+    alone = [model(row[None, :n], n[None]) for row, n in zip(token_ids, LENGTHS, strict=True)]
+    logits = model(token_ids, LENGTHS)
+    assert logits.shape == (3, 4)
+    torch.testing.assert_close(logits, torch.cat(alone))
+
+
+def test_every_real_token_counts() -> None:
+    model = classifier()
+    token_ids = torch.zeros(1, 5, dtype=torch.long)
+    changed = token_ids.clone()
+    changed[0, 0] = 7
+    length = torch.tensor([5])
+    assert not torch.allclose(model(token_ids, length), model(changed, length))
+
+
+@pytest.mark.parametrize("n_blocks", [0, 1, 2, 3])
+def test_all_but_the_last_blocks_the_norm_and_the_head_is_frozen(n_blocks: int) -> None:
+    model = classifier()
+    model.freeze_all_but(n_blocks)
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    last = tuple(f"gpt.h.{index}." for index in range(3 - n_blocks, 3))
+    expected = {
+        name
+        for name, _ in model.named_parameters()
+        if name.startswith((*last, "gpt.ln_f.", "score."))
+    }
+    assert trained == expected
+
+
+def test_the_language_models_head_is_dropped() -> None:
+    names = {name for name, _ in classifier().named_parameters()}
+    assert not {name for name in names if "lm_head" in name}

@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from gpt_core.config import GPTConfig
+from gpt_core.models import GELU, FeedForward, LayerNorm
+from gpt_core.models.block import TransformerBlock
+
+
+def test_a_normalized_vector_has_mean_0_and_variance_1() -> None:
+    x = torch.randn(5, 7, 32, generator=torch.Generator().manual_seed(0)) * 9 + 4
+    y = LayerNorm(32, explicit=True)(x)
+    torch.testing.assert_close(y.mean(-1), torch.zeros(5, 7), atol=1e-5, rtol=0)
+    torch.testing.assert_close(y.var(-1, unbiased=False), torch.ones(5, 7), atol=1e-4, rtol=0)
+
+
+def test_a_constant_vector_normalizes_to_the_shift() -> None:
+    norm = LayerNorm(8, explicit=True)
+    torch.nn.init.constant_(norm.bias, 3.0)
+    assert torch.equal(norm(torch.full((1, 8), 5.0)), torch.full((1, 8), 3.0))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_written_and_the_fused_norm_agree_forward_and_backward(bias: bool) -> None:
+    generator = torch.Generator().manual_seed(1)
+    written, fused = (LayerNorm(16, bias=bias, explicit=explicit) for explicit in (True, False))
+    torch.nn.init.normal_(written.weight, generator=generator)
+    fused.load_state_dict(written.state_dict())
+    x = torch.randn(4, 16, generator=generator).requires_grad_()
+    upstream = torch.randn(4, 16, generator=generator)
+    (by_formula,) = torch.autograd.grad(written(x), x, upstream)
+    (by_kernel,) = torch.autograd.grad(fused(x), x, upstream)
+    torch.testing.assert_close(written(x), fused(x))
+    torch.testing.assert_close(by_formula, by_kernel)
+
+
+def test_the_written_and_the_fused_activation_agree() -> None:
+    x = torch.linspace(-6, 6, 1001)
+    torch.testing.assert_close(GELU(explicit=True)(x), GELU()(x))
+
+
+def test_the_activation_passes_large_values_and_stops_very_negative_ones() -> None:
+    y = GELU(explicit=True)(torch.tensor([-20.0, 0.0, 20.0]))
+    torch.testing.assert_close(y, torch.tensor([0.0, 0.0, 20.0]))
+
+
+def test_the_feed_forward_treats_each_token_alone() -> None:
+    layer = FeedForward(GPTConfig(n_embd=12, n_head=3))
+    x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(2))
+    order = torch.tensor([4, 2, 0, 1, 3])
+    torch.testing.assert_close(layer(x[:, order]), layer(x)[:, order])
+
+
+def test_a_block_that_writes_nothing_leaves_the_stream_as_it_was() -> None:
+    block = TransformerBlock(GPTConfig(n_embd=12, n_head=3))
+    for projection in (block.attn.c_proj, block.mlp.c_proj):
+        torch.nn.init.zeros_(projection.weight)
+        torch.nn.init.zeros_(projection.bias)
+    x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(block(x), x)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(4)
+    layer = FeedForward(GPTConfig(n_embd=12, n_head=3, dropout=0.5))
+    x = torch.randn(2, 5, 12)
+    assert not torch.equal(layer(x), layer(x))
+    layer.eval()
+    assert torch.equal(layer(x), layer(x))
