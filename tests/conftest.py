@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("gptflow", deadline=None)  # a busy machine makes no law untrue
+settings.load_profile("gptflow")
 
 
 @pytest.fixture(scope="session")
