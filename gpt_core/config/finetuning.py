@@ -48,16 +48,17 @@ class ClassificationConfig(Section):
     """Use as many examples of each label as the rarest has."""
 
     validation_share: float = 0.1
-    """Share of examples for choosing the best epoch."""
+    """Share of examples for choosing the best epoch; with 0 the last epoch is taken."""
 
     test_share: float = 0.2
     """Share of examples for the final figures."""
 
     max_tokens: int | None = None
-    """Longer texts are cut; None takes the longest training text, at most the context."""
+    """Longer texts are cut at the end; None takes the model's context."""
 
     trainable_blocks: int | None = None
-    """Train only this many last blocks, the final norm and the head; None trains everything."""
+    """Train only this many last blocks, the final norm and the head; None trains everything. With
+    ``lora.rank`` above 0 only these blocks get adapters."""
 
     epochs: int = 5
     """Passes over the training examples."""
@@ -76,6 +77,9 @@ class ClassificationConfig(Section):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the matrix products in training; ``auto`` takes bf16 where the device is fast in it."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "max_tokens", "epochs", "batch_size")
@@ -99,7 +103,7 @@ class InstructionConfig(Section):
     """The wording around an instruction."""
 
     validation_share: float = 0.05
-    """Share of examples for the validation loss."""
+    """Share of examples for choosing the best epoch; with 0 the last epoch is taken."""
 
     test_share: float = 0.1
     """Share of examples that are answered at the end."""
@@ -130,6 +134,9 @@ class InstructionConfig(Section):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the matrix products in training; ``auto`` takes bf16 where the device is fast in it."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "max_tokens", "epochs", "batch_size", "max_new_tokens")

@@ -1,9 +1,7 @@
 """How close an answer is to the expected one: equal, or by their longest common subsequence."""
 
-import re
+import unicodedata
 from collections.abc import Sequence
-
-_WORD = re.compile(r"\w+")
 
 
 def normalize(answer: str) -> str:
@@ -26,8 +24,11 @@ def rouge_l(answer: str, expected: str) -> float:
 
     With L its length, precision L / |answer| and recall L / |expected|, their harmonic mean.
 
+    Words are runs of letters and digits, without case. Answers without any word agree wholly if
+    they match exactly, else not at all.
+
     Returns:
-        A number in [0, 1]; two empty answers agree wholly.
+        A number in [0, 1].
 
     References:
         Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries", section 3.
@@ -37,8 +38,8 @@ def rouge_l(answer: str, expected: str) -> float:
         0.8571
     """
     given, wanted = _words(answer), _words(expected)
-    if not given or not wanted:
-        return float(given == wanted)
+    if not given and not wanted:
+        return float(exact_match(answer, expected))
     common = longest_common_subsequence(given, wanted)
     return 2 * common / (len(given) + len(wanted))
 
@@ -61,4 +62,6 @@ def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> i
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+    """Runs of letters, digits and the marks on them, such as Arabic vowel signs."""
+    kept = (c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text.casefold())
+    return "".join(kept).split()

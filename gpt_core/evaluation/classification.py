@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+_MEANS = ("precision", "recall", "f1")
+
 
 def classification_metrics(
     expected: Sequence[str], predicted: Sequence[str], labels: Sequence[str]
@@ -15,20 +17,25 @@ def classification_metrics(
         labels: All labels, in the order of the matrix.
 
     Returns:
-        The figures, and one row for each expected label with the count of each prediction.
+        The figures (none without examples), and one row for each expected label with the count
+        of each prediction. A label that is never predicted has a precision of 0.
+
+    Example:
+        >>> figures, _ = classification_metrics("aab", "abb", "ab")
+        >>> {name: round(value, 3) for name, value in figures.items()}
+        {'accuracy': 0.667, 'precision': 0.75, 'recall': 0.75, 'f1': 0.667}
     """
     from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        expected, predicted, labels=list(labels), average="macro", zero_division=0.0
-    )
-    figures = {
-        "accuracy": float(accuracy_score(expected, predicted)),
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
-    }
-    matrix = confusion_matrix(expected, predicted, labels=list(labels))
+    expected, predicted, labels = list(expected), list(predicted), list(labels)
+    figures: dict[str, float] = {}
+    if expected:
+        means = precision_recall_fscore_support(
+            expected, predicted, labels=labels, average="macro", zero_division=0.0
+        )
+        figures["accuracy"] = float(accuracy_score(expected, predicted))
+        figures |= {n: float(v) for n, v in zip(_MEANS, means[:3], strict=True)}
+    matrix = confusion_matrix(expected, predicted, labels=labels)
     rows = [
         {
             "expected": label,

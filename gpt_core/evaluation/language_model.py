@@ -1,11 +1,12 @@
 """How well a model predicts held-out text, against the simplest one and an untrained one.
 
-Shapes: B batch, T time.
+Shapes: B batch, T time, V vocabulary.
 """
 
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ import torch
 from gpt_core.artifact import Artifact
 from gpt_core.config import DecodingConfig, EvaluationConfig
 from gpt_core.data import TOKENIZER, Batch, ShardReader, sequential_batches
-from gpt_core.errors import DataError
+from gpt_core.errors import CheckpointError, ConfigError, DataError
 from gpt_core.evaluation.report import write_report
 from gpt_core.files import Progress
 from gpt_core.generation import continue_text
@@ -21,18 +22,21 @@ from gpt_core.models import GPT, build_model, fit_bigram, load_model, next_token
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 _CHUNK = 1 << 20  # tokens counted at a time
+_MOST_LOGITS = 1 << 27  # computed at once: half a gigabyte in float32
 _UNTRAINED_SEED = 0
 _UNTRAINED_TOKENS = 65_536  # enough: an untrained model is about uniform
+_LARGEST_EXPONENT = 700.0  # a perplexity beyond it is no number
 
 
 @torch.inference_mode()
 def token_loss(
-    model: GPT, batches: Iterable[Batch], device: torch.device | str
+    model: Any, batches: Iterable[Batch], device: torch.device | str
 ) -> tuple[float, int]:
-    """Mean loss of the targets that count.
+    """Mean loss of the targets that count, whatever the size of the batches.
 
     Args:
-        model: The language model; it is left in the mode it came in.
+        model: Ids of shape (B, T) to logits of shape (B, T, V): a ``GPT``, perhaps wrapped. It is
+            left in the mode it came in.
         batches: Ids and targets.
         device: Where the model is.
 
@@ -46,13 +50,14 @@ def token_loss(
     model.eval()
     total, count = torch.zeros((), dtype=torch.float64), 0
     for batch in batches:
-        logits = model(batch.token_ids.to(device))  # (B, T, V)
-        loss = next_token_loss(logits, batch.targets.to(device), reduction="sum")
-        total += loss.double().cpu()
-        count += int((batch.targets >= 0).sum())
+        for part in _fitting(batch, model.config.vocab_size):
+            logits = model(part.token_ids.to(device))  # (B, T, V)
+            loss = next_token_loss(logits, part.targets.to(device), reduction="sum")
+            total += loss.double().cpu()
+            count += int((part.targets >= 0).sum())
     model.train(was_training)
     if count == 0:
-        raise DataError("there is no held-out text to evaluate on: raise cleaning.validation_share")
+        raise DataError("no target counts, so there is no loss to measure: give more text")
     return total.item() / count, count
 
 
@@ -67,8 +72,12 @@ def evaluate_language_model(
 ) -> Artifact:
     """Loss, perplexity and bits per byte, beside a bigram's and an untrained model's; samples.
 
+    Every token but the first is a target once. The bigram is counted on the training split and
+    measured on the same targets. Bits per byte divide by the UTF-8 bytes of the targets; the end
+    of a document has none, but what its prediction costs is counted.
+
     Args:
-        checkpoint: The language model.
+        checkpoint: The language model: pretrained, imported or tuned on instructions.
         shards: Text encoded with the same tokenizer.
         config: Which part of it, how much, and the prompts.
         decoding: How the samples are decoded.
@@ -76,69 +85,111 @@ def evaluate_language_model(
         progress: Told of ``tokens``.
 
     Returns:
-        A report artifact.
+        A report artifact; ``report.json`` has the samples beside the figures.
 
     Raises:
+        ConfigError: If the device is not there.
         DataError: If the shards were made with another vocabulary or have no such text.
+        CheckpointError: If the checkpoint is damaged or a classifier's, or gives no numbers.
     """
-    device = torch.device(_device(config))
-    model = load_model(checkpoint.directory, device)
-    reader = ShardReader(shards.directory, config.split)
+    model = load_model(checkpoint.directory, _device(config))
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
-    _require_same_tokenizer(checkpoint, shards, tokenizer, reader)
-
-    def batches() -> Iterator[Batch]:
-        T = model.config.context_length
-        return sequential_batches(reader, T, config.batch_size, config.max_tokens)
-
-    loss, n_tokens = token_loss(model, _watched(batches(), progress), device)
-    ids = reader.read(0, n_tokens + 1)
-    n_bytes = sum(len(tokenizer.token_bytes(int(i))) for i in ids[1:])
-    bigram = fit_bigram(_chunks(ShardReader(shards.directory, "train")), reader.vocab_size)
-    bigram_loss = bigram.loss(ids[:-1].astype(np.int64), ids[1:].astype(np.int64))
-    untrained = build_model(model.config, _UNTRAINED_SEED).to(device)
-    few = sequential_batches(
-        reader, model.config.context_length, config.batch_size, min(n_tokens, _UNTRAINED_TOKENS)
-    )
-    metrics = {
-        "loss": loss,
-        "perplexity": math.exp(loss),
-        "bits_per_byte": loss * n_tokens / max(1, n_bytes) / math.log(2),
-        "bigram_loss": bigram_loss,
-        "bigram_perplexity": math.exp(bigram_loss),
-        "untrained_loss": token_loss(untrained, few, device)[0],
-        "tokens": float(n_tokens),
-    }
+    _require_same_tokenizer(checkpoint, shards, tokenizer)
+    metrics = _figures(model, tokenizer, shards, config, progress)
+    if not math.isfinite(metrics["loss"]):
+        raise CheckpointError(
+            f"{checkpoint.path} gives a loss that is not a number: its weights are damaged, use an "
+            "earlier checkpoint"
+        )
     samples = [
         {"prompt": prompt, "text": "".join(continue_text(model, tokenizer, prompt, decoding))}
         for prompt in config.prompts
     ]
-    settings = (config, decoding)
-    return write_report(
-        out_dir, metrics, {"samples": samples}, config=settings, parents=[checkpoint, shards]
-    )
+    settings, parents = (config, decoding), (checkpoint, shards)
+    return write_report(out_dir, metrics, {"samples": samples}, config=settings, parents=parents)
 
 
-def _require_same_tokenizer(
-    checkpoint: Artifact, shards: Artifact, tokenizer: Tokenizer, reader: ShardReader
-) -> None:
+def _figures(
+    model: GPT,
+    tokenizer: Tokenizer,
+    shards: Artifact,
+    config: EvaluationConfig,
+    progress: Progress | None,
+) -> dict[str, float]:
+    reader = ShardReader(shards.directory, config.split)
+    n_targets = min(reader.n_tokens - 1, config.max_tokens or reader.n_tokens)
+    if n_targets < 1:
+        raise DataError(
+            f"{shards.path} has no {config.split} text to evaluate on: raise "
+            f"cleaning.{config.split}_share"
+        )
+    T, B, device = model.config.context_length, config.batch_size, model.wte.weight.device
+    batches = sequential_batches(reader, T, B, n_targets)
+    loss, _ = token_loss(model, _watched(batches, n_targets, progress), device)
+    few = sequential_batches(reader, T, B, min(n_targets, _UNTRAINED_TOKENS))
+    untrained = build_model(model.config, _UNTRAINED_SEED).to(device)
+    n_bytes, bigram_loss = _count(reader, n_targets, tokenizer, shards)
+    return {
+        "loss": loss,
+        "perplexity": _perplexity(loss),
+        "bits_per_byte": loss * n_targets / max(1, n_bytes) / math.log(2),
+        "bigram_loss": bigram_loss,
+        "bigram_perplexity": _perplexity(bigram_loss),
+        "untrained_loss": token_loss(untrained, few, device)[0],
+        "tokens": float(n_targets),
+        "bytes": float(n_bytes),
+    }
+
+
+def _count(
+    reader: ShardReader, n_targets: int, tokenizer: Tokenizer, shards: Artifact
+) -> tuple[int, float]:
+    """UTF-8 bytes of the targets, and the mean loss of a bigram on them."""
+    bigram = fit_bigram(_chunks(ShardReader(shards.directory, "train")), reader.vocab_size)
+    sizes = np.array([len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size)])
+    n_bytes, nats = 0, 0.0
+    for start in range(0, n_targets, _CHUNK):
+        ids = reader.read(start, min(_CHUNK, n_targets - start) + 1).astype(np.int64)
+        n_bytes += int(sizes[ids[1:]].sum())
+        nats += bigram.loss(ids[:-1], ids[1:]) * (len(ids) - 1)
+    return n_bytes, nats / n_targets
+
+
+def _require_same_tokenizer(checkpoint: Artifact, shards: Artifact, tokenizer: Tokenizer) -> None:
     """Losses on ids that mean something else would be figures without a meaning."""
     other = load_tokenizer(shards.directory / TOKENIZER)
-    sample = list(range(min(tokenizer.vocab_size, other.vocab_size)))
-    same = tokenizer.vocab_size == other.vocab_size == reader.vocab_size and all(
-        tokenizer.token_bytes(i) == other.token_bytes(i) for i in sample
+    if tokenizer.vocab_size != other.vocab_size:
+        differ = f"{tokenizer.vocab_size} and {other.vocab_size} tokens"
+    else:
+        pairs = ((tokenizer.token_bytes(i), other.token_bytes(i)) for i in range(other.vocab_size))
+        differing = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
+        if differing is None:
+            return
+        differ = f"token {differing} is not the same"
+    raise DataError(
+        f"{checkpoint.path} and {shards.path} have different tokenizers ({differ}): encode the "
+        "corpus with the checkpoint's tokenizer"
     )
-    if not same:
-        raise DataError(
-            f"{checkpoint.path} and {shards.path} have different tokenizers: encode the corpus "
-            "with the checkpoint's tokenizer"
-        )
 
 
-def _device(config: EvaluationConfig) -> str:
-    if config.device != "auto":
-        return config.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _fitting(batch: Batch, vocab_size: int) -> Iterator[Batch]:
+    """A batch in as many pieces as keep the logits of one in bounds."""
+    rows = max(1, _MOST_LOGITS // (batch.token_ids.size(1) * vocab_size))
+    for start in range(0, len(batch.token_ids), rows):
+        yield Batch(batch.token_ids[start : start + rows], batch.targets[start : start + rows])
+
+
+def _perplexity(loss: float) -> float:
+    return math.exp(min(loss, _LARGEST_EXPONENT))
+
+
+def _device(config: EvaluationConfig) -> torch.device:
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if config.device == "auto":
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    if not there.get(config.device, True):
+        raise ConfigError(f"this machine has no {config.device} device: set evaluation.device=auto")
+    return torch.device(config.device)
 
 
 def _chunks(reader: ShardReader) -> Iterator[np.ndarray]:
@@ -146,10 +197,12 @@ def _chunks(reader: ShardReader) -> Iterator[np.ndarray]:
         yield reader.read(start, _CHUNK)
 
 
-def _watched(batches: Iterator[Batch], progress: Progress | None) -> Iterator[Batch]:
+def _watched(
+    batches: Iterator[Batch], n_targets: int, progress: Progress | None
+) -> Iterator[Batch]:
     done = 0
     for batch in batches:
         yield batch
         done += batch.token_ids.numel()
         if progress is not None:
-            progress("tokens", done, None)
+            progress("tokens", min(done, n_targets), n_targets)

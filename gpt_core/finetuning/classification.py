@@ -1,6 +1,6 @@
 """A language model into a classifier of texts.
 
-Shapes: B batch, T time, K classes.
+Shapes: B batch, T time, K classes, N examples.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpt_core.artifact import Artifact, Draft, new_artifact, plain
-from gpt_core.config import ClassificationConfig, LoRAConfig
+from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
 from gpt_core.data import (
     TOKENIZER,
     Example,
+    ExampleSplits,
     balance,
     encode_texts,
     pad,
@@ -28,19 +29,28 @@ from gpt_core.data import (
 from gpt_core.errors import ConfigError
 from gpt_core.evaluation import classification_metrics
 from gpt_core.files import write_json
-from gpt_core.finetuning.epochs import EpochLoop
+from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
-from gpt_core.finetuning.saving import note_figures, write_finetuned
-from gpt_core.models import GPTClassifier, load_model
+from gpt_core.finetuning.saving import write_finetuned
+from gpt_core.models import GPT, GPTClassifier, load_model
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 from gpt_core.training import Callback, Callbacks, resolve_device
 
-_EVALUATION_BATCH = 64
+_SCORED_TOGETHER = 64
+PREDICTIONS = pa.schema(
+    [
+        ("text", pa.string()),
+        ("expected", pa.string()),
+        ("predicted", pa.string()),
+        ("probability", pa.float32()),
+    ]
+)
+"""Columns of ``predictions.parquet``; the probability is that of the predicted label."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
+class EncodedExample:
     """An example as the model sees it."""
 
     token_ids: list[int]
@@ -68,142 +78,156 @@ def finetune_classifier(
 
     Returns:
         A checkpoint artifact; its metrics are those of the test part, ``predictions.parquet`` has
-        every test text with its prediction, ``confusion.json`` the confusion matrix.
+        every test text with its prediction, ``confusion.json`` the confusion matrix; adapters are
+        merged into the weights and stand beside them.
 
     Raises:
-        DataError: If the table cannot be read or leaves a part without a label.
+        DataError: If the table cannot be read, or a part lacks a label.
         ConfigError: If more blocks are to be trained than there are.
         CheckpointError: If the checkpoint is damaged or a classifier's.
+        DivergenceError: If the loss is no longer a number.
     """
     device = resolve_device(config.device)
-    torch.manual_seed(config.seed)
-    body = load_model(checkpoint.directory)
+    parts, labels = _read(examples, config)
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
-    rows = read_examples(source_path(examples), config.text_column, config.label_column)
-    labels = sorted({row.label for row in rows})
-    rows = balance(rows, config.seed) if config.balanced else rows
-    parts = split_examples(rows, config.validation_share, config.test_share, config.seed)
-    width = min(config.max_tokens or body.config.context_length, body.config.context_length)
-    model = GPTClassifier(body, len(labels)).to(device)
-    _choose_trained(model, config)
-    trained: Any = model
-    if lora.rank:
-        trained = add_adapters(model, lora, ("score",)).to(device)
-    classify = _Classify(trained, tokenizer.pad_id, device)
-    validation = _encode(parts.validation, tokenizer, labels, width)
-    loop = EpochLoop(
-        model=trained,
-        loss_of=classify.loss,
-        score_of=lambda: classify.score(validation),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        seed=config.seed,
-        callbacks=Callbacks(callbacks),
-    )
-    best = loop.run(_encode(parts.train, tokenizer, labels, width))
-    test = classify.predict(_encode(parts.test, tokenizer, labels, width))
-    model = merge_adapters(trained) if lora.rank else model  # type: ignore[assignment]
-    description = {
-        "kind": "classifier",
-        "step": loop.step,
-        "model": plain(body.config),
-        "labels": labels,
-        "max_tokens": width,
-    }
+    with seeded(config.seed, device):
+        body = load_model(checkpoint.directory)
+        width = min(filter(None, [config.max_tokens, body.config.context_length]))
+        encoded = {n: _encode(p, tokenizer, labels, width) for n, p in _named(parts).items()}
+        trained = _adapt(body, len(labels), config, lora).to(device)
+        objective = _Classification(trained, tokenizer.pad_id, device, encoded["validation"])
+        loop = EpochLoop(trained, objective, config, Callbacks(callbacks), out_dir)
+        figures = loop.run(encoded["train"])
+        test = objective.predict(encoded["test"])
+    model, adapters = merge_adapters(trained)
     settings, parents = (config, lora), (checkpoint, examples)
     with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
-        write_finetuned(draft, model, tokenizer, description)
-        note_figures(
-            draft, best, {"train": parts.train, "validation": parts.validation, "test": parts.test}
-        )
+        description = _describe(model.config, labels, width, loop.step)
+        write_finetuned(draft, model, tokenizer, description, adapters)
+        draft.metrics |= figures | {f"{n}_examples": float(len(p)) for n, p in encoded.items()}
         _write_test(draft, parts.test, test, labels)
     return draft.artifact
 
 
-def _choose_trained(model: GPTClassifier, config: ClassificationConfig) -> None:
-    if config.trainable_blocks is None:
-        return
-    n_layer = model.config.n_layer
-    if config.trainable_blocks > n_layer:
+def _read(examples: Artifact, config: ClassificationConfig) -> tuple[ExampleSplits, list[str]]:
+    """The three parts, and all labels in the order of the classes."""
+    rows = read_examples(source_path(examples), config.text_column, config.label_column)
+    labels = sorted({row.label for row in rows})
+    if config.balanced:
+        rows = balance(rows, config.seed)
+    return split_examples(rows, config.validation_share, config.test_share, config.seed), labels
+
+
+def _named(parts: ExampleSplits) -> dict[str, list[Example]]:
+    return {"train": parts.train, "validation": parts.validation, "test": parts.test}
+
+
+def _describe(config: GPTConfig, labels: list[str], width: int, step: int) -> dict[str, Any]:
+    """What ``config.json`` says."""
+    return {
+        "kind": "classifier",
+        "step": step,
+        "model": plain(config),
+        "labels": labels,
+        "max_tokens": width,
+    }
+
+
+def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRAConfig) -> Any:
+    """The classifier with just those parameters to be trained that are asked for."""
+    model = GPTClassifier(body, n_classes)
+    n_layer, n_blocks = model.config.n_layer, config.trainable_blocks
+    if n_blocks is not None and n_blocks > n_layer:
         raise ConfigError(
-            f"classification.trainable_blocks is {config.trainable_blocks}, the model has {n_layer}"
+            f"classification.trainable_blocks is {n_blocks}, but the model has {n_layer} blocks"
         )
-    model.freeze_all_but(config.trainable_blocks)
+    if lora.rank:
+        first = 0 if n_blocks is None else n_layer - n_blocks
+        return add_adapters(model, lora, range(first, n_layer), ("score",))
+    if n_blocks is not None:
+        model.freeze_all_but(n_blocks)
+    return model
 
 
 def _encode(
     examples: Sequence[Example], tokenizer: Tokenizer, labels: list[str], width: int
-) -> list[_Encoded]:
+) -> list[EncodedExample]:
     encoded = encode_texts([example.text for example in examples], tokenizer, width)
     return [
-        _Encoded(ids, labels.index(example.label))
-        for ids, example in zip(encoded, examples, strict=True)
+        EncodedExample(token_ids, labels.index(example.label))
+        for token_ids, example in zip(encoded, examples, strict=True)
     ]
 
 
-class _Classify:
-    """Scores examples with a classifier.
+class _Classification(Objective[EncodedExample]):
+    """Right labels.
 
     Args:
         model: The classifier, perhaps with adapters.
         pad_id: Fills rows up.
         device: Where the model is.
+        validation: The examples that choose the best epoch.
     """
 
-    def __init__(self, model: Any, pad_id: int, device: torch.device) -> None:
+    def __init__(
+        self, model: Any, pad_id: int, device: torch.device, validation: Sequence[EncodedExample]
+    ) -> None:
         self.model, self.pad_id, self.device = model, pad_id, device
+        self.validation = validation
 
-    def logits(self, examples: Sequence[_Encoded]) -> Tensor:
+    def logits(self, examples: Sequence[EncodedExample]) -> Tensor:
         """Shape (B, K)."""
         token_ids, lengths = pad([example.token_ids for example in examples], self.pad_id)
         logits: Tensor = self.model(token_ids.to(self.device), lengths.to(self.device))
-        return logits
+        return logits.float()
 
-    def loss(self, examples: Sequence[_Encoded]) -> Tensor:
-        """Mean cross-entropy of a batch."""
+    def loss(self, examples: Sequence[EncodedExample]) -> Tensor:
+        """Mean cross-entropy of the labels."""
         labels = torch.tensor([example.label for example in examples], device=self.device)
-        return F.cross_entropy(self.logits(examples).float(), labels)
+        return F.cross_entropy(self.logits(examples), labels)
+
+    def size(self, example: EncodedExample) -> int:
+        """Its tokens."""
+        return len(example.token_ids)
+
+    def score(self) -> dict[str, float]:
+        """Loss and accuracy on the validation part."""
+        if not self.validation:
+            return {}
+        log_probabilities = self.predict(self.validation)
+        labels = torch.tensor([example.label for example in self.validation])
+        accuracy = (log_probabilities.argmax(dim=-1) == labels).float().mean().item()
+        return {"loss": F.nll_loss(log_probabilities, labels).item(), "accuracy": accuracy}
 
     @torch.inference_mode()
-    def predict(self, examples: Sequence[_Encoded]) -> Tensor:
-        """Probabilities in the order of the examples, shape (N, K)."""
+    def predict(self, examples: Sequence[EncodedExample]) -> Tensor:
+        """Log-probabilities of the labels in the order of the examples, shape (N, K)."""
         self.model.eval()
-        order = sorted(range(len(examples)), key=lambda i: len(examples[i].token_ids))
-        parts = []
-        for start in range(0, len(order), _EVALUATION_BATCH):
-            batch = [examples[i] for i in order[start : start + _EVALUATION_BATCH]]
-            parts.append(self.logits(batch).float().softmax(dim=-1).cpu())
-        probabilities = torch.cat(parts)
-        out = torch.empty_like(probabilities)
-        out[torch.tensor(order)] = probabilities
-        return out
-
-    def score(self, examples: Sequence[_Encoded]) -> dict[str, float]:
-        """Accuracy and loss; with no examples to choose by, every epoch is as good as the last."""
-        if not examples:
-            return {"accuracy": 0.0}
-        probabilities = self.predict(examples)
-        labels = torch.tensor([example.label for example in examples])
-        accuracy = (probabilities.argmax(dim=-1) == labels).float().mean().item()
-        loss = F.nll_loss(probabilities.clamp_min(1e-12).log(), labels).item()
-        return {"accuracy": accuracy, "loss": loss}
+        order = sorted(range(len(examples)), key=lambda i: self.size(examples[i]))
+        rows: list[Tensor] = [torch.empty(0)] * len(order)
+        for start in range(0, len(order), _SCORED_TOGETHER):
+            chosen = order[start : start + _SCORED_TOGETHER]
+            logits = self.logits([examples[i] for i in chosen])
+            for index, row in zip(chosen, logits.log_softmax(dim=-1).cpu(), strict=True):
+                rows[index] = row
+        return torch.stack(rows) if rows else torch.empty(0, 1)
 
 
 def _write_test(
-    draft: Draft, examples: Sequence[Example], probabilities: Tensor, labels: list[str]
+    draft: Draft, examples: Sequence[Example], log_probabilities: Tensor, labels: list[str]
 ) -> None:
     """Figures, predictions and the confusion matrix of the test part."""
-    predicted = [labels[int(i)] for i in probabilities.argmax(dim=-1)]
+    best = log_probabilities.max(dim=-1)
+    predicted = [labels[i] for i in best.indices.tolist()]
     expected = [example.label for example in examples]
     figures, confusion = classification_metrics(expected, predicted, labels)
     draft.metrics |= {f"test_{name}": value for name, value in figures.items()}
     write_json(draft.directory / "confusion.json", confusion)
-    table = {
-        "text": [example.text for example in examples],
-        "expected": expected,
-        "predicted": predicted,
-        "probability": probabilities.max(dim=-1).values.tolist(),
-    }
-    pq.write_table(pa.table(table), draft.directory / "predictions.parquet")
+    columns = [
+        [example.text for example in examples],
+        expected,
+        predicted,
+        best.values.exp().tolist(),
+    ]
+    table = pa.table(columns, schema=PREDICTIONS)
+    pq.write_table(table, draft.directory / "predictions.parquet")

@@ -1,104 +1,227 @@
-"""The loop that both fine-tunes share: epochs over a list of examples in memory."""
+"""The loop that both fine-tunes share: epochs over examples that lie in memory."""
 
-import copy
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from gpt_core.config import OptimizerConfig, ScheduleConfig
+from gpt_core.config import (
+    ClassificationConfig,
+    InstructionConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+)
 from gpt_core.errors import DivergenceError
-from gpt_core.training import Callback, build_optimizer, learning_rate_at, set_learning_rate
+from gpt_core.training import (
+    Callback,
+    RunInfo,
+    autocast,
+    build_optimizer,
+    learning_rate_at,
+    resolve_precision,
+    set_learning_rate,
+)
 
+E = TypeVar("E")
 _WARMUP_SHARE = 0.1
+_MAX_GRAD_NORM = 1.0
 _LOG_EVERY = 10  # steps
+_POOL_BATCHES = 8  # among which examples are sorted by length
 
 
-@dataclass(slots=True)
-class EpochLoop:
-    """Trains a model on batches of examples and keeps the best epoch's weights.
+class Objective(ABC, Generic[E]):
+    """What a model is fine-tuned for."""
 
-    The best epoch is the one with the highest score on the validation part.
+    @abstractmethod
+    def loss(self, examples: Sequence[E]) -> Tensor:
+        """The mean loss of a batch, in nats."""
+
+    @abstractmethod
+    def score(self) -> dict[str, float]:
+        """Figures on the validation part: ``loss`` and maybe ``accuracy``; none if it is empty."""
+
+    @abstractmethod
+    def size(self, example: E) -> int:
+        """The tokens of an example."""
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw the same numbers each time inside, and leave the generators as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def draw_batches(sizes: Sequence[int], batch_size: int, draw: random.Random) -> list[list[int]]:
+    """Every example once, in random batches of about equal length, so that little is padding.
+
+    Shuffled examples are sorted by length within pools of some batches; then the batches are
+    shuffled.
+
+    Args:
+        sizes: The tokens of each example.
+        batch_size: Examples of a batch; the last one of a pool may have fewer.
+        draw: Source of randomness.
+
+    Returns:
+        Indices of the examples of each batch.
+    """
+    order = draw.sample(range(len(sizes)), len(sizes))
+    pool = batch_size * _POOL_BATCHES
+    batches = []
+    for start in range(0, len(order), pool):
+        chosen = sorted(order[start : start + pool], key=sizes.__getitem__)
+        batches += [chosen[i : i + batch_size] for i in range(0, len(chosen), batch_size)]
+    draw.shuffle(batches)
+    return batches
+
+
+class EpochLoop(Generic[E]):
+    """Trains a model and leaves the best epoch's weights in it.
+
+    The best epoch has the highest accuracy on the validation part, or the lowest loss where
+    accuracies are equal or there are none; without a validation part it is the last one.
+
+    Args:
+        model: On its device; the parameters that require gradients are trained.
+        objective: What it is trained for.
+        config: Epochs, batch, learning rate and seed.
+        callbacks: Told of losses and validation figures.
+        out_dir: Where the result goes, for the callbacks to know.
     """
 
-    model: nn.Module
-    loss_of: Callable[[Sequence[Any]], Tensor]
-    """The mean loss of a batch of examples."""
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective[E],
+        config: ClassificationConfig | InstructionConfig,
+        callbacks: Callback,
+        out_dir: Path,
+    ) -> None:
+        self.model, self.objective, self.config = model, objective, config
+        self.callbacks, self.out_dir = callbacks, out_dir
+        self.device = next(model.parameters()).device
+        self.precision = resolve_precision(config.precision, self.device)
+        rates = OptimizerConfig(
+            learning_rate=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.optimizer = build_optimizer(model, rates)
+        self.step = 0
+        self._best: tuple[tuple[float, float], dict[str, Tensor]] | None = None
+        self._loss_sum = torch.zeros((), device=self.device)
+        self._bad = torch.zeros((), dtype=torch.bool, device=self.device)
+        self._logged, self._tokens, self._clock = 0, 0, time.perf_counter()
 
-    score_of: Callable[[], dict[str, float]]
-    """Figures on the validation part; the first one decides."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    seed: int
-    callbacks: Callback
-    step: int = 0
-    _best: tuple[float, dict[str, Tensor]] | None = field(default=None)
-
-    def run(self, examples: Sequence[Any]) -> dict[str, float]:
-        """Train and leave the best epoch's weights in the model.
+    def run(self, examples: Sequence[E]) -> dict[str, float]:
+        """Train.
 
         Args:
             examples: The training part.
 
         Returns:
-            The best epoch's figures on the validation part.
+            The best epoch and its figures on the validation part; none if there is no such part.
 
         Raises:
-            DivergenceError: If the loss is no longer a number.
+            DivergenceError: If a loss or a gradient is no longer a number.
         """
-        optimizer = build_optimizer(
-            self.model,
-            OptimizerConfig(learning_rate=self.learning_rate, weight_decay=self.weight_decay),
-        )
-        per_epoch = -(-len(examples) // self.batch_size)
-        total = per_epoch * self.epochs
+        sizes = [self.objective.size(example) for example in examples]
+        total = -(-len(examples) // self.config.batch_size) * self.config.epochs
         schedule = ScheduleConfig(
             kind="linear", warmup_steps=int(total * _WARMUP_SHARE), final_ratio=0.0
         )
-        draw = random.Random(self.seed)
+        self._announce(total, sum(sizes) * self.config.epochs // total)
+        draw = random.Random(self.config.seed)
         best: dict[str, float] = {}
-        for epoch in range(self.epochs):
+        for epoch in range(1, self.config.epochs + 1):
             self.model.train()
-            order = draw.sample(range(len(examples)), len(examples))
-            for start in range(0, len(order), self.batch_size):
+            for batch in draw_batches(sizes, self.config.batch_size, draw):
                 rate = learning_rate_at(
-                    self.step, schedule, peak=self.learning_rate, total_steps=total
+                    self.step, schedule, peak=self.config.learning_rate, total_steps=total
                 )
-                set_learning_rate(optimizer, rate)
-                self._step([examples[i] for i in order[start : start + self.batch_size]], optimizer)
-            figures = self.score_of()
-            named = {f"validation/{name}": value for name, value in figures.items()}
-            self.callbacks.on_metrics(self.step, {**named, "train/epoch": float(epoch + 1)})
-            if self._keep_if_best(next(iter(figures.values()))):
-                best = figures
-        if self._best is not None:
-            self.model.load_state_dict(self._best[1])
+                self._tokens += sum(sizes[i] for i in batch)
+                self._train([examples[i] for i in batch], rate)
+                if self.step % _LOG_EVERY == 0 or self.step == total:
+                    self._log(rate, epoch)
+            best = self._judge(epoch, best)
+        self._restore()
+        self.model.eval()
+        self.callbacks.on_end(self.step)
         return best
 
-    def _step(self, batch: Sequence[Any], optimizer: torch.optim.Optimizer) -> None:
-        loss = self.loss_of(batch)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        optimizer.step()
-        self.step += 1
-        if self.step % _LOG_EVERY == 0:
-            value = loss.item()
-            if value != value:
-                raise DivergenceError(
-                    f"the loss of fine-tuning step {self.step} is not a number: lower the "
-                    "learning rate"
-                )
-            self.callbacks.on_metrics(self.step, {"train/loss": value})
+    def _announce(self, total_steps: int, tokens_per_step: int) -> None:
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.callbacks.on_start(
+            RunInfo(
+                total_steps=total_steps,
+                first_step=0,
+                tokens_per_step=tokens_per_step,
+                n_parameters=sum(parameter.numel() for parameter in trained),
+                device=str(self.device),
+                precision=self.precision,
+                out_dir=self.out_dir,
+            )
+        )
+        self._clock = time.perf_counter()
 
-    def _keep_if_best(self, score: float) -> bool:
-        if self._best is not None and score <= self._best[0]:
-            return False
-        self._best = (score, copy.deepcopy(self.model.state_dict()))
-        return True
+    def _train(self, batch: Sequence[E], learning_rate: float) -> None:
+        """One update; nothing in it waits for the device."""
+        set_learning_rate(self.optimizer, learning_rate)
+        with autocast(self.device, self.precision):
+            loss = self.objective.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _MAX_GRAD_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self._loss_sum += loss.detach()
+        self._bad |= ~(torch.isfinite(loss) & torch.isfinite(norm))
+        self._logged += 1
+
+    def _log(self, learning_rate: float, epoch: int) -> None:
+        if self._bad.item():
+            raise DivergenceError(
+                f"the loss of fine-tuning is not a number by step {self.step}: lower the learning "
+                f"rate, which is {self.config.learning_rate}"
+            )
+        now = time.perf_counter()
+        figures = {
+            "train/loss": self._loss_sum.item() / self._logged,
+            "train/learning_rate": learning_rate,
+            "train/tokens_per_second": self._tokens / max(1e-9, now - self._clock),
+            "train/epoch": float(epoch),
+        }
+        self._loss_sum.zero_()
+        self._logged, self._tokens, self._clock = 0, 0, now
+        self.callbacks.on_metrics(self.step, figures)
+
+    def _judge(self, epoch: int, best: dict[str, float]) -> dict[str, float]:
+        """Score an epoch and keep its weights if none before was better; the best's figures."""
+        started = time.perf_counter()
+        figures = self.objective.score()
+        self._clock += time.perf_counter() - started
+        if not figures:
+            return {}
+        named = {f"validation/{name}": value for name, value in figures.items()}
+        self.callbacks.on_metrics(self.step, named)
+        rank = (figures.get("accuracy", 0.0), -figures["loss"])
+        if self._best is not None and rank <= self._best[0]:
+            return best
+        self._best = (rank, {n: p.detach().clone() for n, p in self._trained()})
+        kept = {f"validation_{name}": value for name, value in figures.items()}
+        return {**kept, "best_epoch": float(epoch)}
+
+    def _restore(self) -> None:
+        if self._best is not None:
+            with torch.no_grad():
+                for name, parameter in self._trained():
+                    parameter.copy_(self._best[1][name])
+
+    def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((n, p) for n, p in self.model.named_parameters() if p.requires_grad)

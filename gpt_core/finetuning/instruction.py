@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from gpt_core.artifact import Artifact, new_artifact, plain
-from gpt_core.config import DecodingConfig, InstructionConfig, LoRAConfig
+from gpt_core.artifact import Artifact, Draft, new_artifact, plain
+from gpt_core.config import DecodingConfig, GPTConfig, InstructionConfig, LoRAConfig
 from gpt_core.data import (
     TEMPLATES,
     TOKENIZER,
+    Batch,
     InstructionExample,
+    InstructionSplits,
     collate,
     encode_example,
     read_instructions,
@@ -25,16 +27,29 @@ from gpt_core.data import (
 )
 from gpt_core.errors import DataError
 from gpt_core.evaluation import exact_match, rouge_l, token_loss
-from gpt_core.finetuning.epochs import EpochLoop
+from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
-from gpt_core.finetuning.saving import note_figures, write_finetuned
+from gpt_core.finetuning.saving import write_finetuned
 from gpt_core.generation import generate
-from gpt_core.models import GPT, load_model, next_token_loss
+from gpt_core.models import load_model, next_token_loss
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 from gpt_core.training import Callback, Callbacks, resolve_device
 
-_ANSWERED_TOGETHER = 32
+_TOGETHER = 32  # examples that are scored or answered at once
+_SHOWN = 3  # answers that the callbacks are told
+ANSWERS = pa.schema(
+    [
+        ("instruction", pa.string()),
+        ("input", pa.string()),
+        ("expected", pa.string()),
+        ("answer", pa.string()),
+        ("exact_match", pa.bool_()),
+        ("rouge_l", pa.float64()),
+    ]
+)
+"""Columns of ``answers.parquet``."""
+
 Row = tuple[list[int], list[int]]
 """Ids and targets of one example."""
 
@@ -56,148 +71,195 @@ def finetune_instructions(
         config: The wording, the split and how to train.
         lora: Adapters in place of full training, if its rank is above 0.
         out_dir: Where the model goes.
-        callbacks: Told of losses.
+        callbacks: Told of losses, of some answers, and of examples that do not fit.
 
     Returns:
         A checkpoint artifact; ``answers.parquet`` has every test prompt with the expected and the
-        given answer, exact match and ROUGE-L.
+        given answer, exact match and ROUGE-L, the metrics their means; adapters are merged into
+        the weights and stand beside them.
 
     Raises:
         DataError: If the list cannot be read, is too short, or no prompt fits into the context.
         CheckpointError: If the checkpoint is damaged or a classifier's.
+        DivergenceError: If the loss is no longer a number.
     """
-    device = resolve_device(config.device)
-    torch.manual_seed(config.seed)
-    model = load_model(checkpoint.directory).to(device)
-    tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
+    device, listeners = resolve_device(config.device), Callbacks(callbacks)
     rows = read_instructions(source_path(examples))
     parts = split_instructions(rows, config.validation_share, config.test_share, config.seed)
-    train = _encode(parts.train, tokenizer, config, model)
-    validation = _encode(parts.validation, tokenizer, config, model, required=False)
-    trained: Any = add_adapters(model, lora).to(device) if lora.rank else model
-    objective = _Objective(trained, tokenizer.pad_id, device, validation)
-    loop = EpochLoop(
-        model=trained,
-        loss_of=objective.loss,
-        score_of=objective.score,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        seed=config.seed,
-        callbacks=Callbacks(callbacks),
-    )
-    best = loop.run(train)
-    model = merge_adapters(trained) if lora.rank else model  # type: ignore[assignment]
-    answers = _answer(parts.test, model, tokenizer, config)
-    description = {
-        "kind": "instruction",
-        "step": loop.step,
-        "model": plain(model.config),
-        "template": config.template,
-    }
+    with seeded(config.seed, device):
+        body = load_model(checkpoint.directory)
+        wording = _Wording(load_tokenizer(checkpoint.directory / TOKENIZER), config, body.config)
+        encoded = {n: wording.encode(p, n, listeners) for n, p in _learned(parts).items()}
+        blocks = range(body.config.n_layer)
+        trained = (add_adapters(body, lora, blocks) if lora.rank else body).to(device)
+        objective = _Answering(trained, wording.tokenizer.pad_id, device, encoded["validation"])
+        loop = EpochLoop(trained, objective, config, listeners, out_dir)
+        best = loop.run(encoded["training"])
+    model, adapters = merge_adapters(trained)
+    answers = wording.answer(parts.test, model, listeners, loop.step)
+    description = wording.describe(loop.step)
     settings, parents = (config, lora), (checkpoint, examples)
     with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
-        write_finetuned(draft, model, tokenizer, description)
-        sizes: dict[str, Sequence[object]] = {
-            "train": train,
-            "validation": validation,
-            "test": parts.test,
-        }
-        note_figures(draft, {"loss": -best["negative_loss"]}, sizes)
-        draft.metrics["left_out_examples"] = float(len(parts.train) - len(train))
-        if answers:
-            for name in ("exact_match", "rouge_l"):
-                draft.metrics[name] = sum(float(row[name]) for row in answers) / len(answers)
-        pq.write_table(pa.Table.from_pylist(answers), draft.directory / "answers.parquet")
+        write_finetuned(draft, model, wording.tokenizer, description, adapters)
+        draft.metrics |= best | _sizes(parts, len(encoded["training"]))
+        _write_answers(draft, answers)
     return draft.artifact
 
 
-class _Objective:
-    """What is minimized, and what chooses the best epoch.
+def _learned(parts: InstructionSplits) -> dict[str, list[InstructionExample]]:
+    """What is encoded with its answers, by the name that messages have for it."""
+    return {"training": parts.train, "validation": parts.validation}
+
+
+def _sizes(parts: InstructionSplits, n_trained: int) -> dict[str, float]:
+    return {
+        "train_examples": float(n_trained),
+        "left_out_examples": float(len(parts.train) - n_trained),
+        "validation_examples": float(len(parts.validation)),
+        "test_examples": float(len(parts.test)),
+    }
+
+
+class _Answering(Objective[Row]):
+    """Likely answers.
 
     Args:
         model: The language model, perhaps with adapters.
         pad_id: Fills rows up.
         device: Where the model is.
-        validation: The examples that choose the best epoch; without any the last one is kept.
+        validation: The examples that choose the best epoch.
     """
 
     def __init__(
         self, model: Any, pad_id: int, device: torch.device, validation: Sequence[Row]
     ) -> None:
         self.model, self.pad_id, self.device = model, pad_id, device
-        self.validation = validation
+        self.validation = sorted(validation, key=self.size)
 
-    def loss(self, rows: Sequence[Row]) -> Tensor:
-        """Mean loss of a batch's answers."""
-        batch = collate(rows, self.pad_id)
+    def loss(self, examples: Sequence[Row]) -> Tensor:
+        """Mean loss of the targets that count."""
+        batch = collate(examples, self.pad_id)
         logits = self.model(batch.token_ids.to(self.device))
         return next_token_loss(logits, batch.targets.to(self.device))
 
+    def size(self, example: Row) -> int:
+        """Its tokens."""
+        return len(example[0])
+
     def score(self) -> dict[str, float]:
-        """The validation loss, negated so that more is better."""
+        """Loss on the validation part."""
         if not self.validation:
-            return {"negative_loss": 0.0}
-        rows, size = self.validation, _ANSWERED_TOGETHER
-        groups = (rows[start : start + size] for start in range(0, len(rows), size))
-        batches = (collate(group, self.pad_id) for group in groups)
-        loss, _ = token_loss(self.model, batches, self.device)
-        return {"negative_loss": -loss, "loss": loss}
+            return {}
+        return {"loss": token_loss(self.model, self._batches(), self.device)[0]}
+
+    def _batches(self) -> list[Batch]:
+        rows = self.validation
+        groups = (rows[start : start + _TOGETHER] for start in range(0, len(rows), _TOGETHER))
+        return [collate(group, self.pad_id) for group in groups]
 
 
-def _encode(
-    examples: Sequence[InstructionExample],
-    tokenizer: Tokenizer,
-    config: InstructionConfig,
-    model: GPT,
-    *,
-    required: bool = True,
-) -> list[Row]:
-    """Ids and targets; an example whose prompt fills the context is left out."""
-    limit = min(config.max_tokens or model.config.context_length, model.config.context_length)
-    template = TEMPLATES[config.template]
-    rows = [
-        encode_example(
-            example, tokenizer, template, mask_prompt=config.mask_prompt, max_tokens=limit
+class _Wording:
+    """Turns examples into ids, and prompts into answers.
+
+    Args:
+        tokenizer: The model's.
+        config: The template and the limits.
+        shape: The model's.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, config: InstructionConfig, shape: GPTConfig) -> None:
+        self.tokenizer, self.config, self.shape = tokenizer, config, shape
+        self.template = TEMPLATES[config.template]
+        self.limit = min(config.max_tokens or shape.context_length, shape.context_length)
+
+    def describe(self, step: int) -> dict[str, Any]:
+        """What ``config.json`` says."""
+        return {
+            "kind": "instruction",
+            "step": step,
+            "model": plain(self.shape),
+            "template": self.config.template,
+            "max_tokens": self.limit,
+        }
+
+    def encode(
+        self, examples: Sequence[InstructionExample], part: str, listeners: Callback
+    ) -> list[Row]:
+        """Ids and targets; an example whose prompt leaves no room for an answer is left out.
+
+        Raises:
+            DataError: If that is so of every training example.
+        """
+        encoded = (
+            encode_example(
+                example,
+                self.tokenizer,
+                self.template,
+                mask_prompt=self.config.mask_prompt,
+                max_tokens=self.limit,
+            )
+            for example in examples
         )
-        for example in examples
-    ]
-    kept = [(ids, targets) for ids, targets in rows if any(target >= 0 for target in targets)]
-    if required and not kept:
-        shortest = min(len(tokenizer.encode(template.format(e.instruction))) for e in examples)
-        raise DataError(
-            f"no prompt fits into {limit} tokens (the shortest has {shortest}): use a model with a "
-            "longer context or set instruction.template=short"
-        )
-    return kept
+        rows = [row for row in encoded if any(target >= 0 for target in row[1])]
+        if part == "training" and not rows:
+            shortest = min(len(self.prompt(example)) for example in examples)
+            raise DataError(
+                f"no prompt leaves room for an answer within {self.limit} tokens (the shortest "
+                f"has {shortest}): use a model with a longer context, or set "
+                "instruction.template=short"
+            )
+        if len(rows) < len(examples):
+            listeners.on_notice(
+                f"{len(examples) - len(rows)} of {len(examples)} {part} examples are left out: "
+                f"their prompts leave no room for an answer within {self.limit} tokens"
+            )
+        return rows
+
+    def prompt(self, example: InstructionExample) -> list[int]:
+        """The ids up to where the answer begins."""
+        return self.tokenizer.encode(self.template.format(example.instruction, example.input))
+
+    def answer(
+        self, examples: Sequence[InstructionExample], model: Any, listeners: Callback, step: int
+    ) -> list[dict[str, Any]]:
+        """Greedy answers with their figures, in the order of the examples."""
+        decoding = DecodingConfig(temperature=0.0, max_new_tokens=self.config.max_new_tokens)
+        prompts = [self.prompt(example) for example in examples]
+        context = self.shape.context_length
+        too_long = sum(len(prompt) > context for prompt in prompts)
+        if too_long:
+            listeners.on_notice(
+                f"{too_long} of {len(prompts)} test prompts are longer than the context of "
+                f"{context} tokens: their beginning is not seen"
+            )
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # equals together
+        answers: dict[int, str] = {}
+        for start in range(0, len(order), _TOGETHER):
+            chosen = order[start : start + _TOGETHER]
+            new = generate(model, [prompts[i] for i in chosen], decoding, self.tokenizer.eos_id)
+            answers |= {i: self.tokenizer.decode(ids) for i, ids in zip(chosen, new, strict=True)}
+        for index, example in enumerate(examples[:_SHOWN]):
+            asked = "\n".join(filter(None, [example.instruction, example.input]))
+            listeners.on_sample(step, f"{asked}\n", answers[index])
+        return [_judged(example, answers[index]) for index, example in enumerate(examples)]
 
 
-def _answer(
-    examples: Sequence[InstructionExample],
-    model: GPT,
-    tokenizer: Tokenizer,
-    config: InstructionConfig,
-) -> list[dict[str, Any]]:
-    """Greedy answers with their figures, in the order of the examples."""
-    template = TEMPLATES[config.template]
-    decoding = DecodingConfig(temperature=0.0, max_new_tokens=config.max_new_tokens)
-    prompts = [tokenizer.encode(template.format(e.instruction, e.input)) for e in examples]
-    answers: list[list[int]] = []
-    for start in range(0, len(prompts), _ANSWERED_TOGETHER):
-        group = prompts[start : start + _ANSWERED_TOGETHER]
-        answers.extend(generate(model, group, decoding, tokenizer.eos_id))
-    rows = []
-    for example, token_ids in zip(examples, answers, strict=True):
-        answer = tokenizer.decode(token_ids)
-        rows.append(
-            {
-                "instruction": example.instruction,
-                "input": example.input,
-                "expected": example.output,
-                "answer": answer,
-                "exact_match": exact_match(answer, example.output),
-                "rouge_l": rouge_l(answer, example.output),
-            }
-        )
-    return rows
+def _judged(example: InstructionExample, answer: str) -> dict[str, Any]:
+    """A row of ``answers.parquet``."""
+    return {
+        "instruction": example.instruction,
+        "input": example.input,
+        "expected": example.output,
+        "answer": answer,
+        "exact_match": exact_match(answer, example.output),
+        "rouge_l": rouge_l(answer, example.output),
+    }
+
+
+def _write_answers(draft: Draft, answers: Sequence[dict[str, Any]]) -> None:
+    """The table and the means of its figures."""
+    if answers:
+        for name in ("exact_match", "rouge_l"):
+            draft.metrics[name] = sum(float(row[name]) for row in answers) / len(answers)
+    table = pa.Table.from_pylist(list(answers), schema=ANSWERS)
+    pq.write_table(table, draft.directory / "answers.parquet")
