@@ -113,7 +113,7 @@ def _read_stream(stream: IO[bytes], name: str, where: str, reading: ReadingConfi
 @contextmanager
 def _as_text(stream: IO[bytes], where: str, encoding: str) -> Iterator[io.TextIOWrapper]:
     """Decode a stream strictly, without a byte-order mark; line ends become LF."""
-    buffered = io.BufferedReader(cast(io.RawIOBase, stream))
+    buffered = cast(io.BufferedReader, stream)  # of a file, a gz or a zip member: all can peek
     if (
         b"\0" in buffered.peek(_SNIFFED)[:_SNIFFED]
         and "16" not in encoding
@@ -122,7 +122,11 @@ def _as_text(stream: IO[bytes], where: str, encoding: str) -> Iterator[io.TextIO
         raise DataError(f"{where} is a binary file, not text: its first bytes contain NUL")
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     try:
-        yield io.TextIOWrapper(buffered, encoding=codec, errors="strict", newline=None)
+        text = io.TextIOWrapper(buffered, encoding=codec, errors="strict", newline=None)
+        try:
+            yield text
+        finally:
+            text.detach()  # who opened the stream closes it
     except LookupError as error:
         raise DataError(
             f"reading.encoding={encoding} is not an encoding that Python knows"
