@@ -94,35 +94,93 @@ class CleaningConfig(Section):
 class TokenizerConfig(Section):
     """Which tokenizer, and how it is trained."""
 
-    kind: Literal["unigram", "byte", "gpt2"] = "unigram"
-    """``unigram``: SentencePiece Unigram; ``byte``: one token a byte; ``gpt2``: the released
-    vocabulary."""
+    kind: Literal[
+        "unigram", "sentencepiece-bpe", "bpe", "gpt2", "byte", "codepoint", "character", "word"
+    ] = "unigram"
+    """``unigram`` and ``sentencepiece-bpe``: SentencePiece; ``bpe``: our byte-level BPE; ``gpt2``:
+    the released vocabulary; ``byte``, ``codepoint``, ``character`` (a letter with its marks),
+    ``word``: one token each, of which only bytes can write every text."""
 
     vocab_size: int | None = 8000
-    """Number of tokens, specials included; None for the kinds whose size is fixed."""
+    """Number of tokens, specials included; None for ``byte`` and ``gpt2``, whose size is fixed,
+    and for code points, characters or words to take all of the text."""
+
+    pattern: str = "marks"
+    """``bpe``: where it may not merge: ``gpt2``, ``gpt4``, ``marks`` (GPT-2's with combining marks
+    kept at their letters, as Arabic needs) or a regular expression for the pieces."""
 
     character_coverage: float = 0.9995
-    """Unigram: share of the text's characters that get a piece; the rest is written in bytes."""
+    """SentencePiece: share of the text's characters that get a piece; the rest is written in
+    bytes."""
 
     cross_words: bool = False
-    """Unigram: a piece may span several words, such as a formula that always recurs."""
+    """SentencePiece: a piece may span several words, such as a formula that always recurs."""
+
+    split_scripts: bool = True
+    """SentencePiece: no piece mixes two scripts."""
+
+    split_digits: bool = False
+    """SentencePiece: each digit is a piece of its own."""
+
+    max_piece_length: int = 16
+    """SentencePiece: longest piece, in characters."""
 
     max_sentences: int = 1_000_000
-    """Unigram: at most this many lines are sampled for training."""
+    """SentencePiece: at most this many lines are sampled for training."""
+
+    seed_pieces: int = 1_000_000
+    """Unigram: number of pieces to begin with."""
+
+    shrinking_factor: float = 0.75
+    """Unigram: share of the pieces that each round keeps."""
+
+    em_steps: int = 2
+    """Unigram: steps of expectation and maximization in each round."""
 
     directory: str | None = None
     """GPT-2: the folder with ``encoder.json`` and ``vocab.bpe``."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, 1, "max_sentences")
+        require_at_least(self, 1, "max_piece_length", "max_sentences", "seed_pieces", "em_steps")
         require(
             0 < self.character_coverage <= 1,
             f"character_coverage must be in (0, 1], got {self.character_coverage}",
         )
-        if self.kind == "unigram":
-            size = self.vocab_size
+        require(
+            0 < self.shrinking_factor < 1,
+            f"shrinking_factor must be in (0, 1), got {self.shrinking_factor}",
+        )
+        self._check_vocab_size()
+
+    def _check_vocab_size(self) -> None:
+        size, kind = self.vocab_size, self.kind
+        if kind in _FIXED_SIZES:
             require(
-                size is not None and size >= 300,
-                "vocab_size must be at least 300 for a unigram tokenizer (256 bytes, specials and "
-                f"pieces), got {size}",
+                size in (None, _FIXED_SIZES[kind]),
+                f"vocab_size must be none for a {kind} tokenizer, which has {_FIXED_SIZES[kind]} "
+                f"tokens, got {size}",
             )
+            return
+        smallest, contents = _SMALLEST_SIZES[kind]
+        require(
+            size is not None or smallest <= 3,
+            f"vocab_size must be a number for a {kind} tokenizer, got none",
+        )
+        require(
+            size is None or size >= smallest,
+            f"vocab_size must be at least {smallest} for a {kind} tokenizer ({contents}), "
+            f"got {size}",
+        )
+
+
+_FIXED_SIZES = {"byte": 257, "gpt2": 50_257}
+_SENTENCE_PIECE_SIZE = (300, "256 bytes, specials and pieces")
+_UNITS_SIZE = (3, "unk, the end of a document and a unit")
+_SMALLEST_SIZES = {
+    "unigram": _SENTENCE_PIECE_SIZE,
+    "sentencepiece-bpe": _SENTENCE_PIECE_SIZE,
+    "bpe": (257, "256 bytes and the end of a document"),
+    "codepoint": _UNITS_SIZE,
+    "character": _UNITS_SIZE,
+    "word": _UNITS_SIZE,
+}

@@ -1,18 +1,43 @@
 """Text to ids and back, by several kinds behind one interface."""
 
 from gpt_core.tokenizers.base import StreamDecoder, Tokenizer
-from gpt_core.tokenizers.character import ByteTokenizer
-from gpt_core.tokenizers.factory import load_tokenizer, train_tokenizer
+from gpt_core.tokenizers.bpe import BPETokenizer
+from gpt_core.tokenizers.bpe_files import (
+    from_ranks,
+    read_gpt2_merges,
+    read_huggingface,
+    write_gpt2_files,
+    write_huggingface,
+)
+from gpt_core.tokenizers.bpe_training import learn_merges, train_bpe
+from gpt_core.tokenizers.character import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
+from gpt_core.tokenizers.factory import load_tokenizer, measure, train_tokenizer
 from gpt_core.tokenizers.gpt2 import GPT2Tokenizer
-from gpt_core.tokenizers.unigram import UnigramTokenizer, train_unigram
+from gpt_core.tokenizers.sentence_piece import SentencePieceBPETokenizer, UnigramTokenizer
+from gpt_core.tokenizers.split_patterns import SplitPattern, split_pattern
+from gpt_core.tokenizers.word import WordTokenizer
 
 __all__ = [
+    "BPETokenizer",
     "ByteTokenizer",
+    "CharacterTokenizer",
+    "CodePointTokenizer",
     "GPT2Tokenizer",
+    "SentencePieceBPETokenizer",
+    "SplitPattern",
     "StreamDecoder",
     "Tokenizer",
     "UnigramTokenizer",
+    "WordTokenizer",
+    "from_ranks",
+    "learn_merges",
     "load_tokenizer",
+    "measure",
+    "read_gpt2_merges",
+    "read_huggingface",
+    "split_pattern",
+    "train_bpe",
     "train_tokenizer",
-    "train_unigram",
+    "write_gpt2_files",
+    "write_huggingface",
 ]

@@ -37,6 +37,16 @@ class Tokenizer(ABC):
         """Ids that stand for no text, by name: ``eos`` always, ``pad``, ``unk``, ``bos`` maybe."""
 
     @property
+    def bos_id(self) -> int | None:
+        """The id that begins a document, where there is one."""
+        return self.special_ids.get("bos")
+
+    @property
+    def unk_id(self) -> int | None:
+        """The id of what the vocabulary lacks, where something can be lacking."""
+        return self.special_ids.get("unk")
+
+    @property
     def eos_id(self) -> int:
         """The id that ends a document."""
         return self.special_ids["eos"]
@@ -60,7 +70,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def token_bytes(self, token_id: int) -> bytes:
-        """The UTF-8 bytes that an id stands for; none for a special id.
+        """The UTF-8 bytes that an id stands for; none for a special id, U+FFFD for a lost unit.
 
         Raises:
             DataError: If there is no such id.
@@ -92,6 +102,9 @@ class Tokenizer(ABC):
     def load(cls, directory: Path) -> Self:
         """Read the tokenizer from a directory.
 
+        Args:
+            directory: Where ``save`` wrote it.
+
         Raises:
             DataError: If it is missing, of another kind or version, or altered.
         """
@@ -102,7 +115,14 @@ class Tokenizer(ABC):
             file = directory / cls.file_name
             if not file.is_file() or sha256_file(file) != description.get("sha256"):
                 raise DataError(f"{file} is missing or was altered: train the tokenizer again")
-        return cls._load_from(directory)
+        tokenizer = cls._load_from(directory)
+        described = (description.get("vocab_size"), description.get("specials"))
+        if described != (tokenizer.vocab_size, dict(tokenizer.special_ids)):
+            raise DataError(
+                f"{directory / DESCRIPTION} was altered: its vocab_size or specials are not those "
+                "of the tokenizer beside it; train the tokenizer again"
+            )
+        return tokenizer
 
     def _save_file(self, path: Path) -> None:
         """Write the kind's own file."""

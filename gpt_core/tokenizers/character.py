@@ -1,12 +1,55 @@
-"""One token a byte: the smallest vocabulary that can write everything."""
+"""One token a character, a code point or a byte; see ``vocabulary`` for one text in each of them.
+
+A character is what a reader takes for one: a letter with its marks, a whole emoji. It may be many
+code points, and a code point is one to four bytes of UTF-8. Only bytes can write every text.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
+import regex
+
 from gpt_core.tokenizers.base import Tokenizer, require_encodable
+from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
 
 _N_BYTES = 256
+
+
+class CharacterTokenizer(VocabularyTokenizer):
+    """Characters as readers count them (extended grapheme clusters), as seen in training.
+
+    Example:
+        >>> CharacterTokenizer.split("نَعَمْ")
+        ['نَ', 'عَ', 'مْ']
+
+    References:
+        Unicode Standard Annex 29, "Unicode Text Segmentation", section 3.
+    """
+
+    kind = "character"
+
+    @staticmethod
+    def split(text: str) -> list[str]:
+        """The characters of a text."""
+        characters: list[str] = regex.findall(r"\X", text)
+        return characters
+
+
+class CodePointTokenizer(VocabularyTokenizer):
+    """Unicode code points, as seen in training: Python's own characters.
+
+    Example:
+        >>> CodePointTokenizer.split("مْ")
+        ['م', 'ْ']
+    """
+
+    kind = "codepoint"
+
+    @staticmethod
+    def split(text: str) -> list[str]:
+        """The code points of a text."""
+        return list(text)
 
 
 class ByteTokenizer(Tokenizer):

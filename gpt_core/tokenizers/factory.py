@@ -11,12 +11,28 @@ from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress
 from gpt_core.text import iter_texts
 from gpt_core.tokenizers.base import Tokenizer, read_description
-from gpt_core.tokenizers.character import ByteTokenizer
+from gpt_core.tokenizers.bpe import BPETokenizer
+from gpt_core.tokenizers.bpe_training import train_bpe
+from gpt_core.tokenizers.character import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
 from gpt_core.tokenizers.gpt2 import GPT2Tokenizer
-from gpt_core.tokenizers.unigram import UnigramTokenizer, train_unigram
+from gpt_core.tokenizers.sentence_piece import (
+    SentencePieceBPETokenizer,
+    SentencePieceTokenizer,
+    UnigramTokenizer,
+)
+from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
+from gpt_core.tokenizers.word import WordTokenizer
 
+_VOCABULARIES: dict[str, type[VocabularyTokenizer]] = {
+    cls.kind: cls for cls in (CharacterTokenizer, CodePointTokenizer, WordTokenizer)
+}
+_SENTENCE_PIECES: dict[str, type[SentencePieceTokenizer]] = {
+    cls.kind: cls for cls in (SentencePieceBPETokenizer, UnigramTokenizer)
+}
 _KINDS: dict[str, type[Tokenizer]] = {
-    cls.kind: cls for cls in (ByteTokenizer, GPT2Tokenizer, UnigramTokenizer)
+    **{cls.kind: cls for cls in (BPETokenizer, ByteTokenizer, GPT2Tokenizer)},
+    **_VOCABULARIES,
+    **_SENTENCE_PIECES,
 }
 _MEASURED_TEXTS = 500  # documents on which the figures are taken
 
@@ -34,26 +50,22 @@ def train_tokenizer(
         documents: The corpus.
         config: The kind and its settings.
         out_dir: Where the tokenizer goes.
-        progress: Told of ``documents`` read.
+        progress: Told of ``documents`` read and of ``merges``.
 
     Returns:
-        A tokenizer artifact; its metrics are bytes a token and tokens a word on held-out text.
+        A tokenizer artifact; its metrics are those of ``measure``.
 
     Raises:
-        ConfigError: If the kind has a fixed vocabulary of another size.
+        ConfigError: If the split pattern cannot be used or no folder is named for GPT-2's files.
         DataError: If the text supports no such vocabulary, or files of the kind are missing.
     """
     with new_artifact(out_dir, kind="tokenizer", config=config, parents=[documents]) as draft:
         started = time.perf_counter()
-        tokenizer = _train(_counted(documents, progress), config)
-        if config.kind != "unigram" and config.vocab_size not in (None, tokenizer.vocab_size):
-            raise ConfigError(
-                f"tokenizer.vocab_size is {config.vocab_size}, but a {config.kind} tokenizer has "
-                f"{tokenizer.vocab_size} tokens: set tokenizer.vocab_size=none"
-            )
+        tokenizer = _train(_counted(documents, progress), config, progress)
         draft.metrics["train_seconds"] = time.perf_counter() - started
         draft.metrics |= measure(tokenizer, documents)
-        draft.info |= {"kind": config.kind, "vocab_size": tokenizer.vocab_size}
+        draft.info["kind"] = config.kind
+        draft.info |= {"vocab_size": tokenizer.vocab_size, "eos_id": tokenizer.eos_id}
         tokenizer.save(draft.directory)
     return draft.artifact
 
@@ -71,20 +83,27 @@ def load_tokenizer(directory: Path) -> Tokenizer:
 
 
 def measure(tokenizer: Tokenizer, documents: Artifact) -> dict[str, float]:
-    """Bytes a token and tokens a word on held-out text, or on training text if none is held out."""
+    """Figures on held-out text, or on training text if none is held out.
+
+    Returns:
+        ``vocab_size``, ``bytes_per_token``, ``tokens_per_word`` and ``unknown_share`` of tokens.
+    """
     texts = list(islice(iter_texts(documents, "validation"), _MEASURED_TEXTS))
     texts = texts or list(islice(iter_texts(documents, "train"), _MEASURED_TEXTS))
-    n_tokens = sum(map(len, tokenizer.encode_batch(texts)))
+    encoded = tokenizer.encode_batch(texts)
+    n_tokens = sum(map(len, encoded))
+    n_unknown = sum(ids.count(tokenizer.unk_id) for ids in encoded) if tokenizer.unk_id else 0
     n_bytes = sum(len(text.encode()) for text in texts)
     n_words = sum(len(text.split()) for text in texts)
     return {
         "vocab_size": float(tokenizer.vocab_size),
         "bytes_per_token": n_bytes / max(1, n_tokens),
         "tokens_per_word": n_tokens / max(1, n_words),
+        "unknown_share": n_unknown / max(1, n_tokens),
     }
 
 
-def _train(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
+def _train(texts: Iterator[str], config: TokenizerConfig, progress: Progress | None) -> Tokenizer:
     if config.kind == "byte":
         return ByteTokenizer()
     if config.kind == "gpt2":
@@ -93,7 +112,11 @@ def _train(texts: Iterator[str], config: TokenizerConfig) -> Tokenizer:
                 "tokenizer.directory must name the folder with GPT-2's encoder.json and vocab.bpe"
             )
         return GPT2Tokenizer.from_release(Path(config.directory))
-    return train_unigram(texts, config)
+    if config.kind == "bpe":
+        return train_bpe(texts, config.vocab_size or 0, config.pattern, progress=progress)
+    if config.kind in _VOCABULARIES:
+        return _VOCABULARIES[config.kind].train(texts, config.vocab_size)
+    return _SENTENCE_PIECES[config.kind].train(texts, config)
 
 
 def _counted(documents: Artifact, progress: Progress | None) -> Iterator[str]:

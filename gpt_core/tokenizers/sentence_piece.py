@@ -1,14 +1,17 @@
-"""SentencePiece Unigram: pieces chosen so that the text becomes most probable.
+"""SentencePiece: pieces of words, and bytes for what has no piece.
+
+Unigram begins with far too many pieces and drops those that the text's probability needs least;
+its BPE merges frequent neighbours, as ours does, but characters rather than bytes.
 
 References:
-    Kudo 2018, "Subword Regularization", section 3.2.
+    Kudo 2018, "Subword Regularization", section 3.2; Kudo and Richardson 2018, "SentencePiece".
 """
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import sentencepiece
 
@@ -23,7 +26,7 @@ _BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
 _TOO_HIGH = re.compile(r"value <= (\d+)")
 
 
-class UnigramTokenizer(Tokenizer):
+class SentencePieceTokenizer(Tokenizer):
     """Pieces of words; what has no piece is written in bytes, so that nothing is ever lost.
 
     SentencePiece itself uses U+2581 for a space, so a real U+2581 and NUL, which it drops, are
@@ -33,8 +36,9 @@ class UnigramTokenizer(Tokenizer):
         model: A serialized SentencePiece model.
     """
 
-    kind = "unigram"
-    file_name = "unigram.model"
+    file_name = "sentencepiece.model"
+    model_type: ClassVar[str]
+    """SentencePiece's own name of the kind."""
 
     def __init__(self, model: bytes) -> None:
         self._model = model
@@ -70,14 +74,6 @@ class UnigramTokenizer(Tokenizer):
                 ids.extend(self._processor.encode(part))
         return ids
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text."""
-        return [self.encode(text) for text in texts]
-
-    def decode(self, token_ids: Iterable[int]) -> str:
-        """The text of pieces."""
-        return super().decode(token_ids)
-
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes of a piece."""
         self._require_id(token_id)
@@ -99,58 +95,91 @@ class UnigramTokenizer(Tokenizer):
     def _load_from(cls, directory: Path) -> Self:
         return cls((directory / str(cls.file_name)).read_bytes())
 
+    @classmethod
+    def train(cls, texts: Iterable[str], config: TokenizerConfig) -> Self:
+        """Train on texts, which are read once; of too many lines a sample is taken.
 
-def train_unigram(texts: Iterable[str], config: TokenizerConfig) -> UnigramTokenizer:
-    """Train on texts, which are read once and sampled if there are too many.
+        Args:
+            texts: The training documents.
+            config: The vocabulary's size and the settings of SentencePiece.
 
-    Args:
-        texts: The training documents.
-        config: ``vocab_size``, ``character_coverage`` and ``max_sentences``.
+        Raises:
+            DataError: If the texts support no vocabulary of that size.
+        """
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=_sentences(texts),
+                model_writer=model,
+                model_type=cls.model_type,
+                **_options(config),
+            )
+        except RuntimeError as error:
+            raise DataError(_explain(error, config)) from error
+        return cls(model.getvalue())
 
-    Returns:
-        The tokenizer.
 
-    Raises:
-        DataError: If the texts support fewer pieces than were asked for.
-    """
-    model = io.BytesIO()
-    options: dict[str, Any] = {
-        "model_type": "unigram",
+class UnigramTokenizer(SentencePieceTokenizer):
+    """The division into pieces that makes the text most probable."""
+
+    kind = "unigram"
+    model_type = "unigram"
+
+
+class SentencePieceBPETokenizer(SentencePieceTokenizer):
+    """Characters merged into pieces in the order of training."""
+
+    kind = "sentencepiece-bpe"
+    model_type = "bpe"
+
+
+def _options(config: TokenizerConfig) -> dict[str, Any]:
+    """The trainer's settings; those that are fixed keep every text intact and every run equal."""
+    return {
         "vocab_size": config.vocab_size,
         "character_coverage": config.character_coverage,
+        "split_by_whitespace": not config.cross_words,
+        "split_by_unicode_script": config.split_scripts,
+        "split_digits": config.split_digits,
+        "max_sentencepiece_length": config.max_piece_length,
+        "seed_sentencepiece_size": config.seed_pieces,
+        "shrinking_factor": config.shrinking_factor,
+        "num_sub_iterations": config.em_steps,
+        "input_sentence_size": config.max_sentences,
+        "shuffle_input_sentence": True,
         "byte_fallback": True,
         "normalization_rule_name": "identity",
         "add_dummy_prefix": False,
         "remove_extra_whitespaces": False,
-        "pad_id": _SPECIALS["pad"],
-        "unk_id": _SPECIALS["unk"],
-        "bos_id": _SPECIALS["bos"],
-        "eos_id": _SPECIALS["eos"],
-        "split_by_whitespace": not config.cross_words,
+        **{f"{name}_id": token_id for name, token_id in _SPECIALS.items()},
         "max_sentence_length": _LONGEST_SENTENCE,
-        "input_sentence_size": config.max_sentences,
-        "shuffle_input_sentence": True,
         "num_threads": 1,  # more threads add up floating-point sums in another order
         "minloglevel": 2,
     }
-    sentencepiece.set_random_generator_seed(0)
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_sentences(texts), model_writer=model, **options
-        )
-    except RuntimeError as error:
-        raise DataError(_explain(error, config)) from error
-    return UnigramTokenizer(model.getvalue())
 
 
 def _sentences(texts: Iterable[str]) -> Iterator[str]:
-    """The lines of the texts, in pieces that SentencePiece does not leave out for their length."""
-    width = _LONGEST_SENTENCE // 4  # characters, of at most four bytes
+    """The lines of the texts, in parts that SentencePiece does not leave out for their length."""
     for text in texts:
-        for line in text.split("\n"):
-            line = line.replace("\0", "")
-            for start in range(0, len(line), width):
-                yield line[start : start + width]
+        require_encodable(text)
+        for line in text.replace("\0", "").split("\n"):
+            yield from _cut(line, _LONGEST_SENTENCE // 4)  # characters, of at most four bytes
+
+
+def _cut(line: str, width: int) -> Iterator[str]:
+    """Parts of at most ``width`` characters, cut before a space where there is one.
+
+    Example:
+        >>> list(_cut("one two three", 9))
+        ['one two', ' three']
+    """
+    start = 0
+    while len(line) - start > width:
+        space = line.rfind(" ", start + 1, start + width + 1)
+        end = space if space > 0 else start + width
+        yield line[start:end]
+        start = end
+    yield line[start:]
 
 
 def _explain(error: RuntimeError, config: TokenizerConfig) -> str:

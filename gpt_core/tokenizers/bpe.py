@@ -1,0 +1,224 @@
+"""Byte-level byte-pair encoding: a text becomes bytes, then frequent neighbours become one token.
+
+1. The split pattern cuts the text into pieces (see ``split_patterns``).
+2. A piece is written as the ids of its UTF-8 bytes.
+3. Of all pairs of neighbours, the one that training merged first becomes one token; again, until
+   no pair is left that training merged.
+
+``encode_plainly`` does just that and is there to be read. ``encode`` hands the same vocabulary to
+tiktoken, which gives the same ids much faster; a test holds the two together.
+
+Ids: 0 to 255 are the bytes in GPT-2's order, 256 + i is what the i-th merge makes, the last id ends
+a document. So GPT-2's own merges make GPT-2's own ids.
+
+References:
+    Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units".
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+import tiktoken
+
+from gpt_core.errors import DataError
+from gpt_core.files import read_json, write_json
+from gpt_core.tokenizers.base import Tokenizer, require_encodable
+from gpt_core.tokenizers.split_patterns import split_pattern
+
+N_BYTES = 256
+END_OF_TEXT = "<|endoftext|>"
+
+Pair = tuple[int, int]
+
+
+class BPETokenizer(Tokenizer):
+    """Byte-level BPE: every text can be written, frequent words in one token.
+
+    Args:
+        merges: The pairs of ids in the order in which training merged them.
+        pattern: ``gpt2``, ``gpt4``, ``marks`` or a regular expression.
+
+    Raises:
+        ConfigError: If the pattern cannot be used.
+        DataError: If a merge joins ids that are not there yet or makes a token a second time.
+    """
+
+    kind = "bpe"
+    file_name = "bpe.json"
+
+    def __init__(self, merges: Sequence[Pair], pattern: str) -> None:
+        self.merges = tuple(merges)
+        self.pattern = pattern
+        self._split = split_pattern(pattern)
+        self._tokens = _tokens_of(self.merges)
+        self._merged = {pair: N_BYTES + i for i, pair in enumerate(self.merges)}
+        self._encoding = self.to_tiktoken()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Pair, ...], str]]:
+        """Travels to worker processes as its merges."""
+        return type(self), (self.merges, self.pattern)
+
+    @property
+    def vocab_size(self) -> int:
+        """256 bytes, the merges and the end of a document."""
+        return len(self._tokens) + 1
+
+    @property
+    def special_ids(self) -> Mapping[str, int]:
+        """The end of a document."""
+        return {"eos": len(self._tokens)}
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, by tiktoken."""
+        require_encodable(text)
+        return self._encoding.encode_ordinary(text)
+
+    def encode_plainly(self, text: str) -> list[int]:
+        """The ids of a text, step by step: what ``encode`` gives, slowly."""
+        require_encodable(text)
+        ids: list[int] = []
+        for piece in self._split.split(text):
+            ids.extend(self._merge_piece([byte_ids()[byte] for byte in piece.encode()]))
+        return ids
+
+    def _merge_piece(self, ids: list[int]) -> list[int]:
+        """Merge the pair that was learnt first, until there is none."""
+        while len(ids) > 1:
+            first = min(pairwise(ids), key=lambda pair: self._merged.get(pair, len(self._tokens)))
+            if first not in self._merged:
+                break
+            ids = merge_pair(ids, first, self._merged[first])
+        return ids
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes of a token."""
+        self._require_id(token_id)
+        return b"" if token_id == self.eos_id else self._tokens[token_id]
+
+    def to_tiktoken(self) -> tiktoken.Encoding:
+        """The same vocabulary as a tiktoken encoding, whose ranks are our ids.
+
+        tiktoken joins any two neighbours whose bytes are a token, we only pairs that were merged.
+        Both come to the same: within a token's bytes no merge reaches beyond them, so they are
+        merged as if they stood alone, and there is only one way in which that ends.
+        """
+        return tiktoken.Encoding(
+            name=f"gptflow-{self.kind}",
+            pat_str=self._split.fast,
+            mergeable_ranks={token: rank for rank, token in enumerate(self._tokens)},
+            special_tokens={END_OF_TEXT: len(self._tokens)},
+        )
+
+    def _save_file(self, path: Path) -> None:
+        merges = [f"{first} {second}" for first, second in written_merges(self.merges)]
+        write_json(path, {"pattern": self.pattern, "merges": merges})
+
+    @classmethod
+    def _load_from(cls, directory: Path) -> Self:
+        content = read_json(directory / str(cls.file_name))
+        return cls(read_merges(content["merges"]), content["pattern"])
+
+
+def merge_pair(ids: Sequence[int], pair: Pair, merged: int) -> list[int]:
+    """Replace a pair of neighbours by one id, from the left.
+
+    Example:
+        >>> merge_pair([1, 2, 3, 1, 2], (1, 2), 4)
+        [4, 3, 4]
+        >>> merge_pair([1, 1, 1], (1, 1), 4)
+        [4, 1]
+    """
+    result: list[int] = []
+    position = 0
+    while position < len(ids):
+        if tuple(ids[position : position + 2]) == pair:
+            result.append(merged)
+            position += 2
+        else:
+            result.append(ids[position])
+            position += 1
+    return result
+
+
+@lru_cache(maxsize=1)
+def byte_characters() -> tuple[str, ...]:
+    """The printable character that GPT-2's files write for each of the 256 bytes.
+
+    Printable Latin-1 stands for itself; the other bytes take the characters from U+0100 on, so
+    that a vocabulary can be written as text. A space is written as U+0120.
+    """
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return tuple(chr(byte) if byte in printable else chr(next(others)) for byte in range(N_BYTES))
+
+
+@lru_cache(maxsize=1)
+def byte_ids() -> bytes:
+    """The id of each byte: its place when the bytes are sorted by their written characters."""
+    characters = byte_characters()
+    ids = bytearray(N_BYTES)
+    for token_id, byte in enumerate(sorted(range(N_BYTES), key=characters.__getitem__)):
+        ids[byte] = token_id
+    return bytes(ids)
+
+
+def written_tokens(merges: Iterable[Pair]) -> list[str]:
+    """Each token, the end of a document aside, as GPT-2's files write it, in the order of ids."""
+    characters = byte_characters()
+    return ["".join(characters[byte] for byte in token) for token in _tokens_of(merges)]
+
+
+def written_merges(merges: Sequence[Pair]) -> list[tuple[str, str]]:
+    """Each merge as the two tokens that it joins, as GPT-2's files write them."""
+    tokens = written_tokens(merges)
+    return [(tokens[first], tokens[second]) for first, second in merges]
+
+
+def read_merges(lines: Iterable[str | Sequence[str]]) -> list[Pair]:
+    """Merges from the form in which they are written.
+
+    Args:
+        lines: Each ``"first second"`` or the two tokens.
+
+    Returns:
+        Pairs of ids.
+
+    Raises:
+        DataError: If a line is not two tokens, or names one that no earlier line makes.
+    """
+    ids = {token: token_id for token_id, token in enumerate(written_tokens(()))}
+    merges: list[Pair] = []
+    for number, line in enumerate(lines, start=1):
+        parts = line.split(" ") if isinstance(line, str) else list(line)
+        if len(parts) != 2 or not all(part in ids for part in parts):
+            raise DataError(
+                f"merge {number} must be two tokens that are bytes or made by earlier merges, got "
+                f"{json.dumps(line, ensure_ascii=False)}"
+            )
+        first, second = parts
+        merges.append((ids[first], ids[second]))
+        ids.setdefault(first + second, len(ids))
+    return merges
+
+
+def _tokens_of(merges: Iterable[Pair]) -> list[bytes]:
+    """The bytes of each token, in the order of ids.
+
+    Raises:
+        DataError: If a merge joins ids that are not there yet, or makes a token a second time.
+    """
+    tokens = [bytes([byte]) for byte in sorted(range(N_BYTES), key=byte_ids().__getitem__)]
+    for number, (first, second) in enumerate(merges, start=1):
+        if not (0 <= first < len(tokens) and 0 <= second < len(tokens)):
+            raise DataError(
+                f"merge {number} joins the ids {first} and {second}, but there are only "
+                f"{len(tokens)} tokens at that point"
+            )
+        tokens.append(tokens[first] + tokens[second])
+    if len(set(tokens)) != len(tokens):
+        raise DataError("two merges make the same token: the merges are not from one training")
+    return tokens

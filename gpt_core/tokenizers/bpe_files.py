@@ -1,0 +1,203 @@
+"""Byte-level BPE in other people's files: GPT-2's two, Hugging Face's one, tiktoken's ranks.
+
+All of them write the same thing, the tokens and the order of the merges, and all are read only if
+their ids are GPT-2's: 256 bytes, the merges in order, ``<|endoftext|>`` last.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from gpt_core.errors import DataError
+from gpt_core.files import atomic_write, read_json, write_json
+from gpt_core.tokenizers.bpe import (
+    END_OF_TEXT,
+    N_BYTES,
+    BPETokenizer,
+    Pair,
+    byte_ids,
+    merge_pair,
+    read_merges,
+    written_merges,
+    written_tokens,
+)
+from gpt_core.tokenizers.split_patterns import name_of_pattern, split_pattern
+
+VOCABULARY_NAMES = ("encoder.json", "vocab.json")
+MERGES_NAMES = ("vocab.bpe", "merges.txt")
+_HEADER = "#version: 0.2"
+
+
+def read_gpt2_merges(directory: Path) -> list[Pair]:
+    """The merges of ``encoder.json`` and ``vocab.bpe``, or of ``vocab.json`` and ``merges.txt``.
+
+    Raises:
+        DataError: If a file is missing or damaged, or the two do not belong together.
+    """
+    vocabulary = _find(directory, VOCABULARY_NAMES)
+    file = _find(directory, MERGES_NAMES)
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text: byte {error.start} cannot be read") from error
+    if lines and lines[0].startswith("#version"):
+        del lines[0]
+    merges = _read(lines[:-1] if lines and not lines[-1] else lines, file)
+    _require_ids(read_json(vocabulary), merges, vocabulary)
+    return merges
+
+
+def write_gpt2_files(tokenizer: BPETokenizer, directory: Path) -> None:
+    """Write ``vocab.json`` and ``merges.txt``, which ``transformers`` reads as GPT-2's tokenizer.
+
+    The split pattern is not in them: a reader takes GPT-2's.
+    """
+    write_json(directory / "vocab.json", _vocabulary(tokenizer.merges))
+    with atomic_write(directory / "merges.txt", "w") as file:
+        file.write(f"{_HEADER}\n")
+        file.writelines(f"{a} {b}\n" for a, b in written_merges(tokenizer.merges))
+
+
+def read_huggingface(file: Path) -> BPETokenizer:
+    """A byte-level BPE tokenizer from Hugging Face's ``tokenizer.json``.
+
+    Raises:
+        DataError: If it is missing, of another model, or its ids are not GPT-2's.
+    """
+    content = read_json(file)
+    model = content.get("model", {}) if isinstance(content, dict) else {}
+    if model.get("type") != "BPE" or not {"vocab", "merges"} <= model.keys():
+        raise DataError(f"{file} is not a BPE tokenizer of Hugging Face: model.type must be BPE")
+    merges = _read(model["merges"], file)
+    added = {token["content"]: token["id"] for token in content.get("added_tokens", ())}
+    _require_ids(model["vocab"] | added, merges, file)
+    return BPETokenizer(merges, _pattern_in(content.get("pre_tokenizer"), file))
+
+
+def write_huggingface(tokenizer: BPETokenizer, file: Path) -> None:
+    """Write ``tokenizer.json``, which ``tokenizers`` and ``transformers`` read."""
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": split_pattern(tokenizer.pattern).published},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    steps = [split, {**byte_level, "use_regex": False}]
+    vocabulary = _vocabulary(tokenizer.merges)
+    end = {"id": vocabulary[END_OF_TEXT], "content": END_OF_TEXT, "special": True}
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    model = {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": None,
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": False,
+        "byte_fallback": False,
+        "ignore_merges": False,
+        "vocab": vocabulary,
+        "merges": written_merges(tokenizer.merges),
+    }
+    content = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [end | plain],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
+        "post_processor": None,
+        "decoder": {**byte_level, "use_regex": True},
+        "model": model,
+    }
+    write_json(file, content)
+
+
+def from_ranks(ranks: Mapping[bytes, int], pattern: str) -> BPETokenizer:
+    """A tokenizer from tiktoken's ranks: which two parts each token was merged from is found again.
+
+    Args:
+        ranks: The bytes of each token to its id.
+        pattern: The encoding's regular expression.
+
+    Raises:
+        DataError: If the ids are not GPT-2's or a token cannot be built from earlier ones.
+    """
+    tokens = sorted(ranks, key=ranks.__getitem__)
+    table = byte_ids()
+    if [ranks[token] for token in tokens] != list(range(len(tokens))) or any(
+        len(token) != 1 or table[token[0]] != i for i, token in enumerate(tokens[:N_BYTES])
+    ):
+        raise DataError("the ranks must be 0, 1, 2, ... and begin with the bytes in GPT-2's order")
+    merges: list[Pair] = []
+    for rank, token in enumerate(tokens[N_BYTES:], start=N_BYTES):
+        parts = _parts(token, rank, ranks, tokens)
+        if len(parts) != 2:
+            raise DataError(f"token {rank} ({token!r}) is not made of two earlier tokens")
+        merges.append((parts[0], parts[1]))
+    return BPETokenizer(merges, name_of_pattern(pattern))
+
+
+def _parts(
+    token: bytes, rank: int, ranks: Mapping[bytes, int], tokens: Sequence[bytes]
+) -> list[int]:
+    """The ids into which a token's bytes merge when only lower ranks are known."""
+    ids = [ranks[bytes([byte])] for byte in token]
+    while len(ids) > 2:
+        joined = {ranks.get(tokens[a] + tokens[b], rank): (a, b) for a, b in pairwise(ids)}
+        lowest = min(joined)
+        if lowest >= rank:
+            break
+        ids = merge_pair(ids, joined[lowest], lowest)
+    return ids
+
+
+def _find(directory: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        if (directory / name).is_file():
+            return directory / name
+    raise DataError(
+        f"{directory} has neither {names[0]} nor {names[1]}: put the vocabulary's two files there "
+        "or set tokenizer.directory to where they are"
+    )
+
+
+def _read(lines: Sequence[str | Sequence[str]], file: Path) -> list[Pair]:
+    try:
+        return read_merges(lines)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
+
+
+def _vocabulary(merges: Sequence[Pair]) -> dict[str, int]:
+    return {token: i for i, token in enumerate([*written_tokens(merges), END_OF_TEXT])}
+
+
+def _require_ids(found: Any, merges: Sequence[Pair], file: Path) -> None:
+    """Raise unless a vocabulary is what the merges make, in their order."""
+    expected = _vocabulary(merges)
+    found = found if isinstance(found, dict) else {}
+    if found != expected:
+        wrong = (token for token, i in expected.items() if found.get(token) != i)
+        differing = next(wrong, "a token that no merge makes")
+        raise DataError(
+            f"{file} does not fit its merges ({differing!r}): the ids must be the 256 bytes in "
+            f"GPT-2's order, the merges in theirs and {END_OF_TEXT} last"
+        )
+
+
+def _pattern_in(pre_tokenizer: Any, file: Path) -> str:
+    """The split pattern of a ``tokenizer.json``."""
+    steps = (pre_tokenizer or {}).get("pretokenizers", [pre_tokenizer])
+    for step in steps:
+        if step and step.get("type") == "Split" and "Regex" in step.get("pattern", {}):
+            return name_of_pattern(step["pattern"]["Regex"])
+        if step and step.get("type") == "ByteLevel" and step.get("use_regex", True):
+            if step.get("add_prefix_space"):
+                break
+            return "gpt2"
+    raise DataError(
+        f"{file} cuts text in a way that gptflow does not know: its pre_tokenizer must be "
+        "ByteLevel without add_prefix_space, or Split by a Regex"
+    )

@@ -1,0 +1,208 @@
+"""Train byte-level BPE in plain Python, as fast as the compiled trainers.
+
+The textbook counts all pairs of neighbours in the text, merges the most frequent one and counts
+again. Four observations make that fast:
+
+1. Merges stay inside pieces, so each distinct piece is kept once, with its count.
+2. A merge changes the counts of its own neighbourhood only: the pairs to the left and right.
+3. Where a pair stands is known when the pair is born, for a pair is born of exactly one merge (it
+   holds the new token), and later merges only take places away. So the index of places is never
+   searched or updated; an entry that no longer holds is skipped when its turn comes.
+4. Counts of pairs in the queue only fall, so an outdated entry is put back when it is reached.
+
+Ties go to the smaller pair of ids, which is the order of Hugging Face's trainer: the merges are
+equal to its own, one by one.
+
+References:
+    Gage 1994, "A New Algorithm for Data Compression"; Sennrich et al. 2016, section 3.2.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop, heappush, heapreplace
+
+import numpy as np
+import numpy.typing as npt
+
+from gpt_core.errors import DataError
+from gpt_core.files import Progress
+from gpt_core.tokenizers.base import require_encodable
+from gpt_core.tokenizers.bpe import N_BYTES, BPETokenizer, Pair, byte_ids
+from gpt_core.tokenizers.split_patterns import split_pattern
+
+_EDGE = -1  # stands before and after each piece
+_GONE = -2  # stands where a token was merged into the one before it
+_REPORT_EVERY = 500  # merges
+
+_Array = npt.NDArray[np.int64]
+_Places = dict[int, list[int]]
+
+
+def train_bpe(
+    texts: Iterable[str], vocab_size: int, pattern: str, *, progress: Progress | None = None
+) -> BPETokenizer:
+    """Learn the merges of a vocabulary.
+
+    Args:
+        texts: The training documents, read once.
+        vocab_size: Number of tokens: 256 bytes, the merges and the end of a document.
+        pattern: ``gpt2``, ``gpt4``, ``marks`` or a regular expression.
+        progress: Told of ``merges``.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        ConfigError: If the pattern cannot be used.
+        DataError: If the texts have too few pairs for so many merges.
+    """
+    pieces = _byte_pieces(split_pattern(pattern).count(texts))
+    n_merges = vocab_size - N_BYTES - 1
+    merges = learn_merges(pieces, n_merges, progress=progress)
+    if len(merges) < n_merges:
+        largest = N_BYTES + len(merges) + 1
+        raise DataError(
+            f"the training text supports a vocabulary of at most {largest}, tokenizer.vocab_size "
+            f"is {vocab_size}: set it lower, give more text or another tokenizer.pattern"
+        )
+    return BPETokenizer(merges, pattern)
+
+
+def learn_merges(
+    pieces: Mapping[bytes, int], n_merges: int, *, progress: Progress | None = None
+) -> list[Pair]:
+    """The pairs to merge, in order; fewer than asked for when no pair is left.
+
+    Args:
+        pieces: Ids of bytes, as bytes, to how often that piece occurs.
+        n_merges: How many to learn.
+        progress: Told of ``merges``.
+
+    Example:
+        >>> learn_merges({bytes([1, 2, 3]): 5, bytes([2, 3]): 1}, 9)
+        [(2, 3), (1, 256)]
+    """
+    chain = _Chain(pieces, n_merges)
+    merges: list[Pair] = []
+    while len(merges) < n_merges and (pair := chain.most_frequent()) is not None:
+        chain.merge(pair, N_BYTES + len(merges))
+        merges.append(pair)
+        if progress is not None and len(merges) % _REPORT_EVERY == 0:
+            progress("merges", len(merges), n_merges)
+    return merges
+
+
+class _Chain:
+    """All distinct pieces as one doubly linked list of tokens, and what is known of its pairs.
+
+    A pair is kept as one integer, ``first << bits | second``, and an entry of the queue as
+    ``-count << 2 * bits | pair``: its order is by falling count, then by rising pair.
+
+    Args:
+        pieces: Ids of bytes, as bytes, to how often that piece occurs.
+        n_merges: How many merges will be made at most.
+    """
+
+    def __init__(self, pieces: Mapping[bytes, int], n_merges: int) -> None:
+        self._bits = (N_BYTES + n_merges).bit_length()
+        tokens, weights = _lay_out(pieces)
+        self._counts, self._places = _index_pairs(tokens, weights, self._bits)
+        self._queue = [(-n << 2 * self._bits) | pair for pair, n in self._counts.items()]
+        heapify(self._queue)
+        self._tokens: list[int] = tokens.tolist()
+        self._weights: list[int] = weights.tolist()
+        self._next = list(range(1, len(tokens) + 1))
+        self._previous = list(range(-1, len(tokens) - 1))
+
+    def most_frequent(self) -> Pair | None:
+        """The pair to merge next, taken from the queue; None when no pair occurs any more."""
+        queue, counts, shift = self._queue, self._counts, 2 * self._bits
+        while queue:
+            pair = queue[0] & ((1 << shift) - 1)
+            count = counts[pair]
+            if count == -(queue[0] >> shift):
+                heappop(queue)
+                return pair >> self._bits, pair & ((1 << self._bits) - 1)
+            if count > 0:
+                heapreplace(queue, (-count << shift) | pair)
+            else:
+                heappop(queue)
+        return None
+
+    def merge(self, pair: Pair, merged: int) -> None:
+        """Join a pair wherever it stands, and set right the counts around those places."""
+        first, second = pair
+        bits, counts, weight_at = self._bits, self._counts, self._weights.__getitem__
+        before, after = self._join(first, second, merged)
+        born = []
+        # After comes first: where two merged tokens meet, what the left one counted to its right
+        # is taken back by what the right one finds before it.
+        for other, places in after.items():
+            key, weight = merged << bits | other, sum(map(weight_at, places))
+            counts[second << bits | other] -= weight
+            counts[key], self._places[key] = weight, places
+            born.append(key)
+        for other, places in before.items():
+            key, weight = other << bits | merged, sum(map(weight_at, places))
+            counts[other << bits | first] -= weight
+            counts[key], self._places[key] = weight, places
+            born.append(key)
+        for key in born:
+            if counts[key] > 0:
+                heappush(self._queue, (-counts[key] << 2 * bits) | key)
+
+    def _join(self, first: int, second: int, merged: int) -> tuple[_Places, _Places]:
+        """Join a pair wherever it stands, from the left.
+
+        Returns:
+            For each token found before (and after) the merged ones: the places, ascending, where
+            its new pair begins.
+        """
+        tokens, following, previous = self._tokens, self._next, self._previous
+        before: _Places = defaultdict(list)
+        after: _Places = defaultdict(list)
+        for place in self._places.pop(first << self._bits | second):
+            joined = following[place]
+            if tokens[place] != first or tokens[joined] != second:
+                continue  # an earlier merge took this place away
+            left, right = previous[place], following[joined]
+            tokens[place], tokens[joined] = merged, _GONE
+            following[place], previous[right] = right, place
+            if tokens[left] != _EDGE:
+                before[tokens[left]].append(left)
+            if tokens[right] != _EDGE:
+                after[tokens[right]].append(place)
+        return before, after
+
+
+def _byte_pieces(pieces: Mapping[str, int]) -> dict[bytes, int]:
+    """Pieces as the ids of their bytes; a piece of one byte has no pair and is left out."""
+    table = byte_ids()
+    written = ((require_encodable(piece).translate(table), n) for piece, n in pieces.items())
+    return {ids: n for ids, n in written if len(ids) > 1}
+
+
+def _lay_out(pieces: Mapping[bytes, int]) -> tuple[_Array, _Array]:
+    """The pieces end to end with an edge around each, and the count of its piece at each token."""
+    lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
+    counts = np.fromiter(pieces.values(), np.int64, len(pieces))
+    piece_of = np.repeat(np.arange(len(pieces)), lengths)
+    place = np.arange(len(piece_of)) + piece_of + 1
+    tokens = np.full(len(piece_of) + len(pieces) + 1, _EDGE, np.int64)
+    weights = np.zeros_like(tokens)
+    tokens[place] = np.frombuffer(b"".join(pieces), np.uint8)
+    weights[place] = counts[piece_of]
+    return tokens, weights
+
+
+def _index_pairs(tokens: _Array, weights: _Array, bits: int) -> tuple[dict[int, int], _Places]:
+    """How often each pair occurs, and where, ascending."""
+    places = np.flatnonzero((tokens[:-1] != _EDGE) & (tokens[1:] != _EDGE))
+    pairs = tokens[places] << bits | tokens[places + 1]
+    order = np.argsort(pairs, kind="stable")
+    places = places[order]
+    keys, starts = np.unique(pairs[order], return_index=True)
+    counts = [int(part.sum()) for part in np.split(weights[places], starts[1:])]
+    index = [part.tolist() for part in np.split(places, starts[1:])]
+    names = keys.tolist()
+    return dict(zip(names, counts, strict=False)), dict(zip(names, index, strict=False))

@@ -1,0 +1,111 @@
+r"""One id for each distinct unit of the training text: the simplest kinds of tokenizer.
+
+What a unit is (a word, a character, a code point) is all in which these kinds differ. A unit that
+was not in the training text has no id: it becomes ``unk`` and is lost, which is why modern models
+use bytes or pieces instead. The same text in all kinds, ``e`` and the mark after it being two code
+points, the family of three joined by U+200D:
+
+    >>> from gpt_core.tokenizers import (
+    ...     ByteTokenizer, CharacterTokenizer, CodePointTokenizer, WordTokenizer
+    ... )
+    >>> text = "cafe\u0301 قُلْ 👩\u200d👦"
+    >>> WordTokenizer.split(text)
+    ['café', ' قُلْ', ' 👩', '\u200d', '👦']
+    >>> CharacterTokenizer.split(text)
+    ['c', 'a', 'f', 'é', ' ', 'قُ', 'لْ', ' ', '👩\u200d👦']
+    >>> len(CodePointTokenizer.split(text)), len(ByteTokenizer().encode(text))
+    (14, 27)
+"""
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from gpt_core.errors import DataError
+from gpt_core.files import read_json, write_json
+from gpt_core.tokenizers.base import Tokenizer, require_encodable
+
+_N_SPECIALS = 2
+_REPLACEMENT = "\ufffd".encode()  # what is shown for a unit that was lost
+
+
+class VocabularyTokenizer(Tokenizer):
+    """Units in the order of their code points, then ``unk``, then the end of a document.
+
+    Args:
+        units: Distinct units, sorted.
+    """
+
+    file_name = "vocabulary.json"
+
+    def __init__(self, units: Sequence[str]) -> None:
+        self.units = tuple(units)
+        self._ids = {unit: token_id for token_id, unit in enumerate(self.units)}
+        self._bytes = [*(unit.encode() for unit in self.units), _REPLACEMENT, b""]
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
+        """Travels to worker processes as its units."""
+        return type(self), (self.units,)
+
+    @staticmethod
+    @abstractmethod
+    def split(text: str) -> list[str]:
+        """The units of a text; together they are the text."""
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int | None) -> Self:
+        """Take the most frequent units of the texts, or all; of equals the first in code points.
+
+        Args:
+            texts: The training documents, read once.
+            vocab_size: Number of tokens, ``unk`` and the end of a document included; None for all
+                units.
+
+        Raises:
+            DataError: If the texts are empty or have fewer distinct units.
+        """
+        counts: Counter[str] = Counter()
+        for text in texts:
+            require_encodable(text)
+            counts.update(cls.split(text))
+        largest = len(counts) + _N_SPECIALS
+        if not counts:
+            raise DataError("there is no text in the training split, so it has no vocabulary")
+        if vocab_size is not None and vocab_size > largest:
+            raise DataError(
+                f"the training text supports a {cls.kind} vocabulary of at most {largest}, "
+                f"tokenizer.vocab_size is {vocab_size}: set it lower, or to none for all of them"
+            )
+        by_frequency = sorted(counts, key=lambda unit: (-counts[unit], unit))
+        kept = by_frequency if vocab_size is None else by_frequency[: vocab_size - _N_SPECIALS]
+        return cls(sorted(kept))
+
+    @property
+    def vocab_size(self) -> int:
+        """The units, ``unk`` and the end of a document."""
+        return len(self.units) + _N_SPECIALS
+
+    @property
+    def special_ids(self) -> Mapping[str, int]:
+        """What the vocabulary lacks, and the end of a document."""
+        return {"unk": len(self.units), "eos": len(self.units) + 1}
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text; ``unk`` for a unit that training did not see."""
+        require_encodable(text)
+        unknown = len(self.units)
+        return [self._ids.get(unit, unknown) for unit in self.split(text)]
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes of a unit."""
+        self._require_id(token_id)
+        return self._bytes[token_id]
+
+    def _save_file(self, path: Path) -> None:
+        write_json(path, list(self.units))
+
+    @classmethod
+    def _load_from(cls, directory: Path) -> Self:
+        return cls(read_json(directory / str(cls.file_name)))
