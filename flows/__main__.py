@@ -131,6 +131,7 @@ def generate(
 
 
 def _generate(prompt: str, decoding: DecodingConfig, checkpoint: Path | None) -> None:
+    from gpt_core.artifact import read_artifact, verify
     from gpt_core.generation import stream_text
     from tasks.paths import newest_checkpoint
 
@@ -139,6 +140,7 @@ def _generate(prompt: str, decoding: DecodingConfig, checkpoint: Path | None) ->
         raise DataError("there is no checkpoint yet: make one with gptflow run")
     if checkpoint is None:
         typer.echo(f"from {directory}", err=True)
+    verify(read_artifact(directory, "checkpoint"), skip=["training_state.pt"])
     pieces = stream_text(directory, prompt, decoding)
     first = next(pieces, "")  # a mistake shows here, before anything is printed
     sys.stdout.write(prompt + first)

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.evaluate import to_report
+from flows.evaluate import require_held_out, to_report
 from flows.finetune_classifier import to_classifier
 from flows.finetune_instructions import to_instructions
 from flows.prepare_data import to_shards
@@ -18,6 +18,7 @@ def end_to_end(config: RunConfig) -> dict[str, Artifact]:
     """Raw text to a trained, evaluated and fine-tuned GPT."""
     with recorded("run", config) as record:
         shards = to_shards(config, record)
+        require_held_out(shards, config)
         checkpoint = to_checkpoint(config, record, shards)
         made = {
             "shards": shards,

@@ -7,6 +7,7 @@ from flows.pretrain import to_checkpoint
 from flows.recorded import recorded
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
+from gpt_core.errors import DataError
 from tasks.evaluate import evaluate_language_model
 from tasks.tracking import FlowRecord
 
@@ -16,7 +17,22 @@ def evaluate_model(config: RunConfig) -> Artifact:
     """A model to a report; what it needs is made first, if it is not there."""
     with recorded("evaluate", config) as record:
         shards = to_shards(config, record)
+        require_held_out(shards, config)
         return to_report(to_checkpoint(config, record, shards), shards, config, record)
+
+
+def require_held_out(shards: Artifact, config: RunConfig) -> None:
+    """See before anything is trained that there is text to measure it on.
+
+    Raises:
+        DataError: If the part that is to be evaluated has no text.
+    """
+    split = config.evaluation.split
+    if not shards.manifest()["info"]["n_tokens"].get(split):
+        raise DataError(
+            f"no document of {config.source} fell into the {split} part: raise "
+            f"cleaning.{split}_share or give more documents"
+        )
 
 
 def to_report(

@@ -156,8 +156,12 @@ def read_artifact(directory: Path, kind: str | None = None) -> Artifact:
     return Artifact(kind=manifest["kind"], path=str(directory), fingerprint=manifest["fingerprint"])
 
 
-def verify(artifact: Artifact) -> None:
+def verify(artifact: Artifact, *, skip: Sequence[str] = ()) -> None:
     """Read every byte of an artifact and compare it with the manifest.
+
+    Args:
+        artifact: What is read.
+        skip: Names of files that are not needed now.
 
     Raises:
         DataError: Naming the first file that is missing or altered.
@@ -165,9 +169,10 @@ def verify(artifact: Artifact) -> None:
     directory = artifact.directory
     read_artifact(directory, artifact.kind)
     for name, entry in artifact.manifest()["files"].items():
-        if sha256_file(directory / name) != entry["sha256"]:
+        if name not in skip and sha256_file(directory / name) != entry["sha256"]:
             raise DataError(
-                f"{directory / name} was altered since it was written (its sha256 differs)"
+                f"{directory / name} was altered since it was written (its sha256 differs): "
+                f"delete {directory} to have it made again"
             )
 
 

@@ -3,6 +3,8 @@
 Nothing here imports Prefect or MLflow: their settings must stand before they are read.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -19,7 +21,8 @@ from tasks.paths import prefect_dir, tracking_dir
 
 _HOST = "127.0.0.1"
 _PREFECT_PORT, _MLFLOW_PORT = 4200, 5000
-_STARTUP_SECONDS = 90.0
+_STARTUP_SECONDS, _FOREIGN_SECONDS = 90.0, 5.0
+_RECORD = "server.json"
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the UI keeps the log
@@ -48,23 +51,19 @@ class PrefectServer:
     """
 
     def __init__(self) -> None:
-        self._record = prefect_dir() / "server.json"
-        self._process: subprocess.Popen[bytes] | None = None
         self.url = os.environ.get("PREFECT_API_URL", "")
+        self._pid: int | None = None
 
     def start(self) -> None:
-        """Find a running server or begin to start one."""
+        """Find a running server or begin to start one; of several processes only one does."""
         configure_environment()
         if self.url:
             return
-        recorded = _read_record(self._record).get("url", "")
-        if recorded and is_healthy(f"{recorded}/health"):
-            self.url = recorded
-        else:
-            port = free_port(_PREFECT_PORT)
-            self.url = f"http://{_HOST}:{port}/api"
-            command = ["-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port)]
-            self._process = start_detached(command, prefect_dir() / "server.log")
+        prefect_dir().mkdir(parents=True, exist_ok=True)
+        with (prefect_dir() / "server.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            recorded = _recorded_server()
+            self.url, self._pid = recorded or _start_prefect()
         os.environ["PREFECT_API_URL"] = self.url
 
     def wait(self) -> str:
@@ -76,36 +75,67 @@ class PrefectServer:
         Raises:
             DataError: If it does not, naming its log.
         """
-        until = time.monotonic() + (_STARTUP_SECONDS if self._process else 5.0)
+        until = time.monotonic() + (_STARTUP_SECONDS if self._pid else _FOREIGN_SECONDS)
         while not is_healthy(f"{self.url}/health"):
-            ended = self._process is not None and self._process.poll() is not None
+            ended = self._pid is not None and not _is_server(self._pid)
             if ended or time.monotonic() > until:
                 raise DataError(
                     f"the Prefect server at {self.url} does not answer: see "
                     f"{prefect_dir() / 'server.log'}, or unset PREFECT_API_URL to start another"
                 )
             time.sleep(0.2)
-        if self._process is not None:
-            write_json(self._record, {"url": self.url, "pid": self._process.pid})
         return self.url
 
 
 def running_prefect_server() -> str:
     """The address of the server that would be used, empty if it does not answer."""
-    recorded = _read_record(prefect_dir() / "server.json").get("url", "")
-    url = os.environ.get("PREFECT_API_URL") or recorded
+    recorded = _recorded_server()
+    url = os.environ.get("PREFECT_API_URL") or (recorded[0] if recorded else "")
     return url if url and is_healthy(f"{url}/health") else ""
 
 
 def stop_prefect_server() -> bool:
     """Stop the server that a run started; False if there is none."""
-    record = prefect_dir() / "server.json"
-    content = _read_record(record)
-    record.unlink(missing_ok=True)
-    if not content or not is_healthy(f"{content['url']}/health"):
+    recorded = _recorded_server()
+    (prefect_dir() / _RECORD).unlink(missing_ok=True)
+    if recorded is None:
         return False
-    os.killpg(int(content["pid"]), signal.SIGTERM)
+    os.killpg(recorded[1], signal.SIGTERM)
     return True
+
+
+def _start_prefect() -> tuple[str, int]:
+    """Begin to start a server and record it, so that whoever comes next waits for it."""
+    port = free_port(_PREFECT_PORT)
+    url = f"http://{_HOST}:{port}/api"
+    command = ["-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port)]
+    process = start_detached(command, prefect_dir() / "server.log")
+    write_json(prefect_dir() / _RECORD, {"url": url, "pid": process.pid})
+    return url, process.pid
+
+
+def _recorded_server() -> tuple[str, int] | None:
+    """Address and process of the server that an earlier run started, if it still runs."""
+    try:
+        record = json.loads((prefect_dir() / _RECORD).read_text(encoding="utf-8"))
+        url, pid = str(record["url"]), int(record["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return (url, pid) if _is_server(pid) else None
+
+
+def _is_server(pid: int) -> bool:
+    """Whether a process lives and is a Prefect server, and not another that got its number."""
+    with contextlib.suppress(ChildProcessError, OSError):
+        os.waitpid(pid, os.WNOHANG)  # one of ours that has ended would linger
+    try:
+        os.kill(pid, 0)
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it lives, and this system does not say what it is
+    return b"prefect" in command
 
 
 def start_mlflow_server(port: int | None = None) -> tuple[subprocess.Popen[bytes], str]:
@@ -174,11 +204,3 @@ def free_port(wanted: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise DataError("no port of this machine is free")
-
-
-def _read_record(path: Path) -> dict[str, str]:
-    try:
-        content: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content

@@ -10,7 +10,7 @@ from typing import Any
 from prefect import task
 from prefect.context import FlowRunContext, TaskRunContext
 
-from gpt_core.artifact import Artifact
+from gpt_core.artifact import Artifact, verify
 from gpt_core.training import Callback, RunInfo
 from tasks.caching import STAGE_CACHE, stage_key
 from tasks.paths import stage_dir
@@ -69,11 +69,17 @@ def running_stage(
         flow: The flow's record.
         inputs: All that the result hangs on, in the order of the task's parameters.
         resumable: The stage keeps work in its directory and goes on in the MLflow run it had.
+
+    Raises:
+        DataError: If an input was altered since it was written.
     """
     out_dir = stage_dir(name, flow.name, stage_key(name, *inputs))
     run_file = out_dir.with_name(f".{out_dir.name}.mlflow.json") if resumable else None
     display = current_display()
     display.stage_started(name)
+    for parent in inputs:
+        if isinstance(parent, Artifact):
+            verify(parent)
     with tracked_stage(name, flow, inputs, run_file=run_file) as record:
         yield Stage(name, out_dir, record, display)
     if run_file is not None:
