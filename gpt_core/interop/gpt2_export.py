@@ -2,22 +2,25 @@
 
 from pathlib import Path
 
-from safetensors.torch import save
-
 from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.config import GPTConfig
 from gpt_core.errors import ConversionError
-from gpt_core.files import write_json
+from gpt_core.files import Progress, write_json
+from gpt_core.interop.gpt2_import import CONFIG, PREFIX, WEIGHTS
 from gpt_core.interop.gpt2_names import tensor_names
-from gpt_core.models import load_model
+from gpt_core.models import load_model, write_tensors
 from gpt_core.tokenizers import load_tokenizer
 
 
-def export_huggingface(checkpoint: Artifact, out_dir: Path) -> Artifact:
+def export_huggingface(
+    checkpoint: Artifact, out_dir: Path, *, progress: Progress | None = None
+) -> Artifact:
     """``config.json``, ``model.safetensors`` and our ``tokenizer`` folder.
 
     Args:
         checkpoint: A language model.
         out_dir: Where the release goes.
+        progress: Told of ``tensors``.
 
     Returns:
         A release artifact; ``import_gpt2`` reads it back bit for bit.
@@ -27,18 +30,33 @@ def export_huggingface(checkpoint: Artifact, out_dir: Path) -> Artifact:
         CheckpointError: If the checkpoint is damaged or a classifier's.
     """
     model = load_model(checkpoint.directory)
-    config = model.config
-    if not config.bias:
-        raise ConversionError(f"{checkpoint.path} has no biases, but GPT-2's form needs them")
+    if not model.config.bias:
+        raise ConversionError(
+            f"{checkpoint.path} has no biases (model.bias=false), but GPT-2's form needs them"
+        )
     parameters = dict(model.named_parameters())
-    tensors = {
-        f"transformer.{name.huggingface}" if name.ours != "lm_head.weight" else name.ours: (
-            parameters[name.ours].detach().T if name.transposed else parameters[name.ours].detach()
-        ).contiguous()
-        for name in tensor_names(config)
-    }
+    tensors = {}
+    for name in tensor_names(model.config):
+        prefix = "" if name.ours == "lm_head.weight" else PREFIX
+        weight = parameters[name.ours].detach()
+        tensors[prefix + name.huggingface] = weight.T if name.transposed else weight
     tokenizer = load_tokenizer(checkpoint.directory / "tokenizer")
-    settings = {
+    with new_artifact(out_dir, kind="release", parents=[checkpoint]) as draft:
+        settings = huggingface_settings(model.config, tokenizer.eos_id)
+        write_json(draft.directory / CONFIG, settings)
+        write_tensors(tensors, draft.directory / WEIGHTS, {"format": "pt"}, progress=progress)
+        tokenizer.save(draft.directory / "tokenizer")
+    return draft.artifact
+
+
+def huggingface_settings(config: GPTConfig, eos_id: int) -> dict[str, object]:
+    """What ``transformers`` calls the settings of a model.
+
+    Args:
+        config: The shape, with ``vocab_size`` set.
+        eos_id: The end of a document, which also starts one.
+    """
+    return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
         "activation_function": "gelu_new",
@@ -52,12 +70,7 @@ def export_huggingface(checkpoint: Artifact, out_dir: Path) -> Artifact:
         "attn_pdrop": config.dropout,
         "embd_pdrop": config.dropout,
         "resid_pdrop": config.dropout,
-        "bos_token_id": tokenizer.eos_id,
-        "eos_token_id": tokenizer.eos_id,
+        "bos_token_id": eos_id,
+        "eos_token_id": eos_id,
         "torch_dtype": "float32",
     }
-    with new_artifact(out_dir, kind="release", parents=[checkpoint]) as draft:
-        write_json(draft.directory / "config.json", settings)
-        (draft.directory / "model.safetensors").write_bytes(save(tensors, {"format": "pt"}))
-        tokenizer.save(draft.directory / "tokenizer")
-    return draft.artifact

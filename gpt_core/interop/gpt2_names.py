@@ -1,4 +1,4 @@
-"""GPT-2's tensors under the names of Hugging Face and of this project."""
+"""GPT-2's tensors under the names of OpenAI's release, of Hugging Face and of this project."""
 
 from dataclasses import dataclass
 
@@ -7,44 +7,62 @@ from gpt_core.config import GPTConfig
 
 @dataclass(frozen=True, slots=True)
 class TensorName:
-    """One tensor in both worlds."""
+    """One tensor in all three worlds; ``{layer}`` stands for the index of a block."""
+
+    tensorflow: str
+    """In ``model.ckpt``; linear weights there have a leading dimension of 1."""
+
+    huggingface: str
+    """In ``model.safetensors``, without the prefix ``transformer.``."""
 
     ours: str
-    huggingface: str
-    transposed: bool
-    """Hugging Face keeps linear weights as (in, out); ours are (out, in)."""
+    """In ``GPT.named_parameters()``."""
+
+    transposed: bool = False
+    """The others keep this weight as (in, out); ours is (out, in)."""
 
 
 _OF_MODEL = (
-    TensorName("wte.weight", "wte.weight", False),
-    TensorName("wpe.weight", "wpe.weight", False),
-    TensorName("ln_f.weight", "ln_f.weight", False),
-    TensorName("ln_f.bias", "ln_f.bias", False),
+    TensorName("model/wte", "wte.weight", "wte.weight"),
+    TensorName("model/wpe", "wpe.weight", "wpe.weight"),
+    TensorName("model/ln_f/g", "ln_f.weight", "ln_f.weight"),
+    TensorName("model/ln_f/b", "ln_f.bias", "ln_f.bias"),
 )
-_OF_BLOCK = (
-    TensorName("ln_1.weight", "ln_1.weight", False),
-    TensorName("ln_1.bias", "ln_1.bias", False),
-    TensorName("attn.c_attn.weight", "attn.c_attn.weight", True),
-    TensorName("attn.c_attn.bias", "attn.c_attn.bias", False),
-    TensorName("attn.c_proj.weight", "attn.c_proj.weight", True),
-    TensorName("attn.c_proj.bias", "attn.c_proj.bias", False),
-    TensorName("ln_2.weight", "ln_2.weight", False),
-    TensorName("ln_2.bias", "ln_2.bias", False),
-    TensorName("mlp.c_fc.weight", "mlp.c_fc.weight", True),
-    TensorName("mlp.c_fc.bias", "mlp.c_fc.bias", False),
-    TensorName("mlp.c_proj.weight", "mlp.c_proj.weight", True),
-    TensorName("mlp.c_proj.bias", "mlp.c_proj.bias", False),
+_HEAD = TensorName("", "lm_head.weight", "lm_head.weight")  # OpenAI's models are all tied
+_OF_BLOCK = tuple(
+    TensorName(f"model/h{{layer}}/{tensorflow}", f"h.{{layer}}.{ours}", f"h.{{layer}}.{ours}", flip)
+    for tensorflow, ours, flip in (
+        ("ln_1/g", "ln_1.weight", False),
+        ("ln_1/b", "ln_1.bias", False),
+        ("attn/c_attn/w", "attn.c_attn.weight", True),
+        ("attn/c_attn/b", "attn.c_attn.bias", False),
+        ("attn/c_proj/w", "attn.c_proj.weight", True),
+        ("attn/c_proj/b", "attn.c_proj.bias", False),
+        ("ln_2/g", "ln_2.weight", False),
+        ("ln_2/b", "ln_2.bias", False),
+        ("mlp/c_fc/w", "mlp.c_fc.weight", True),
+        ("mlp/c_fc/b", "mlp.c_fc.bias", False),
+        ("mlp/c_proj/w", "mlp.c_proj.weight", True),
+        ("mlp/c_proj/b", "mlp.c_proj.bias", False),
+    )
 )
 
 
 def tensor_names(config: GPTConfig) -> list[TensorName]:
-    """Every tensor of a model of this shape; Hugging Face's without ``transformer.``."""
+    """Every tensor of a model of this shape.
+
+    Args:
+        config: Its number of layers, and whether its head is tied.
+    """
     names = list(_OF_MODEL)
     for layer in range(config.n_layer):
         names.extend(
-            TensorName(f"h.{layer}.{n.ours}", f"h.{layer}.{n.huggingface}", n.transposed)
-            for n in _OF_BLOCK
+            TensorName(
+                name.tensorflow.format(layer=layer),
+                name.huggingface.format(layer=layer),
+                name.ours.format(layer=layer),
+                name.transposed,
+            )
+            for name in _OF_BLOCK
         )
-    if not config.tied_head:
-        names.append(TensorName("lm_head.weight", "lm_head.weight", False))
-    return names
+    return names if config.tied_head else [*names, _HEAD]

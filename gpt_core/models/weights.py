@@ -1,25 +1,30 @@
 """Weights on disk: safetensors in, safetensors out, every mismatch named."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gpt_core.config import GPTConfig
 from gpt_core.errors import CheckpointError, ConfigError, DataError
-from gpt_core.files import atomic_write, read_json
+from gpt_core.files import Progress, atomic_write, read_json
 from gpt_core.models.classifier import GPTClassifier
 from gpt_core.models.factory import allocate_model
 from gpt_core.models.gpt import GPT
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+_KINDS = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+}
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -33,20 +38,39 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def write_tensors(
-    tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> None:
-    """Write named tensors as safetensors, without a second copy of them in memory.
+    """Write named tensors as safetensors, one at a time: no second copy of all of them.
+
+    The file is the length of a JSON header in 8 bytes, the header (each tensor's type, shape and
+    place), and the values; the same bytes that the library writes.
 
     Args:
-        tensors: By name; of any layout.
+        tensors: By name; of any layout and on any device.
         path: Where the file goes; it appears when it is whole.
         metadata: Notes for the file's header.
+        progress: Told of ``tensors``.
     """
-    dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # so all are aligned
+    for name in names:
+        start, end = end, end + tensors[name].nbytes
+        kind, shape = _KINDS[tensors[name].dtype], list(tensors[name].shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+    packed = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    packed += b" " * (-len(packed) % 8)
     with atomic_write(path) as file:
-        save_file(dense, file.name, metadata)
-        with Path(file.name).open("rb") as whole:  # save_file has put another file under the name
-            os.fsync(whole.fileno())
+        file.write(len(packed).to_bytes(8, "little") + packed)
+        for done, name in enumerate(names, start=1):
+            dense = tensors[name].detach().cpu().contiguous()
+            file.write(dense.flatten().view(torch.uint8).numpy())
+            if progress is not None:
+                progress("tensors", done, len(names))
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from gpt_core.artifact import plain
 from gpt_core.config import GPTConfig
@@ -16,6 +16,7 @@ from gpt_core.models import (
     load_weights,
     read_model_config,
     save_weights,
+    write_tensors,
 )
 
 SHAPE = {"n_layer": 2, "n_head": 2, "n_embd": 8, "vocab_size": 13, "context_length": 6}
@@ -136,3 +137,26 @@ def test_a_config_that_describes_no_gpt_is_refused(
 def test_a_directory_without_a_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"config\.json does not exist"):
         load_model(tmp_path)
+
+
+def test_tensors_are_written_as_the_library_writes_them(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        "half": torch.randn(3, generator=generator).half(),
+        "brain": torch.randn(5, 1, generator=generator).bfloat16(),
+        "b": torch.randn(2, 3, 4, generator=generator),
+        "a": torch.randn(4, 6, generator=generator),
+        "double": torch.randn(2, generator=generator).double(),
+        "nothing": torch.empty(0, 4),
+        "\u0643\u062a\u0628": torch.tensor(2.5),
+    }
+    write_tensors(tensors, tmp_path / "ours", {"format": "pt"})
+    assert (tmp_path / "ours").read_bytes() == save(tensors, {"format": "pt"})
+
+
+def test_a_transposed_tensor_is_written_as_it_reads(tmp_path: Path) -> None:
+    weight = torch.arange(6.0).view(2, 3)
+    told: list[tuple[str, int, int | None]] = []
+    write_tensors({"w": weight.T}, tmp_path / "file", progress=lambda *news: told.append(news))
+    assert torch.equal(load_file(tmp_path / "file")["w"], weight.T)
+    assert told == [("tensors", 1, 1)]
