@@ -1,0 +1,132 @@
+"""Ids lie on disk as Parquet that is also a memory map, and come back as they were written."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.config import ShardConfig
+from gpt_core.data import ShardReader, ShardWriter, encode_corpus
+from gpt_core.data.shards import BLOCK_TOKENS, GROUP_TOKENS
+from gpt_core.errors import DataError
+from gpt_core.text import SPLITS, Document, DocumentWriter, iter_texts
+from gpt_core.tokenizers import load_tokenizer
+
+SEED = np.random.SeedSequence().entropy
+
+
+def write(folder: Path, parts: list[np.ndarray], vocab_size: int) -> ShardReader:
+    (folder / "train").mkdir(parents=True)
+    for number, ids in enumerate(parts):
+        file = folder / "train" / f"part-{number:05d}.parquet"
+        with ShardWriter(
+            file, vocab_size=vocab_size, eos_id=0, tokenizer_fingerprint="f"
+        ) as writer:
+            for start in range(0, len(ids), 100_003):
+                writer.write(ids[start : start + 100_003])
+    return ShardReader(folder, "train")
+
+
+@pytest.mark.parametrize("vocab_size", [300, 65_536, 65_537])
+def test_any_range_reads_back_across_groups_and_files(tmp_path: Path, vocab_size: int) -> None:
+    draw = np.random.default_rng(SEED)
+    parts = [draw.integers(0, vocab_size, n) for n in (GROUP_TOKENS + 5000, 77, BLOCK_TOKENS)]
+    reader = write(tmp_path, parts, vocab_size)
+    whole = np.concatenate(parts)
+    assert reader.n_tokens == len(whole)
+    assert reader.dtype.itemsize == (2 if vocab_size <= 65_536 else 4)
+    reader.verify()
+    starts = [0, GROUP_TOKENS - 3, GROUP_TOKENS + 4998, len(whole) - 4]
+    starts += draw.integers(0, len(whole), 50).tolist()
+    for start in starts:
+        length = int(draw.integers(0, 9000))
+        np.testing.assert_array_equal(reader.read(start, length), whole[start : start + length])
+    assert len(reader.read(len(whole), 5)) == 0
+
+
+def test_any_parquet_reader_finds_the_same_ids_in_two_bytes_each(tmp_path: Path) -> None:
+    ids = np.random.default_rng(SEED).integers(0, 50_000, 3 * BLOCK_TOKENS)
+    write(tmp_path, [ids], 50_000)
+    file = tmp_path / "train" / "part-00000.parquet"
+    blocks = pq.read_table(file).column("block").to_pylist()
+    np.testing.assert_array_equal(np.frombuffer(b"".join(blocks), "<u2"), ids)
+    assert file.stat().st_size < 2 * len(ids) + 2000
+
+
+def test_a_file_that_is_not_one_page_a_group_is_decoded_instead(tmp_path: Path) -> None:
+    ids = np.random.default_rng(SEED).integers(0, 300, 5 * BLOCK_TOKENS)
+    write(tmp_path, [ids], 300)
+    file = tmp_path / "train" / "part-00000.parquet"
+    parquet = pq.ParquetFile(file)
+    table, metadata = parquet.read(), parquet.metadata.metadata
+    with pq.ParquetWriter(file, parquet.schema_arrow, compression="zstd") as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({b"gptflow": metadata[b"gptflow"]})
+    np.testing.assert_array_equal(ShardReader(tmp_path, "train").read(0, 10**6), ids)
+
+
+def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
+    write(tmp_path, [np.arange(5000) % 300], 300)
+    file = tmp_path / "train" / "part-00000.parquet"
+    content = bytearray(file.read_bytes())
+    content[3000] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"part-00000\.parquet, row group 0: the ids were altered"):
+        ShardReader(tmp_path, "train").verify()
+    file.write_bytes(content[:-10])
+    with pytest.raises(DataError, match="is not a whole token shard"):
+        ShardReader(tmp_path, "train")
+
+
+def test_missing_and_mixed_shards_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no train shards"):
+        ShardReader(tmp_path, "train")
+    write(tmp_path, [np.arange(10)], 300)
+    other = tmp_path / "train" / "part-00001.parquet"
+    with ShardWriter(other, vocab_size=400, eos_id=0, tokenizer_fingerprint="f") as writer:
+        writer.write(np.arange(10))
+    with pytest.raises(DataError, match="was made with another tokenizer"):
+        ShardReader(tmp_path, "train")
+
+
+def test_shards_hold_every_document_and_its_end(shards: Artifact, corpus: Artifact) -> None:
+    info = shards.manifest()["info"]
+    tokenizer = load_tokenizer(shards.directory / "tokenizer")
+    for split in SPLITS:
+        expected = [i for text in iter_texts(corpus, split) for i in [*tokenizer.encode(text), 256]]
+        reader = ShardReader(shards.directory, split)
+        assert reader.read(0, 10**9).tolist() == expected
+        assert info["n_tokens"][split] == len(expected)
+        assert info["n_bytes"][split] == sum(i != 256 for i in expected)
+
+
+def test_any_number_of_processes_writes_the_same_shards(
+    byte_tokenizer: Artifact, tmp_path: Path
+) -> None:
+    with new_artifact(tmp_path / "corpus", kind="documents") as draft:
+        for split, n in (("train", 30), ("validation", 1), ("test", 0)):
+            with DocumentWriter(draft.directory / f"{split}.parquet") as writer:
+                for i in range(n):
+                    writer.write(Document(str(i), chr(97 + i % 26) * 1_000_000, "test"))
+    made = [
+        encode_corpus(draft.artifact, byte_tokenizer, ShardConfig(workers=n), tmp_path / str(n))
+        for n in (1, 2)
+    ]
+    assert made[0].fingerprint == made[1].fingerprint
+    files = sorted((tmp_path / "2" / "train").glob("*.parquet"))
+    assert len(files) > 1
+
+
+def test_a_document_that_cannot_be_encoded_leaves_nothing(
+    byte_tokenizer: Artifact, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="cannot be read as documents"):
+        encode_corpus(
+            Artifact(kind="documents", path=str(tmp_path / "empty"), fingerprint="x"),
+            byte_tokenizer, ShardConfig(workers=1), out,
+        )  # fmt: skip
+    assert not out.exists()
