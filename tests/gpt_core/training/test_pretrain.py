@@ -1,0 +1,298 @@
+"""A run trains, stops, goes on to the same bits, and refuses what it cannot use."""
+
+import dataclasses
+import json
+import math
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gpt_core.artifact import Artifact
+from gpt_core.config import (
+    DecodingConfig,
+    GPTConfig,
+    LoaderConfig,
+    OptimizerConfig,
+    PretrainConfig,
+    ScheduleConfig,
+    TrainingConfig,
+)
+from gpt_core.data import ShardReader, TokenLoader
+from gpt_core.errors import CheckpointError, ConfigError, DataError, DivergenceError
+from gpt_core.models import build_model, load_model, next_token_loss
+from gpt_core.training import (
+    Callback,
+    RunInfo,
+    best_checkpoint,
+    build_optimizer,
+    latest_checkpoint,
+    learning_rate_at,
+    pretrain,
+    read_records,
+)
+
+
+def config_of(**training: object) -> PretrainConfig:
+    settings = {
+        "steps": 12, "tokens_per_step": 256, "micro_batch": 4, "log_every": 2, "eval_every": 4,
+        "save_every": 4, "sample_every": 6, "eval_tokens": 512, "precision": "fp32",
+        "device": "cpu", **training,
+    }  # fmt: skip
+    return PretrainConfig(
+        model=GPTConfig(n_layer=2, n_head=2, n_embd=16, context_length=32, dropout=0.1),
+        schedule=ScheduleConfig(warmup_steps=2),
+        training=TrainingConfig(**settings),
+        generation=DecodingConfig(max_new_tokens=4),
+    )
+
+
+class Heard(Callback):
+    """Remembers what it was told, and can stop the run."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.metrics: list[tuple[int, dict[str, float]]] = []
+        self.samples: list[tuple[int, str]] = []
+        self.notices: list[str] = []
+        self.runs: list[RunInfo] = []
+        self.saved: list[int] = []
+        self.ended: list[int] = []
+        self.stop_at = stop_at
+
+    def on_start(self, run: RunInfo) -> None:
+        self.runs.append(run)
+
+    def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.metrics.append((step, dict(metrics)))
+        if step == self.stop_at:
+            raise KeyboardInterrupt
+
+    def on_sample(self, step: int, prompt: str, text: str) -> None:
+        self.samples.append((step, prompt + text))
+
+    def on_checkpoint(self, step: int, checkpoint: Artifact) -> None:
+        self.saved.append(step)
+
+    def on_notice(self, message: str) -> None:
+        self.notices.append(message)
+
+    def on_end(self, step: int) -> None:
+        self.ended.append(step)
+
+
+def weights(out_dir: Path) -> dict[str, torch.Tensor]:
+    checkpoint, _ = latest_checkpoint(out_dir)
+    assert checkpoint is not None
+    return load_file(checkpoint.directory / "model.safetensors")
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
+
+
+def records(out_dir: Path) -> list[dict[str, float]]:
+    """Metrics without what hangs on the clock."""
+    rows = read_records(out_dir / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if k != "train/tokens_per_second"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shards: Artifact, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Heard]:
+    out, heard = tmp_path_factory.mktemp("run") / "run", Heard()
+    pretrain(shards, config_of(), out, callbacks=[heard])
+    return out, heard
+
+
+def test_a_run_tells_all_that_happens(undisturbed: tuple[Path, Heard]) -> None:
+    out, heard = undisturbed
+    assert heard.saved == [4, 8, 12]
+    assert heard.ended == [12]
+    assert [step for step, m in heard.metrics if "train/loss" in m] == [2, 4, 6, 8, 10, 12]
+    assert [step for step, m in heard.metrics if "validation/loss" in m] == [4, 8, 12]
+    assert [step for step, _ in heard.samples] == [6, 12]
+    assert heard.runs[0].n_parameters == sum(p.numel() for p in load_model(last(out)).parameters())
+    assert len(records(out)) == 9
+
+
+def last(out: Path) -> Path:
+    checkpoint, _ = latest_checkpoint(out)
+    assert checkpoint is not None
+    return checkpoint.directory
+
+
+@pytest.mark.parametrize("stop_at", [2, 6, 8, 10])
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    shards: Artifact, undisturbed: tuple[Path, Heard], tmp_path: Path, stop_at: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(shards, config_of(), tmp_path, callbacks=[Heard(stop_at)])
+    torch.manual_seed(99)  # whatever else the process has drawn in between
+    heard = Heard()
+    pretrain(shards, config_of(), tmp_path, callbacks=[heard])
+    assert heard.runs[0].first_step == (stop_at - 1) // 4 * 4
+    assert same(weights(tmp_path), weights(undisturbed[0]))
+    assert records(tmp_path) == records(undisturbed[0])
+
+
+def test_a_finished_run_is_not_done_again(
+    shards: Artifact, undisturbed: tuple[Path, Heard]
+) -> None:
+    heard = Heard()
+    checkpoint = pretrain(shards, config_of(), undisturbed[0], callbacks=[heard])
+    assert heard.runs == []
+    assert checkpoint == best_checkpoint(undisturbed[0])
+
+
+def test_the_best_checkpoint_has_the_lowest_validation_loss(
+    undisturbed: tuple[Path, Heard],
+) -> None:
+    out, heard = undisturbed
+    losses = {step: m["validation/loss"] for step, m in heard.metrics if "validation/loss" in m}
+    best = best_checkpoint(out)
+    assert best is not None
+    assert best.manifest()["info"]["step"] == min(losses, key=losses.__getitem__)
+
+
+def test_only_the_newest_and_the_best_checkpoints_are_kept(
+    shards: Artifact, tmp_path: Path
+) -> None:
+    pretrain(shards, config_of(save_every=2, keep_last=1, eval_every=12), tmp_path)
+    assert [p.name for p in sorted(tmp_path.glob("step-*"))] == ["step-00000012"]
+
+
+def test_training_equals_a_plain_loop_to_the_bit(shards: Artifact, tmp_path: Path) -> None:
+    config = config_of()
+    model_config = dataclasses.replace(config.model, dropout=0.0, attention="explicit")
+    config = dataclasses.replace(config, model=model_config)
+    pretrain(shards, config, tmp_path)
+    model = build_model(dataclasses.replace(model_config, vocab_size=257), config.training.seed)
+    optimizer = build_optimizer(model, config.optimizer)
+    loader = TokenLoader(
+        ShardReader(shards.directory, "train"),
+        context_length=32, batch_size=4, config=LoaderConfig(),
+    )  # fmt: skip
+    for step in range(12):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at(step, config.schedule, peak=1e-3, total_steps=12)
+        for _ in range(2):
+            batch = loader.next_batch()
+            (next_token_loss(model(batch.token_ids), batch.targets) / 2).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert same(dict(model.named_parameters()), weights(tmp_path))
+
+
+def test_accumulated_micro_batches_equal_one_large_batch(shards: Artifact, tmp_path: Path) -> None:
+    losses = []
+    for micro_batch in (8, 2):
+        config = config_of(micro_batch=micro_batch, save_every=12, steps=6, eval_every=6)
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, dropout=0.0))
+        pretrain(shards, config, tmp_path / str(micro_batch))
+        rows = records(tmp_path / str(micro_batch))
+        losses.append([row["train/loss"] for row in rows if "train/loss" in row])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def test_a_model_learns(shards: Artifact, tmp_path: Path) -> None:
+    config = config_of(steps=150, eval_every=150, save_every=150, sample_every=150)
+    config = dataclasses.replace(config, optimizer=OptimizerConfig(learning_rate=1e-2))
+    checkpoint = pretrain(shards, config, tmp_path)
+    assert checkpoint.metrics()["validation_loss"] < 0.6 * math.log(257)
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_said_so(
+    shards: Artifact, undisturbed: tuple[Path, Heard], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(shards, config_of(), tmp_path, callbacks=[Heard(stop_at=10)])
+    file = tmp_path / "step-00000008" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    heard = Heard()
+    pretrain(shards, config_of(), tmp_path, callbacks=[heard])
+    assert heard.runs[0].first_step == 4
+    assert "was altered since it was written" in heard.notices[0]
+    assert "the checkpoint before it is used" in heard.notices[0]
+    assert same(weights(tmp_path), weights(undisturbed[0]))
+
+
+def test_another_run_in_the_same_directory_is_refused(
+    shards: Artifact, undisturbed: tuple[Path, Heard]
+) -> None:
+    with pytest.raises(CheckpointError, match=r"training\.steps was 12, is now 13"):
+        pretrain(shards, config_of(steps=13), undisturbed[0])
+    other = dataclasses.replace(shards, fingerprint="0" * 32)
+    with pytest.raises(CheckpointError, match="the token shards are not the ones"):
+        pretrain(other, config_of(), undisturbed[0])
+
+
+def test_two_runs_at_once_in_one_directory_are_refused(shards: Artifact, tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    class Second(Callback):
+        def on_start(self, run: RunInfo) -> None:
+            with pytest.raises(CheckpointError, match="is in use by process") as caught:
+                pretrain(shards, config_of(), tmp_path)
+            refused.append(str(caught.value))
+
+    pretrain(shards, config_of(steps=3), tmp_path, callbacks=[Second()])
+    assert len(refused) == 1
+
+
+def test_a_loss_that_is_no_number_stops_the_run(shards: Artifact, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        config_of(save_every=2), optimizer=OptimizerConfig(learning_rate=1e30, max_grad_norm=None)
+    )
+    with pytest.raises(DivergenceError, match=r"the loss of step \d+ is not a number") as caught:
+        pretrain(shards, config, tmp_path)
+    assert "checkpoint" in str(caught.value)
+
+
+def test_a_vocabulary_that_disagrees_names_both_sizes(shards: Artifact, tmp_path: Path) -> None:
+    config = config_of()
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, vocab_size=300))
+    with pytest.raises(ConfigError, match=r"is 300, but the tokenizer of .* has 257 tokens"):
+        pretrain(shards, config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_context_longer_than_the_text_is_refused(shards: Artifact, tmp_path: Path) -> None:
+    config = PretrainConfig(
+        model=GPTConfig(n_layer=1, n_head=1, n_embd=8, context_length=10**6),
+        training=TrainingConfig(tokens_per_step=10**6, micro_batch=1),
+    )
+    with pytest.raises(DataError, match="one sample needs 1000001"):
+        pretrain(shards, config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_that_cannot_be_written_is_one_sentence(
+    shards: Artifact, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        pretrain(shards, config_of(), tmp_path / "file" / "out")
+
+
+def test_sigterm_saves_and_ends(shards: Artifact, tmp_path: Path) -> None:
+    class Terminated(Callback):
+        def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+            if step == 6:
+                signal.raise_signal(signal.SIGTERM)
+
+    assert threading.current_thread() is threading.main_thread()
+    with pytest.raises(SystemExit):
+        pretrain(shards, config_of(save_every=12), tmp_path, callbacks=[Terminated()])
+    assert last(tmp_path).name == "step-00000006"
+
+
+def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(json.dumps({"step": 1, "a": 2.0}) + '\n{"step": 2, "a"')
+    assert read_records(file) == [{"step": 1, "a": 2.0}]

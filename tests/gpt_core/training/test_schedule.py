@@ -1,0 +1,31 @@
+"""The learning rate is a pure function of the step."""
+
+import math
+
+import pytest
+
+from gpt_core.config import ScheduleConfig
+from gpt_core.training import learning_rate_at
+
+
+def rates(total: int, **schedule: object) -> list[float]:
+    config = ScheduleConfig(**schedule)
+    return [learning_rate_at(s, config, peak=2.0, total_steps=total) for s in range(total)]
+
+
+def test_the_warm_up_is_linear_and_reaches_the_peak() -> None:
+    assert rates(10, warmup_steps=4)[:4] == [0.5, 1.0, 1.5, 2.0]
+
+
+def test_the_cosine_falls_to_the_final_ratio() -> None:
+    curve = rates(11, warmup_steps=1, final_ratio=0.1)
+    assert curve[0] == 2.0
+    assert curve[5] == pytest.approx(0.2 + 0.5 * 1.8 * (1 + math.cos(math.pi * 0.5)))
+    assert curve[10] == pytest.approx(0.2)
+    assert curve == sorted(curve, reverse=True)
+
+
+def test_the_line_is_straight_and_the_constant_constant() -> None:
+    line = rates(5, kind="linear", warmup_steps=0, final_ratio=0.0)
+    assert line == pytest.approx([2.0, 1.5, 1.0, 0.5, 0.0])
+    assert rates(4, kind="constant", warmup_steps=0) == [2.0] * 4
