@@ -1,5 +1,6 @@
 """How often a classifier is right, and how it errs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,26 +22,22 @@ def classification_metrics(
         of each prediction. A label that is never predicted has a precision of 0.
 
     Example:
-        >>> figures, _ = classification_metrics("aab", "abb", "ab")
+        >>> figures, _ = classification_metrics(["a", "a", "b"], ["a", "b", "b"], ["a", "b"])
         >>> {name: round(value, 3) for name, value in figures.items()}
         {'accuracy': 0.667, 'precision': 0.75, 'recall': 0.75, 'f1': 0.667}
     """
-    from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-    expected, predicted, labels = list(expected), list(predicted), list(labels)
     figures: dict[str, float] = {}
     if expected:
         means = precision_recall_fscore_support(
-            expected, predicted, labels=labels, average="macro", zero_division=0.0
+            expected, predicted, labels=list(labels), average="macro", zero_division=0.0
         )
         figures["accuracy"] = float(accuracy_score(expected, predicted))
         figures |= {n: float(v) for n, v in zip(_MEANS, means[:3], strict=True)}
-    matrix = confusion_matrix(expected, predicted, labels=labels)
+    counts = Counter(zip(expected, predicted, strict=True))
     rows = [
-        {
-            "expected": label,
-            **{f"predicted {other}": int(n) for other, n in zip(labels, counts, strict=True)},
-        }
-        for label, counts in zip(labels, matrix, strict=True)
+        {"expected": label, **{f"predicted {other}": counts[label, other] for other in labels}}
+        for label in labels
     ]
     return figures, rows

@@ -36,7 +36,7 @@ from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 from gpt_core.training import Callback, Callbacks, resolve_device
 
-_TOGETHER = 32  # examples that are scored or answered at once
+_SCORED_TOGETHER = 32
 _SHOWN = 3  # answers that the callbacks are told
 ANSWERS = pa.schema(
     [
@@ -154,7 +154,10 @@ class _Answering(Objective[Row]):
 
     def _batches(self) -> list[Batch]:
         rows = self.validation
-        groups = (rows[start : start + _TOGETHER] for start in range(0, len(rows), _TOGETHER))
+        groups = (
+            rows[start : start + _SCORED_TOGETHER]
+            for start in range(0, len(rows), _SCORED_TOGETHER)
+        )
         return [collate(group, self.pad_id) for group in groups]
 
 
@@ -232,16 +235,12 @@ class _Wording:
                 f"{too_long} of {len(prompts)} test prompts are longer than the context of "
                 f"{context} tokens: their beginning is not seen"
             )
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # equals together
-        answers: dict[int, str] = {}
-        for start in range(0, len(order), _TOGETHER):
-            chosen = order[start : start + _TOGETHER]
-            new = generate(model, [prompts[i] for i in chosen], decoding, self.tokenizer.eos_id)
-            answers |= {i: self.tokenizer.decode(ids) for i, ids in zip(chosen, new, strict=True)}
-        for index, example in enumerate(examples[:_SHOWN]):
+        new = generate(model, prompts, decoding, self.tokenizer.eos_id)
+        answers = [self.tokenizer.decode(token_ids) for token_ids in new]
+        for example, answer in list(zip(examples, answers, strict=True))[:_SHOWN]:
             asked = "\n".join(filter(None, [example.instruction, example.input]))
-            listeners.on_sample(step, f"{asked}\n", answers[index])
-        return [_judged(example, answers[index]) for index, example in enumerate(examples)]
+            listeners.on_sample(step, f"{asked}\n", answer)
+        return list(map(_judged, examples, answers))
 
 
 def _judged(example: InstructionExample, answer: str) -> dict[str, Any]:

@@ -1,13 +1,17 @@
 """A small corpus on its way through the stages, made once for all tests of the core."""
 
 import random
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gpt_core.artifact import Artifact
+from gpt_core.artifact import Artifact, new_artifact, plain
 from gpt_core.config import CleaningConfig, ReadingConfig, ShardConfig, TokenizerConfig
 from gpt_core.data import encode_corpus
+from gpt_core.files import write_json
+from gpt_core.models import GPT, save_weights
 from gpt_core.text import clean_corpus, register_source
 from gpt_core.tokenizers import train_tokenizer
 
@@ -39,3 +43,19 @@ def shards(
     """The corpus in bytes."""
     out: Path = tmp_path_factory.mktemp("shards") / "shards"
     return encode_corpus(corpus, byte_tokenizer, ShardConfig(workers=1), out)
+
+
+@pytest.fixture(scope="session")
+def write_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
+    """Writes a model with its tokenizer as a checkpoint, in the layout that every one has."""
+
+    def write(model: GPT, tokenizer: Artifact, kind: str = "pretrained") -> Artifact:
+        out = tmp_path_factory.mktemp("checkpoint") / "checkpoint"
+        with new_artifact(out, kind="checkpoint", parents=[tokenizer]) as draft:
+            save_weights(model, draft.directory / "model.safetensors")
+            shutil.copytree(tokenizer.directory, draft.directory / "tokenizer")
+            description = {"kind": kind, "step": 0, "model": plain(model.config)}
+            write_json(draft.directory / "config.json", description)
+        return draft.artifact
+
+    return write
