@@ -174,7 +174,7 @@ class TokenizerConfig(Section):
 
 
 _FIXED_SIZES = {"byte": 257, "gpt2": 50_257}
-_SENTENCE_PIECE_SIZE = (300, "256 bytes, specials and pieces")
+_SENTENCE_PIECE_SIZE = (261, "256 bytes, 4 specials and a piece")
 _UNITS_SIZE = (3, "unk, the end of a document and a unit")
 _SMALLEST_SIZES = {
     "unigram": _SENTENCE_PIECE_SIZE,

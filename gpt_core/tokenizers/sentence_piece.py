@@ -24,6 +24,7 @@ _SPACE = "\u2581"  # how a piece writes a space
 _LONGEST_SENTENCE = 4096  # UTF-8 bytes; longer lines are cut for training
 _BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
 _TOO_HIGH = re.compile(r"value <= (\d+)")
+_TOO_LOW = re.compile(r"smaller than required_chars. \d+ vs (\d+)")
 
 
 class SentencePieceTokenizer(Tokenizer):
@@ -184,16 +185,19 @@ def _cut(line: str, width: int) -> Iterator[str]:
 
 def _explain(error: RuntimeError, config: TokenizerConfig) -> str:
     """SentencePiece's complaint as one sentence."""
-    too_high = _TOO_HIGH.search(str(error))
-    if too_high:
+    complaint = str(error).splitlines()[-1].strip()
+    if found := _TOO_HIGH.search(complaint):
         return (
-            f"the training text supports a vocabulary of at most {too_high[1]}, "
+            f"the training text supports a vocabulary of at most {found[1]}, "
             f"tokenizer.vocab_size is {config.vocab_size}: set it lower, give more text or set "
             "tokenizer.cross_words=true"
         )
-    if "too small" in str(error).lower() or "smaller than required" in str(error).lower():
+    if found := _TOO_LOW.search(complaint):
         return (
-            f"tokenizer.vocab_size={config.vocab_size} is smaller than the text's characters "
-            f"need: set it higher ({str(error).splitlines()[-1].strip()})"
+            f"the training text's characters need a vocabulary of at least {found[1]}, "
+            f"tokenizer.vocab_size is {config.vocab_size}: set it higher or "
+            "tokenizer.character_coverage lower"
         )
-    return f"SentencePiece could not train a tokenizer: {str(error).splitlines()[-1].strip()}"
+    if "sentences_.empty()" in complaint:
+        return "there is no text in the training split, so it has no vocabulary"
+    return f"SentencePiece could not train a tokenizer: {complaint}"

@@ -59,7 +59,7 @@ def test_values_take_the_type_of_their_field() -> None:
         ("schedule.kind=cosin", "schedule.kind must be one of cosine"),
         ("generation.top_p=0", "generation.top_p must be in (0, 1], got 0"),
         ("cleaning.test_share=0.96", "must leave text to train on"),
-        ("tokenizer.vocab_size=100", "tokenizer.vocab_size must be at least 300"),
+        ("tokenizer.vocab_size=100", "tokenizer.vocab_size must be at least 261"),
         ("tokenizer.character_coverage=0", "tokenizer.character_coverage must be in (0, 1]"),
         ("classification.test_share=0.95", "validation_share + test_share must be below 1"),
         ("instruction.test_share=0.97", "validation_share + test_share must be below 1"),

@@ -1,0 +1,82 @@
+"""A tokenizer of every kind, trained on the same made-up text."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from gpt_core.config import TokenizerConfig
+from gpt_core.tokenizers import (
+    BPETokenizer,
+    ByteTokenizer,
+    CharacterTokenizer,
+    CodePointTokenizer,
+    SentencePieceBPETokenizer,
+    Tokenizer,
+    UnigramTokenizer,
+    WordTokenizer,
+    train_bpe,
+)
+
+
+@pytest.fixture(scope="session")
+def made_up_texts() -> list[str]:
+    """Sentences of a hundred made-up words, Latin and Arabic with vowel signs."""
+    draw = random.Random(3)
+    letters = ["abcdefghij", "ابتثجحخدر"]
+    words = ["".join(draw.choices(letters[i % 2], k=draw.randint(2, 6))) for i in range(100)]
+    words = [f"{word[:1]}\u064f{word[1:]}" if word[0] > "\u0600" else word for word in words]
+    return [" ".join(draw.choices(words, k=12)) + ".\n" for _ in range(300)]
+
+
+@pytest.fixture(scope="session")
+def make_tokenizer(made_up_texts: list[str]) -> Callable[[str], Tokenizer]:
+    """A trained tokenizer by its kind."""
+    texts = made_up_texts
+    made: dict[str, Callable[[], Tokenizer]] = {
+        "bpe": lambda: train_bpe(texts, 400, "marks"),
+        "byte": ByteTokenizer,
+        "character": lambda: CharacterTokenizer.train(texts, None),
+        "codepoint": lambda: CodePointTokenizer.train(texts, None),
+        "sentencepiece-bpe": lambda: SentencePieceBPETokenizer.train(
+            texts, TokenizerConfig(kind="sentencepiece-bpe", vocab_size=400)
+        ),
+        "unigram": lambda: UnigramTokenizer.train(texts, TokenizerConfig(vocab_size=310)),
+        "word": lambda: WordTokenizer.train(texts, None),
+    }
+    return lambda kind: made[kind]()
+
+
+@pytest.fixture(scope="session", params=["bpe", "byte", "sentencepiece-bpe", "unigram"])
+def complete(
+    request: pytest.FixtureRequest, make_tokenizer: Callable[[str], Tokenizer]
+) -> Tokenizer:
+    """Each kind that can write every text."""
+    return make_tokenizer(request.param)
+
+
+@pytest.fixture(scope="session", params=["character", "codepoint", "word"])
+def partial(
+    request: pytest.FixtureRequest, make_tokenizer: Callable[[str], Tokenizer]
+) -> Tokenizer:
+    """Each kind that can write what was in its training text."""
+    return make_tokenizer(request.param)
+
+
+@pytest.fixture(
+    scope="session",
+    params=["bpe", "byte", "character", "codepoint", "sentencepiece-bpe", "unigram", "word"],
+)
+def tokenizer(
+    request: pytest.FixtureRequest, make_tokenizer: Callable[[str], Tokenizer]
+) -> Tokenizer:
+    """Each kind that is trained or fixed; GPT-2's own needs its files."""
+    return make_tokenizer(request.param)
+
+
+@pytest.fixture(scope="session")
+def bpe(make_tokenizer: Callable[[str], Tokenizer]) -> Tokenizer:
+    """Our byte-level BPE."""
+    tokenizer = make_tokenizer("bpe")
+    assert isinstance(tokenizer, BPETokenizer)
+    return tokenizer

@@ -1,0 +1,84 @@
+"""Byte-level BPE: the plain way and tiktoken's give the same ids; merges make the vocabulary."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt_core.errors import ConfigError, DataError
+from gpt_core.tokenizers import BPETokenizer, train_bpe
+from gpt_core.tokenizers.bpe import byte_ids, merge_pair, read_merges, written_merges
+
+LETTERS = st.text("ab ", max_size=60)
+
+
+@given(trained_on=st.lists(LETTERS, min_size=1), text=LETTERS, n_merges=st.integers(0, 12))
+def test_tiktoken_gives_what_the_plain_way_gives(
+    trained_on: list[str], text: str, n_merges: int
+) -> None:
+    try:
+        tokenizer = train_bpe(trained_on, 257 + n_merges, "gpt2")
+    except DataError:
+        return  # too little text for so many merges
+    assert tokenizer.encode(text) == tokenizer.encode_plainly(text)
+
+
+@given(text=st.text())
+def test_the_plain_way_agrees_on_any_text(bpe: BPETokenizer, text: str) -> None:
+    assert bpe.encode(text) == bpe.encode_plainly(text)
+    assert bpe.decode(bpe.encode_plainly(text)) == text
+
+
+def test_the_example_of_the_paper_is_merged_as_in_the_paper() -> None:
+    words = {"low": 5, "lower": 2, "newest": 6, "widest": 3}
+    texts = [word for word, count in words.items() for _ in range(count)]
+    tokenizer = train_bpe(texts, 257 + 3, "gpt2")
+    assert written_merges(tokenizer.merges) == [("e", "s"), ("es", "t"), ("l", "o")]
+    assert [tokenizer.token_bytes(i) for i in tokenizer.encode("lowest")] == [b"lo", b"w", b"est"]
+
+
+def test_the_earliest_merge_goes_first_and_from_the_left() -> None:
+    a, b = byte_ids()[ord("a")], byte_ids()[ord("b")]
+    tokenizer = BPETokenizer([(b, a), (a, a), (256, 257)], "gpt2")
+    for text, ids in (("baaa", [258]), ("aaab", [257, a, b]), ("aaba", [257, 256])):
+        assert tokenizer.encode(text) == tokenizer.encode_plainly(text) == ids
+
+
+def test_merge_pair_leaves_what_overlaps() -> None:
+    assert merge_pair([7, 7, 7, 7, 7], (7, 7), 9) == [9, 9, 7]
+    assert merge_pair([], (7, 7), 9) == []
+
+
+def test_ids_begin_with_the_bytes_in_the_order_of_gpt2() -> None:
+    assert sorted(byte_ids()) == list(range(256))
+    assert [byte_ids()[byte] for byte in b"!~ \x00"] == [0, 93, 220, 188]
+
+
+@pytest.mark.parametrize(
+    ("merges", "sentence"),
+    [
+        ([(0, 256)], "merge 1 joins the ids 0 and 256, but there are only 256 tokens"),
+        ([(0, 1), (-1, 2)], "merge 2 joins the ids -1 and 2, but there are only 257"),
+        ([(0, 1), (0, 1)], "two merges make the same token"),
+    ],
+)
+def test_merges_that_no_training_makes_are_refused(
+    merges: list[tuple[int, int]], sentence: str
+) -> None:
+    with pytest.raises(DataError, match=sentence):
+        BPETokenizer(merges, "gpt2")
+
+
+@pytest.mark.parametrize("line", ["a", "a b c", "a bc", "", "€ a"])
+def test_a_line_that_is_no_merge_is_refused(line: str) -> None:
+    with pytest.raises(DataError, match="merge 2 must be two tokens that are bytes or made by"):
+        read_merges(["a b", line])
+
+
+def test_a_pattern_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"tokenizer\.pattern is neither"):
+        BPETokenizer([], "(")
+
+
+def test_a_million_equal_letters_are_encoded_at_once(bpe: BPETokenizer) -> None:
+    text = "a" * 1_000_000
+    assert bpe.decode(bpe.encode(text)) == text

@@ -1,0 +1,82 @@
+"""GPT-2's vocabulary comes from its two files and from no others."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gpt_core.errors import DataError
+from gpt_core.tokenizers import BPETokenizer, GPT2Tokenizer, load_tokenizer, write_gpt2_files
+
+
+@pytest.fixture
+def release(shared_data: Path, tmp_path: Path) -> Path:
+    """A copy of the released files that may be damaged."""
+    for name in ("encoder.json", "vocab.bpe"):
+        shutil.copyfile(shared_data / "gpt2" / name, tmp_path / name)
+    return tmp_path
+
+
+def test_known_texts_have_their_known_ids(release: Path) -> None:
+    gpt2 = GPT2Tokenizer.from_release(release)
+    assert (gpt2.vocab_size, gpt2.eos_id, gpt2.unk_id) == (50_257, 50_256, None)
+    assert gpt2.encode("Hello, I'm a language model,") == [
+        15496,
+        11,
+        314,
+        1101,
+        257,
+        3303,
+        2746,
+        11,
+    ]
+    assert gpt2.eos_id not in gpt2.encode("a<|endoftext|>b")
+
+
+def test_it_is_saved_as_what_it_is(release: Path, tmp_path: Path) -> None:
+    gpt2 = GPT2Tokenizer.from_release(release)
+    gpt2.save(tmp_path / "saved")
+    again = load_tokenizer(tmp_path / "saved")
+    assert isinstance(again, GPT2Tokenizer)
+    assert again.encode("a<|endoftext|>b سلام") == gpt2.encode("a<|endoftext|>b سلام")
+    with pytest.raises(DataError, match="is a gpt2 tokenizer, not bpe"):
+        BPETokenizer.load(tmp_path / "saved")
+
+
+def test_the_names_of_hugging_face_do_as_well(release: Path) -> None:
+    (release / "encoder.json").rename(release / "vocab.json")
+    merges = (release / "vocab.bpe").read_text(encoding="utf-8").split("\n", 1)[1]
+    (release / "vocab.bpe").unlink()
+    (release / "merges.txt").write_text(merges, encoding="utf-8")  # without a header
+    assert GPT2Tokenizer.from_release(release).encode("Hello") == [15496]
+
+
+@pytest.mark.parametrize("name", ["encoder.json", "vocab.bpe"])
+def test_a_missing_file_is_named(release: Path, name: str) -> None:
+    (release / name).unlink()
+    with pytest.raises(DataError, match=f"has neither {name} nor"):
+        GPT2Tokenizer.from_release(release)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.7, 0.999])
+@pytest.mark.parametrize("name", ["encoder.json", "vocab.bpe"])
+def test_a_flipped_byte_is_noticed(release: Path, name: str, share: float) -> None:
+    content = bytearray((release / name).read_bytes())
+    content[int(len(content) * share)] ^= 1
+    (release / name).write_bytes(content)
+    with pytest.raises(DataError, match=str(release)):
+        GPT2Tokenizer.from_release(release)
+
+
+@pytest.mark.parametrize("name", ["encoder.json", "vocab.bpe"])
+def test_half_a_file_is_noticed(release: Path, name: str) -> None:
+    content = (release / name).read_bytes()
+    (release / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=name.replace(".", r"\.") + "|encoder.json"):
+        GPT2Tokenizer.from_release(release)
+
+
+def test_another_vocabulary_is_not_gpt2s(bpe: BPETokenizer, tmp_path: Path) -> None:
+    write_gpt2_files(bpe, tmp_path)
+    with pytest.raises(DataError, match="is not GPT-2's released one: the sha256 of its merges is"):
+        GPT2Tokenizer.from_release(tmp_path)

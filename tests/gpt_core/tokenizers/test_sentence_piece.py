@@ -1,0 +1,151 @@
+"""SentencePiece, trained in silence, the same every time, on any text."""
+
+import random
+import re
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt_core.config import TokenizerConfig
+from gpt_core.errors import DataError
+from gpt_core.tokenizers import SentencePieceBPETokenizer, UnigramTokenizer
+from gpt_core.tokenizers.sentence_piece import SentencePieceTokenizer, _cut
+
+KINDS = (SentencePieceBPETokenizer, UnigramTokenizer)
+
+
+def model_of(tokenizer: SentencePieceTokenizer) -> bytes:
+    model: bytes = tokenizer.__reduce__()[1][0]
+    return model
+
+
+def config_of(kind: type[SentencePieceTokenizer], **settings: object) -> TokenizerConfig:
+    return TokenizerConfig(kind=kind.kind, **{"vocab_size": 320, **settings})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_ids_of_specials_are_those_of_the_reference(
+    kind: type[SentencePieceTokenizer], made_up_texts: list[str]
+) -> None:
+    tokenizer = kind.train(made_up_texts, config_of(kind))
+    assert tokenizer.special_ids == {"pad": 0, "unk": 1, "bos": 2, "eos": 3}
+    assert tokenizer.vocab_size == 320
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_twice_makes_the_same_model(
+    kind: type[SentencePieceTokenizer], made_up_texts: list[str]
+) -> None:
+    config = config_of(kind, max_sentences=150)  # of 300, so that a sample is drawn
+    models = {model_of(kind.train(made_up_texts, config)) for _ in range(3)}
+    assert len(models) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_says_nothing(
+    kind: type[SentencePieceTokenizer],
+    made_up_texts: list[str],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    kind.train([*made_up_texts, "x" * 10_000, "a\0b", "\u2585"], config_of(kind))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_another_process_trains_the_same_model(made_up_texts: list[str]) -> None:
+    script = (
+        "import sys, hashlib; from gpt_core.config import TokenizerConfig; "
+        "from gpt_core.tokenizers import UnigramTokenizer; "
+        "texts = sys.stdin.buffer.read().decode().split('|'); "
+        "made = UnigramTokenizer.train(texts, TokenizerConfig(vocab_size=320)); "
+        "sys.stdout.buffer.write(made.__reduce__()[1][0])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        input="|".join(made_up_texts).encode(),
+        capture_output=True,
+        check=True,
+    )
+    here = UnigramTokenizer.train(made_up_texts, config_of(UnigramTokenizer))
+    assert answer.stdout == model_of(here)
+    assert answer.stderr == b""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("texts", [["ab ab ba"], ["a" * 5_000], ["سلام عليكم"]])
+def test_a_vocabulary_that_the_text_does_not_support_names_the_largest(
+    kind: type[SentencePieceTokenizer], texts: list[str]
+) -> None:
+    with pytest.raises(DataError, match=r"at most \d+, tokenizer.vocab_size is 5000: ") as error:
+        kind.train(texts, config_of(kind, vocab_size=5000))
+    largest = int(re.findall(r"at most (\d+)", str(error.value))[0])
+    made = kind.train(texts, config_of(kind, vocab_size=largest))
+    assert made.vocab_size == largest
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("texts", [[], [""], ["\n\n", "\0"]])
+def test_no_text_is_one_sentence(kind: type[SentencePieceTokenizer], texts: list[str]) -> None:
+    with pytest.raises(DataError, match="no text in the training split"):
+        kind.train(texts, config_of(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_characters_than_tokens_names_the_smallest(kind: type[SentencePieceTokenizer]) -> None:
+    text = " ".join(chr(0x4E00 + i) for i in range(2000))
+    with pytest.raises(
+        DataError, match=r"need a vocabulary of at least (\d+), .* is 320: "
+    ) as error:
+        kind.train([text], config_of(kind, character_coverage=1.0))
+    smallest = int(re.findall(r"at least (\d+)", str(error.value))[0])
+    made = kind.train([text], config_of(kind, character_coverage=1.0, vocab_size=smallest))
+    assert made.vocab_size == smallest
+
+
+def test_words_may_be_crossed_when_asked(made_up_texts: list[str]) -> None:
+    texts = [f"{text.strip()} in the name of god" for text in made_up_texts]
+    spaces = []
+    for cross_words in (False, True):
+        config = config_of(UnigramTokenizer, cross_words=cross_words)
+        made = UnigramTokenizer.train(texts, config)
+        spaces.append(sum(b" " in made.token_bytes(i)[1:] for i in range(320)))
+        assert made.decode(made.encode(texts[0])) == texts[0]
+    assert spaces[0] == 0
+    assert spaces[1] > 0
+
+
+def test_the_settings_reach_the_trainer(made_up_texts: list[str]) -> None:
+    texts = [f"{text} {number}" for number, text in enumerate(made_up_texts, start=100)]
+    for settings in (
+        {"max_piece_length": 3},
+        {"split_digits": True},
+        {"seed_pieces": 400},
+        {"shrinking_factor": 0.5},
+        {"em_steps": 7},
+    ):
+        plain = UnigramTokenizer.train(texts, config_of(UnigramTokenizer))
+        other = UnigramTokenizer.train(texts, config_of(UnigramTokenizer, **settings))
+        assert model_of(other) != model_of(plain), settings
+    short = UnigramTokenizer.train(texts, config_of(UnigramTokenizer, max_piece_length=3))
+    assert max(len(short.token_bytes(i).decode("utf-8", "replace")) for i in range(320)) == 3
+
+
+def test_a_line_without_end_is_learnt_from_and_encoded() -> None:
+    draw = random.Random(9)
+    words = ["".join(draw.choices("abcdef", k=5)) for _ in range(60)]
+    line = " ".join(draw.choices(words, k=100_000))
+    made = UnigramTokenizer.train([line], config_of(UnigramTokenizer, vocab_size=320))
+    assert made.decode(made.encode(line)) == line
+    assert len(made.encode(line)) < len(line) / 2
+
+
+@given(line=st.text("ab  c", max_size=60), width=st.integers(1, 12))
+def test_a_line_is_cut_before_spaces_and_nothing_is_lost(line: str, width: int) -> None:
+    parts = list(_cut(line, width))
+    assert "".join(parts) == line
+    assert all(len(part) <= width for part in parts)
+    for before, part in pairwise(parts):
+        assert part.startswith(" ") or " " not in before[1:] + part[:1]
