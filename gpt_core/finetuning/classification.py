@@ -89,9 +89,9 @@ def finetune_classifier(
     """
     device = resolve_device(config.device)
     parts, labels = _read(examples, config)
+    body = load_model(checkpoint.directory)
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     with seeded(config.seed, device):
-        body = load_model(checkpoint.directory)
         width = min(filter(None, [config.max_tokens, body.config.context_length]))
         encoded = {n: _encode(p, tokenizer, labels, width) for n, p in _named(parts).items()}
         trained = _adapt(body, len(labels), config, lora).to(device)

@@ -1,0 +1,213 @@
+"""A language model becomes a classifier."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from gpt_core.artifact import Artifact, read_artifact, verify
+from gpt_core.config import ClassificationConfig, LoRAConfig
+from gpt_core.data import encode_texts, pad
+from gpt_core.errors import CheckpointError, ConfigError, DataError
+from gpt_core.files import read_json
+from gpt_core.finetuning import finetune_classifier
+from gpt_core.models import load_classifier, load_model
+from gpt_core.tokenizers import load_tokenizer
+
+CONFIG = ClassificationConfig(epochs=6, learning_rate=5e-3, batch_size=16)
+SHORT = replace(CONFIG, epochs=1)
+WHOLE = LoRAConfig()
+
+
+@pytest.fixture(scope="module")
+def classifier(
+    checkpoint: Artifact, messages: Artifact, tmp_path_factory: pytest.TempPathFactory
+) -> Artifact:
+    out = tmp_path_factory.mktemp("classifier") / "classifier"
+    return finetune_classifier(checkpoint, messages, CONFIG, WHOLE, out)
+
+
+def weights(artifact: Artifact) -> bytes:
+    return (artifact.directory / "model.safetensors").read_bytes()
+
+
+def test_a_word_that_tells_the_label_is_learned(classifier: Artifact) -> None:
+    figures = classifier.metrics()
+    assert figures["test_accuracy"] == figures["test_f1"] == 1.0
+    assert figures["validation_accuracy"] == 1.0
+    assert 1 <= figures["best_epoch"] <= 6
+    verify(classifier)
+
+
+def test_the_checkpoint_gives_back_the_predictions_that_were_recorded(
+    classifier: Artifact,
+) -> None:
+    model, labels = load_classifier(classifier.directory)
+    tokenizer = load_tokenizer(classifier.directory / "tokenizer")
+    assert labels == classifier.manifest()["info"]["labels"] == ["ham", "spam"]
+    limit = read_json(classifier.directory / "config.json")["max_tokens"]
+    rows = pq.read_table(classifier.directory / "predictions.parquet").to_pylist()
+    assert len(rows) == classifier.metrics()["test_examples"]
+    for row in rows:
+        token_ids, lengths = pad(encode_texts([row["text"]], tokenizer, limit), tokenizer.pad_id)
+        with torch.inference_mode():
+            best = model(token_ids, lengths).softmax(dim=-1).max(dim=-1)
+        assert labels[int(best.indices)] == row["predicted"]
+        assert best.values.item() == pytest.approx(row["probability"], abs=1e-5)
+
+
+def test_the_confusion_matrix_counts_the_predictions(classifier: Artifact) -> None:
+    rows = pq.read_table(classifier.directory / "predictions.parquet").to_pylist()
+    counts = Counter((row["expected"], row["predicted"]) for row in rows)
+    for row in read_json(classifier.directory / "confusion.json"):
+        for label in ("ham", "spam"):
+            assert row[f"predicted {label}"] == counts[row["expected"], label]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(
+    checkpoint: Artifact, messages: Artifact, tmp_path: Path
+) -> None:
+    made = []
+    for name, config in (
+        ("one", SHORT),
+        ("two", SHORT),
+        ("three", replace(SHORT, seed=2)),
+    ):
+        torch.rand(len(made))  # what is drawn elsewhere has no influence
+        made.append(finetune_classifier(checkpoint, messages, config, WHOLE, tmp_path / name))
+    assert weights(made[0]) == weights(made[1])
+    assert made[0].fingerprint == made[1].fingerprint
+    assert weights(made[0]) != weights(made[2])
+
+
+def test_only_the_chosen_blocks_are_trained(
+    checkpoint: Artifact, messages: Artifact, out_dir: Path
+) -> None:
+    config = replace(SHORT, trainable_blocks=1)
+    tuned = finetune_classifier(checkpoint, messages, config, WHOLE, out_dir)
+    before = dict(load_model(checkpoint.directory).named_parameters())
+    after = dict(load_classifier(tuned.directory)[0].gpt.named_parameters())
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    allowed = {name for name in after if name.startswith(("h.1.", "ln_f."))}
+    assert changed <= allowed
+    assert any(name.startswith("h.1.attn") for name in changed)
+
+
+def test_adapters_are_merged_and_stand_beside_the_weights(
+    checkpoint: Artifact, messages: Artifact, out_dir: Path
+) -> None:
+    config = replace(SHORT, trainable_blocks=1)
+    tuned = finetune_classifier(checkpoint, messages, config, LoRAConfig(rank=2), out_dir)
+    before = dict(load_model(checkpoint.directory).named_parameters())
+    after = dict(load_classifier(tuned.directory)[0].gpt.named_parameters())
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    linear = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    assert changed == {f"h.1.{name}.weight" for name in linear}
+    assert "adapter.safetensors" in tuned.manifest()["files"]
+
+
+def test_callbacks_hear_losses_and_the_validation_accuracy(
+    checkpoint: Artifact, messages: Artifact, out_dir: Path, recorder: Any
+) -> None:
+    finetune_classifier(checkpoint, messages, SHORT, WHOLE, out_dir, callbacks=[recorder])
+    names = {name for _, figures in recorder.metrics for name in figures}
+    assert {"train/loss", "validation/loss", "validation/accuracy"} <= names
+    assert recorder.runs[0].total_steps == recorder.ends[0] == recorder.metrics[-1][0]
+    assert recorder.runs[0].out_dir == out_dir
+
+
+def test_a_share_of_nothing_leaves_its_figures_out(
+    checkpoint: Artifact, messages: Artifact, out_dir: Path
+) -> None:
+    config = replace(SHORT, validation_share=0.0, test_share=0.0)
+    tuned = finetune_classifier(checkpoint, messages, config, WHOLE, out_dir)
+    assert not [name for name in tuned.metrics() if name.endswith(("accuracy", "loss"))]
+    table = pq.read_table(tuned.directory / "predictions.parquet")
+    assert (table.num_rows, table.column_names[:2]) == (0, ["text", "expected"])
+
+
+def test_three_labels_and_empty_texts_are_classes_and_texts_like_others(
+    checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path
+) -> None:
+    lines = [f'{{"text": "{"ab"[i % 2] * (i % 9)}{i}", "label": {i % 3}}}' for i in range(90)]
+    lines += ['{"text": "", "label": 0}']
+    table = register("table.jsonl", "\n".join(lines))
+    tuned = finetune_classifier(checkpoint, table, SHORT, WHOLE, out_dir)
+    assert load_classifier(tuned.directory)[1] == ["0", "1", "2"]
+    assert len(read_json(tuned.directory / "confusion.json")) == 3
+
+
+def test_a_text_longer_than_the_context_is_cut(
+    checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path
+) -> None:
+    lines = [f"{'ab'[i % 2]}\t{'xy'[i % 2]}{i}{' long' * 40}" for i in range(40)]
+    table = register("table.tsv", "\n".join(lines) + "\n")
+    tuned = finetune_classifier(checkpoint, table, SHORT, WHOLE, out_dir)
+    assert read_json(tuned.directory / "config.json")["max_tokens"] == 64
+    config = replace(SHORT, max_tokens=8)
+    tuned = finetune_classifier(checkpoint, table, config, WHOLE, out_dir)
+    assert read_json(tuned.directory / "config.json")["max_tokens"] == 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "content", "sentence"),
+    [
+        ({}, "ham\tone\nham\ttwo\n", "has only the label 'ham': a classifier needs at least two"),
+        ({}, "ham\tone\nham\ttwo\nspam\tx\n", "part has no example of"),
+        ({"label_column": "kind"}, "label,text\na,b\n", "has no column 'kind'"),
+    ],
+    ids=["one label", "too few", "no such column"],
+)
+def test_a_table_that_cannot_be_used_leaves_nothing_behind(
+    checkpoint: Artifact,
+    register: Callable[[str, str], Artifact],
+    out_dir: Path,
+    settings: dict[str, Any],
+    content: str,
+    sentence: str,
+) -> None:
+    table = register("table.csv" if "," in content else "table.tsv", content)
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        finetune_classifier(checkpoint, table, replace(SHORT, **settings), WHOLE, out_dir)
+    assert not list(out_dir.parent.iterdir())
+
+
+def test_more_blocks_than_there_are_cannot_be_trained(
+    checkpoint: Artifact, messages: Artifact, out_dir: Path
+) -> None:
+    config = replace(SHORT, trainable_blocks=3)
+    sentence = "classification.trainable_blocks is 3, but the model has 2 blocks"
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        finetune_classifier(checkpoint, messages, config, WHOLE, out_dir)
+
+
+def test_a_classifier_or_another_kind_of_directory_is_no_start(
+    classifier: Artifact, messages: Artifact, out_dir: Path
+) -> None:
+    with pytest.raises(CheckpointError, match="is a classifier, but a language model is needed"):
+        finetune_classifier(classifier, messages, SHORT, WHOLE, out_dir)
+    other = read_artifact(messages.directory)
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
+        finetune_classifier(other, messages, SHORT, WHOLE, out_dir)
+
+
+def test_a_run_that_is_broken_off_leaves_an_earlier_result_whole(
+    checkpoint: Artifact, messages: Artifact, out_dir: Path, recorder: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    earlier = finetune_classifier(checkpoint, messages, SHORT, WHOLE, out_dir)
+
+    def broken_off(step: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recorder, "on_end", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        finetune_classifier(checkpoint, messages, SHORT, WHOLE, out_dir, callbacks=[recorder])
+    verify(earlier)
+    assert [path.name for path in out_dir.parent.iterdir()] == [out_dir.name]

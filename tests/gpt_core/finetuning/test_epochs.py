@@ -1,0 +1,143 @@
+"""The loop of the fine-tunes: every example once an epoch, the best epoch kept."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from gpt_core.config import ClassificationConfig
+from gpt_core.errors import DivergenceError
+from gpt_core.finetuning.epochs import EpochLoop, Objective, draw_batches, seeded
+
+CPU = torch.device("cpu")
+
+
+class Pull(Objective[float]):
+    """Pulls one weight towards numbers; figures are given beforehand."""
+
+    def __init__(self, figures: Sequence[dict[str, float]]) -> None:
+        self.model = nn.Linear(1, 1, bias=False)
+        with torch.no_grad():
+            self.model.weight.zero_()
+        self.figures = list(figures)
+        self.weights: list[float] = []
+        self.batches: list[list[float]] = []
+
+    def loss(self, examples: Sequence[float]) -> Tensor:
+        self.batches.append(list(examples))
+        return (self.model.weight - torch.tensor(examples)).square().mean()
+
+    def score(self) -> dict[str, float]:
+        self.weights.append(self.model.weight.item())
+        return self.figures.pop(0)
+
+    def size(self, example: float) -> int:
+        return 3
+
+
+def trained(objective: Pull, recorder: Any, **settings: Any) -> dict[str, float]:
+    settings = {"epochs": 3, "batch_size": 4, "learning_rate": 0.1, **settings}
+    config = ClassificationConfig(**settings)
+    loop = EpochLoop(objective.model, objective, config, recorder, Path("out"))
+    return loop.run([1.0] * 30)
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=300), st.integers(1, 17))
+def test_an_epoch_has_every_example_once(sizes: list[int], batch_size: int) -> None:
+    batches = draw_batches(sizes, batch_size, random.Random(1))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(sizes)))
+    assert len(batches) == -(-len(sizes) // batch_size)
+    assert max(map(len, batches)) <= batch_size
+    assert batches == draw_batches(sizes, batch_size, random.Random(1))
+
+
+def test_batches_of_about_equal_length_save_padding_and_differ_by_epoch() -> None:
+    draw = random.Random(2)
+    sizes = [draw.randint(5, 200) for _ in range(640)]
+
+    def computed(batches: list[list[int]]) -> int:
+        return sum(len(batch) * max(sizes[i] for i in batch) for batch in batches)
+
+    batches = draw_batches(sizes, 16, draw)
+    unsorted = [list(range(start, start + 16)) for start in range(0, 640, 16)]
+    assert computed(batches) < 0.75 * computed(unsorted)
+    assert batches != draw_batches(sizes, 16, draw)
+
+
+@pytest.mark.parametrize(
+    ("figures", "best"),
+    [
+        ([{"loss": 3.0}, {"loss": 1.0}, {"loss": 2.0}], 1),
+        ([{"loss": 1.0, "accuracy": a} for a in (0.9, 0.5, 0.8)], 0),
+        ([{"loss": loss, "accuracy": 0.9} for loss in (3.0, 2.0, 1.0)], 2),
+    ],
+    ids=["lowest loss", "highest accuracy", "lowest loss of equal accuracies"],
+)
+def test_the_best_epoch_is_kept(recorder: Any, figures: list[dict[str, float]], best: int) -> None:
+    objective = Pull(figures)
+    kept = trained(objective, recorder)
+    assert objective.model.weight.item() == objective.weights[best]
+    assert len(set(objective.weights)) == 3
+    assert kept == {f"validation_{n}": v for n, v in figures[best].items()} | {
+        "best_epoch": best + 1
+    }
+
+
+def test_without_a_validation_part_the_last_epoch_is_kept(recorder: Any) -> None:
+    objective = Pull([{}, {}, {}])
+    assert trained(objective, recorder) == {}
+    assert objective.model.weight.item() == objective.weights[2]
+
+
+def test_the_callbacks_are_told_how_training_goes(recorder: Any) -> None:
+    objective = Pull([{"loss": 1.0}] * 3)
+    trained(objective, recorder)
+    run = recorder.runs[0]
+    assert (run.total_steps, run.n_parameters, run.tokens_per_step) == (24, 1, 11)
+    assert recorder.ends == [24]
+    losses = {step: figures["train/loss"] for step, figures in recorder.metrics
+              if "train/loss" in figures}  # fmt: skip
+    assert list(losses) == [10, 20, 24]
+    validated = [step for step, figures in recorder.metrics if "validation/loss" in figures]
+    assert validated == [8, 16, 24]
+    assert losses[10] > losses[20] > 0
+
+
+def test_a_logged_loss_is_the_mean_since_the_last_one(recorder: Any) -> None:
+    objective = Pull([{}])
+    trained(objective, recorder, epochs=1, learning_rate=1e-30)  # the weight stays 0
+    figures = [f["train/loss"] for _, f in recorder.metrics]
+    assert figures == [pytest.approx(1.0)]
+
+
+def test_a_learning_rate_that_is_too_high_stops_the_training(recorder: Any) -> None:
+    sentence = "is not a number by step 10: lower the learning rate, which is 1e"
+    with pytest.raises(DivergenceError, match=sentence):
+        trained(Pull([{"loss": 1.0}] * 3), recorder, learning_rate=1e38, weight_decay=10.0)
+
+
+def test_the_same_seed_gives_the_same_order_and_another_gives_another(recorder: Any) -> None:
+    orders = []
+    for seed in (1, 1, 2):
+        objective = Pull([{}])
+        config = ClassificationConfig(epochs=1, batch_size=4, seed=seed)
+        loop = EpochLoop(objective.model, objective, config, recorder, Path("out"))
+        loop.run([float(i) for i in range(30)])
+        orders.append(objective.batches)
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_drawing_inside_leaves_the_generator_outside_alone() -> None:
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    with seeded(1, CPU):
+        first = torch.rand(3)
+    with seeded(1, CPU):
+        assert torch.equal(first, torch.rand(3))
+    assert torch.equal(state, torch.get_rng_state())
