@@ -6,7 +6,7 @@ from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.config import GPTConfig
 from gpt_core.errors import ConversionError
 from gpt_core.files import Progress, write_json
-from gpt_core.interop.gpt2_import import CONFIG, PREFIX, WEIGHTS
+from gpt_core.interop.gpt2_huggingface import CONFIG, PREFIX, WEIGHTS
 from gpt_core.interop.gpt2_names import tensor_names
 from gpt_core.models import load_model, write_tensors
 from gpt_core.tokenizers import load_tokenizer

@@ -1,38 +1,27 @@
-"""GPT-2 weights in the Hugging Face form, into a checkpoint of ours."""
+"""GPT-2 weights, in any of the forms that people have, into a checkpoint of ours."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from gpt_core.artifact import Artifact, new_artifact, plain
-from gpt_core.config import GPTConfig
-from gpt_core.errors import ConfigError, ConversionError, DataError
-from gpt_core.files import Progress, read_json, sha256_file, write_json
-from gpt_core.interop.gpt2_names import tensor_names
-from gpt_core.models import GPT, count_parameters, write_tensors
+from gpt_core.errors import ConversionError
+from gpt_core.files import Progress, sha256_file, write_json
+from gpt_core.interop.gpt2_huggingface import CONFIG, WEIGHTS, read_gpt2_config, read_gpt2_tensors
+from gpt_core.interop.gpt2_openai import (
+    HPARAMS,
+    openai_index,
+    read_openai_config,
+    read_openai_tensors,
+)
+from gpt_core.models import count_parameters, write_tensors
 from gpt_core.tokenizers import GPT2Tokenizer, Tokenizer, load_tokenizer
-
-CONFIG, WEIGHTS, PICKLED = "config.json", "model.safetensors", "pytorch_model.bin"
-PREFIX = "transformer."
-_MASKS = (".attn.bias", ".attn.masked_bias")  # causal masks, saved as if they were weights
-_REQUIRED = {
-    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),  # two names of one formula
-    "scale_attn_weights": (True,),
-    "scale_attn_by_inverse_layer_idx": (False,),
-    "reorder_and_upcast_attn": (False,),
-    "add_cross_attention": (False,),
-}
 
 
 def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = None) -> Artifact:
-    """A directory with ``config.json``, ``model.safetensors`` and a vocabulary, as a checkpoint.
+    """A release of GPT-2, or of a model of its architecture, as a checkpoint.
 
-    The weights go from file to file, one tensor in memory at a time.
+    Its form is Hugging Face's (``config.json``, ``model.safetensors``) or OpenAI's
+    (``hparams.json``, ``model.ckpt.index`` and ``model.ckpt.data-00000-of-00001``). The weights go
+    from file to file, one tensor in memory at a time.
 
     Args:
         directory: The release. Its vocabulary is ``encoder.json`` and ``vocab.bpe``, or
@@ -47,16 +36,21 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
         ConversionError: Naming the file and the tensor or setting that does not fit.
         DataError: If the vocabulary is missing or damaged.
     """
-    config = read_gpt2_config(directory)
+    is_openai = (directory / HPARAMS).is_file() and not (directory / CONFIG).is_file()
+    config = read_openai_config(directory) if is_openai else read_gpt2_config(directory)
     tokenizer = _read_tokenizer(directory)
     if tokenizer.vocab_size != config.vocab_size:
         raise ConversionError(
-            f"{directory / CONFIG}: the model has {config.vocab_size} tokens, but the vocabulary "
-            f"beside it has {tokenizer.vocab_size}: put the model's own vocabulary there"
+            f"{directory / (HPARAMS if is_openai else CONFIG)}: the model has {config.vocab_size} "
+            f"tokens, but the vocabulary beside it has {tokenizer.vocab_size}: put the model's own "
+            "vocabulary there"
         )
-    tensors = read_gpt2_tensors(directory, config)
-    source = {WEIGHTS: sha256_file(directory / WEIGHTS)}
-    with new_artifact(out_dir, kind="checkpoint", config=source) as draft:
+    if is_openai:
+        tensors, source = read_openai_tensors(directory, config), openai_index(directory)
+    else:
+        tensors, source = read_gpt2_tensors(directory, config), directory / WEIGHTS
+    settings = {source.name: sha256_file(source)}  # an index has the checksum of every tensor
+    with new_artifact(out_dir, kind="checkpoint", config=settings) as draft:
         write_tensors(tensors, draft.directory / WEIGHTS, progress=progress)
         tokenizer.save(draft.directory / "tokenizer")
         description = {"kind": "imported", "step": 0, "model": plain(config)}
@@ -64,141 +58,6 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
         draft.info |= {"step": 0, "kind": "imported"}
         draft.metrics["parameters"] = float(count_parameters(config))
     return draft.artifact
-
-
-def read_gpt2_config(directory: Path) -> GPTConfig:
-    """The shape in a release's ``config.json``.
-
-    Args:
-        directory: The release.
-
-    Raises:
-        ConversionError: If it is no GPT-2, or a GPT-2 of a variant that our model is not.
-    """
-    file = directory / CONFIG
-    try:
-        settings: Any = read_json(file)
-    except DataError as error:
-        raise ConversionError(f"{error}: {directory} should hold a GPT-2 release") from error
-    if not isinstance(settings, dict) or settings.get("model_type", "gpt2") != "gpt2":
-        found = settings.get("model_type") if isinstance(settings, dict) else settings
-        raise ConversionError(f"{file}: model_type must be 'gpt2', not {found!r}")
-    for name, allowed in _REQUIRED.items():
-        if settings.get(name, allowed[0]) not in allowed:
-            raise ConversionError(
-                f"{file}: {name}={settings[name]!r} is another architecture, gptflow's GPT has "
-                f"{name}={allowed[0]!r}"
-            )
-    for name in ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size"):
-        if type(settings.get(name)) is not int:
-            raise ConversionError(f"{file}: {name} must be a number, got {settings.get(name)!r}")
-    try:
-        config = GPTConfig(
-            n_layer=settings["n_layer"],
-            n_head=settings["n_head"],
-            n_embd=settings["n_embd"],
-            context_length=settings["n_positions"],
-            vocab_size=settings["vocab_size"],
-            layer_norm_epsilon=settings.get("layer_norm_epsilon", 1e-5),
-            tied_head=settings.get("tie_word_embeddings", True),
-        )
-    except (TypeError, ConfigError) as error:
-        raise ConversionError(f"{file} does not describe a GPT-2: {error}") from error
-    if settings.get("n_inner") not in (None, 4 * config.n_embd):
-        raise ConversionError(
-            f"{file}: n_inner={settings['n_inner']} must be 4 × n_embd ({4 * config.n_embd})"
-        )
-    return config
-
-
-def read_gpt2_tensors(directory: Path, config: GPTConfig) -> dict[str, Tensor]:
-    """A release's weights under our names and in our layout, mapped from the file.
-
-    Args:
-        directory: The release.
-        config: The shape that the weights must have.
-
-    Raises:
-        ConversionError: If there is no safetensors file or it cannot be read, or naming the first
-            tensor that is missing, misshapen, not of numbers, or unknown.
-    """
-    file = directory / WEIGHTS
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in _load(file).items():
-        short = name.removeprefix(PREFIX)
-        if short in tensors:
-            raise ConversionError(f"{file} has {short} both with and without {PREFIX!r}")
-        if not short.endswith(_MASKS):
-            tensors[short] = tensor
-    if config.tied_head and "lm_head.weight" in tensors:
-        _require_tied(tensors, file)
-        del tensors["lm_head.weight"]
-    return rename_tensors(tensors, config, file)
-
-
-def rename_tensors(
-    tensors: Mapping[str, Tensor], config: GPTConfig, source: Path
-) -> dict[str, Tensor]:
-    """Tensors of Hugging Face's names and layout under ours; views, no copies.
-
-    Args:
-        tensors: By Hugging Face's name without prefix.
-        config: The shape that they must have.
-        source: Where they come from, for messages.
-
-    Raises:
-        ConversionError: Naming the first tensor that is missing, misshapen, not of numbers, or
-            unknown.
-    """
-    with torch.device("meta"):
-        parameters = dict(GPT(config).named_parameters())
-    names = tensor_names(config)
-    unknown = sorted(tensors.keys() - {name.huggingface for name in names})
-    if unknown:
-        raise ConversionError(f"{source} has a tensor {unknown[0]} that GPT-2 does not have")
-    renamed = {}
-    for name in names:
-        if name.huggingface not in tensors:
-            raise ConversionError(f"{source} lacks the tensor {name.huggingface}")
-        tensor = tensors[name.huggingface]
-        wanted = parameters[name.ours].shape
-        needed = tuple(reversed(wanted) if name.transposed else wanted)
-        if tensor.shape != needed:
-            raise ConversionError(
-                f"{source}: {name.huggingface} has shape {tuple(tensor.shape)}, a model of the "
-                f"shape in {CONFIG} needs {needed}"
-            )
-        if not tensor.is_floating_point():
-            raise ConversionError(
-                f"{source}: {name.huggingface} holds {tensor.dtype}, not floating-point numbers"
-            )
-        renamed[name.ours] = (tensor.T if name.transposed else tensor).float()
-    return renamed
-
-
-def _load(file: Path) -> dict[str, Tensor]:
-    if not file.is_file():
-        pickled = file.with_name(PICKLED)
-        instead = f" ({PICKLED} is a pickle, which is not read)" if pickled.is_file() else ""
-        raise ConversionError(f"{file} does not exist{instead}: give the weights as safetensors")
-    try:
-        tensors: dict[str, Tensor] = load_file(file)
-    except (OSError, SafetensorError) as error:
-        with file.open("rb") as start:
-            pickled_inside = start.read(2).startswith((b"PK", b"\x80"))
-        what = "is a pickle" if pickled_inside else f"cannot be read as safetensors ({error})"
-        raise ConversionError(f"{file} {what}: give the weights as safetensors") from error
-    return tensors
-
-
-def _require_tied(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """A head that the config calls tied must not say otherwise."""
-    embedding, head = tensors.get("wte.weight"), tensors["lm_head.weight"]
-    if embedding is not None and not torch.equal(embedding, head):
-        raise ConversionError(
-            f"{file}: lm_head.weight differs from wte.weight, but {CONFIG} ties them: set "
-            "tie_word_embeddings to false there"
-        )
 
 
 def _read_tokenizer(directory: Path) -> Tokenizer:
