@@ -119,7 +119,8 @@ def test_the_readme_maps_every_room() -> None:
         if file.name not in ("__init__.py", "__main__.py") and f"`{file.stem}`" not in house
     ]
     assert not missing
-    known = {file.stem for file in modules()} | {folder.name for folder in ROOT.iterdir()}
+    known = {file.stem for file in modules()} | {file.parent.name for file in modules()}
+    known |= {folder.name for folder in ROOT.iterdir()}
     named = set(re.findall(r"`([a-z_0-9]+)`", house))
     assert not named - known
 
