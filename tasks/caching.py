@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,22 @@ from gpt_core.errors import DataError
 from tasks.paths import checkout
 from tasks.tracking import FlowRecord
 
-_FOUNDATION = ("errors.py", "files.py", "artifact.py")
 _ROOMS = {
-    "clean_corpus": ("text",),
-    "train_tokenizer": ("text", "tokenizers"),
-    "encode_corpus": ("text", "tokenizers", "data"),
-    "pretrain": ("tokenizers", "data", "models", "generation", "training"),
-    "import_gpt2": ("tokenizers", "models", "interop"),
-    "evaluate_language_model": ("tokenizers", "data", "models", "generation", "evaluation"),
-    "finetune_classifier": ("tokenizers", "data", "models", "evaluation", "finetuning"),
-    "finetune_instructions": (
-        "tokenizers", "data", "models", "generation", "evaluation", "finetuning",
-    ),
-    "export_huggingface": ("tokenizers", "models", "interop"),
-}  # fmt: skip
-"""The rooms of the core that a stage's result hangs on."""
+    "clean_corpus": "text",
+    "train_tokenizer": "tokenizers",
+    "encode_corpus": "data",
+    "pretrain": "training",
+    "import_gpt2": "interop",
+    "evaluate_language_model": "evaluation",
+    "finetune_classifier": "finetuning",
+    "finetune_instructions": "finetuning",
+    "export_huggingface": "interop",
+}
+"""The room of the core that a stage's verb lives in."""
+
+_IMPORT = re.compile(r"^\s*(?:from|import) gpt_core\.(\w+)", re.MULTILINE)
+_ONLY_CHOOSING = frozenset({"loading.py", "presets.py"})
+"""Files of the configuration that choose values and do not give them a meaning."""
 
 
 class StageCache(CachePolicy):
@@ -62,14 +64,31 @@ def stage_key(stage: str, *inputs: object) -> str:
 @cache
 def source_fingerprint(stage: str) -> str:
     """A hash of the core's source, as far as the stage depends on it."""
-    core = checkout() / "gpt_core"
-    files = [core / name for name in _FOUNDATION]
-    for room in _ROOMS[stage]:
-        files.extend(sorted((core / room).glob("*.py")))
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.relative_to(core).as_posix().encode() + b"\0" + file.read_bytes())
+    for file in source_files(_ROOMS[stage]):
+        name = file.relative_to(checkout()).as_posix()
+        digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:32]
+
+
+def source_files(room: str) -> list[Path]:
+    """The files of a room of the core and of all rooms that it imports, near or far."""
+    found: dict[str, list[Path]] = {}
+    waiting = [room]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _files_of(name)
+            for file in found[name]:
+                waiting.extend(_IMPORT.findall(file.read_text(encoding="utf-8")))
+    return sorted(file for files in found.values() for file in files)
+
+
+def _files_of(room: str) -> list[Path]:
+    core = checkout() / "gpt_core"
+    if (core / f"{room}.py").is_file():
+        return [core / f"{room}.py"]
+    return [file for file in (core / room).glob("*.py") if file.name not in _ONLY_CHOOSING]
 
 
 def results_dir() -> Path:
