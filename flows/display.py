@@ -10,6 +10,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -46,7 +47,7 @@ class TerminalDisplay(Display):
             transient=True,
             disable=not console.is_terminal,
         )
-        self._bar = self._bars.add_task("", visible=False, news="")
+        self._bar = self._new_bar("", None)
         self._stage = ""
         self._finished: set[str] = set()
         self._said = 0.0
@@ -63,7 +64,7 @@ class TerminalDisplay(Display):
         """Draw an empty bar."""
         self._stage = stage
         self._reset()
-        self._bars.reset(self._bar, description=stage, total=None, visible=True, news="")
+        self._bar = self._new_bar(stage, None)
         self._say(f"{stage} ...", force=True)
 
     def progress(self, stage: str, unit: str, done: int, total: int | None) -> None:
@@ -79,7 +80,8 @@ class TerminalDisplay(Display):
         """Say what is trained."""
         self._reset()
         self._total, self._first_step = run.total_steps, run.first_step
-        self._bars.reset(self._bar, total=run.total_steps, completed=run.first_step)
+        self._bar = self._new_bar(stage, run.total_steps)
+        self._bars.update(self._bar, completed=run.first_step)
         size = f" of {run.tokens_per_step:,} tokens" if run.tokens_per_step else ""
         resumed = f", going on from step {run.first_step:,}" if run.first_step else ""
         self._print(
@@ -125,6 +127,12 @@ class TerminalDisplay(Display):
 
     def _say_done(self, stage: str, took: str, artifact: Artifact) -> None:
         self._print(f"✓ {stage} ({took})  {short(artifact.directory)}", style="green", indent="")
+
+    def _new_bar(self, stage: str, total: int | None) -> TaskID:
+        """A bar in place of the one before, whose total and speed are no longer true."""
+        for old in self._bars.task_ids:
+            self._bars.remove_task(old)
+        return self._bars.add_task(stage, total=total, visible=bool(stage), news="")
 
     def _reset(self) -> None:
         """Forget the figures of the stage before."""

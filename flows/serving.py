@@ -1,5 +1,7 @@
 """Prefect, MLflow and a worker for the deployments, all on this machine, until Ctrl-C."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -88,8 +90,10 @@ def _schedule(cron: str | None) -> Schedule | None:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
+    """End a server with all that it started."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+            return
