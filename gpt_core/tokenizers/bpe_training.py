@@ -24,7 +24,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 import numpy as np
 import numpy.typing as npt
 
-from gpt_core.errors import DataError
+from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress
 from gpt_core.tokenizers.base import require_encodable
 from gpt_core.tokenizers.bpe import N_BYTES, BPETokenizer, Pair, byte_ids
@@ -53,11 +53,16 @@ def train_bpe(
         The tokenizer.
 
     Raises:
-        ConfigError: If the pattern cannot be used.
+        ConfigError: If the pattern cannot be used or the vocabulary has no room for the bytes.
         DataError: If the texts have too few pairs for so many merges.
     """
-    pieces = _byte_pieces(split_pattern(pattern).count(texts))
     n_merges = vocab_size - N_BYTES - 1
+    if n_merges < 0:
+        raise ConfigError(
+            f"tokenizer.vocab_size must be at least {N_BYTES + 1} for byte-level BPE, which needs "
+            f"every byte and the end of a document, got {vocab_size}"
+        )
+    pieces = _byte_pieces(split_pattern(pattern).count(texts))
     merges = learn_merges(pieces, n_merges, progress=progress)
     if len(merges) < n_merges:
         largest = N_BYTES + len(merges) + 1

@@ -73,6 +73,12 @@ def test_too_little_text_names_the_largest_vocabulary(texts: list[str]) -> None:
     assert train_bpe(texts, largest, "gpt2").vocab_size == largest
 
 
+def test_a_vocabulary_without_room_for_the_bytes_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"at least 257 for byte-level BPE, .* got 256"):
+        train_bpe(["abab"], 256, "gpt2")
+    assert train_bpe(["abab"], 257, "gpt2").encode("ab") == train_bpe([], 257, "gpt2").encode("ab")
+
+
 def test_a_lone_surrogate_is_refused() -> None:
     with pytest.raises(DataError, match=r"lone surrogate U\+D800"):
         train_bpe(["ab \ud800"], 300, "gpt2")
