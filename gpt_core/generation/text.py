@@ -41,7 +41,8 @@ def stream_text(checkpoint: Path, prompt: str, decoding: DecodingConfig) -> Iter
         decoding: How tokens are chosen.
 
     Raises:
-        CheckpointError: If the checkpoint is incomplete, damaged or a classifier's.
+        CheckpointError: If the checkpoint is incomplete, damaged, a classifier's, or asked in an
+            unknown wording.
     """
     if not checkpoint.is_dir():
         raise CheckpointError(f"{checkpoint} is not a directory, so it cannot be a checkpoint")
@@ -51,7 +52,14 @@ def stream_text(checkpoint: Path, prompt: str, decoding: DecodingConfig) -> Iter
     if description.get("kind") != "instruction":
         yield from continue_text(model, tokenizer, prompt, decoding)
         return
-    asked = TEMPLATES[description["template"]].format(prompt)
+    template = TEMPLATES.get(description.get("template", ""))
+    if template is None:
+        known = ", ".join(sorted(TEMPLATES))
+        raise CheckpointError(
+            f"{checkpoint / 'config.json'}: template must be one of {known}, "
+            f"got {description.get('template')!r}"
+        )
+    asked = template.format(prompt)
     decoder = StreamDecoder(tokenizer)
     for token_id in stream(model, tokenizer.encode(asked), decoding, tokenizer.eos_id):
         yield decoder.push(token_id)
