@@ -21,7 +21,6 @@ from gpt_core.text import (
     split_of,
 )
 
-
 ALL_TRAIN = {"validation_share": 0.0, "test_share": 0.0}
 
 
