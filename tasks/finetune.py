@@ -7,7 +7,7 @@ from gpt_core.config import ClassificationConfig, InstructionConfig, LoRAConfig
 from gpt_core.files import read_json
 from gpt_core.finetuning import finetune_classifier as train_classifier
 from gpt_core.finetuning import finetune_instructions as train_instructions
-from tasks.plots import confusion_figure
+from tasks.plots import confusion_figure, loss_figure
 from tasks.stage import Stage, TrainingShown, running_stage, stage_task
 from tasks.tracking import FlowRecord
 
@@ -25,6 +25,7 @@ def finetune_classifier(
     with running_stage("finetune_classifier", flow, *inputs) as stage:
         with TrainingShown(stage) as shown:
             classifier = train_classifier(*inputs, stage.out_dir, callbacks=[shown])
+        stage.record.log_figure(loss_figure(shown.records), "loss")
         rows = read_json(classifier.directory / "confusion.json")
         stage.record.log_figure(confusion_figure(rows), "confusion")
         _log_parquet(stage, classifier, "predictions")
@@ -45,6 +46,7 @@ def finetune_instructions(
     with running_stage("finetune_instructions", flow, *inputs) as stage:
         with TrainingShown(stage) as shown:
             model = train_instructions(*inputs, stage.out_dir, callbacks=[shown])
+        stage.record.log_figure(loss_figure(shown.records), "loss")
         _log_parquet(stage, model, "answers")
         stage.record.log_model(model, f"{flow.name}-instructions")
         return stage.done(model)

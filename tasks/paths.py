@@ -49,6 +49,11 @@ def experiments_file() -> Path:
     return checkout() / "mlflow" / "experiments.toml"
 
 
+def server_settings_file() -> Path:
+    """The settings of an MLflow server that a run starts."""
+    return checkout() / "mlflow" / "server.env"
+
+
 def tracking_dir() -> Path:
     """Where the embedded MLflow store lies."""
     return project_root() / "mlflow"

@@ -1,15 +1,18 @@
 """Pretraining."""
 
+from functools import partial
+
 from gpt_core.artifact import Artifact
 from gpt_core.config import PretrainConfig
 from gpt_core.training import pretrain as train
 from gpt_core.training import read_records
+from gpt_core.training.callbacks import METRICS, SAMPLES
 from tasks.plots import loss_figure
 from tasks.stage import TrainingShown, running_stage, stage_task
 from tasks.tracking import FlowRecord
 
 
-@stage_task
+@partial(stage_task, days=30)
 def pretrain(shards: Artifact, config: PretrainConfig, flow: FlowRecord) -> Artifact:
     """Token shards to a checkpoint, see ``gpt_core.training.pretrain``.
 
@@ -18,7 +21,7 @@ def pretrain(shards: Artifact, config: PretrainConfig, flow: FlowRecord) -> Arti
     with running_stage("pretrain", flow, shards, config, resumable=True) as stage:
         with TrainingShown(stage) as shown:
             checkpoint = train(shards, config, stage.out_dir, callbacks=[shown])
-        records = read_records(stage.out_dir / "metrics.jsonl")
-        stage.record.log_figure(loss_figure(records), "loss")
+        stage.record.log_figure(loss_figure(read_records(stage.out_dir / METRICS)), "loss")
+        stage.record.log_table(read_records(stage.out_dir / SAMPLES), "samples")
         stage.record.log_model(checkpoint, f"{flow.name}-pretrained")
         return stage.done(checkpoint)

@@ -1,31 +1,43 @@
 """What Prefect's UI shows of a stage: a table of figures, links, progress."""
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import cast
 from uuid import UUID
 
+from httpx import HTTPError
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.exceptions import PrefectException
 
 from gpt_core.artifact import Artifact
 
 _SECONDS_BETWEEN_UPDATES = 5.0
 
 
-def report_stage(stage: str, artifact: Artifact, run_id: str, tracking_uri: str) -> None:
-    """A table with a stage's figures, and where to read on."""
+_log = logging.getLogger(__name__)
+
+
+def report_stage(stage: str, artifact: Artifact, link: str) -> None:
+    """A table with a stage's figures, and where to read on.
+
+    Args:
+        stage: The stage's name.
+        artifact: What it made.
+        link: To its MLflow run.
+    """
     rows = [
         {"figure": name, "value": f"{value:,.6g}"} for name, value in artifact.metrics().items()
     ]
     create_table_artifact(
         rows or [{"figure": "files", "value": len(artifact.manifest()["files"])}],
         key=f"{_key(stage)}-figures",
-        description=f"`{artifact.path}`  \nMLflow run `{run_id}` at `{tracking_uri}`",
+        description=f"{artifact.kind} in `{artifact.path}`, [run in MLflow]({link})",
     )
 
 
@@ -56,18 +68,24 @@ class ProgressBar:
         """Show how much is done, at most every few seconds."""
         if not total or time.monotonic() - self._updated < _SECONDS_BETWEEN_UPDATES:
             return
+        self._show(100.0 * done / total)
         self._updated = time.monotonic()
-        percent = 100.0 * done / total
-        if self._id is None:
-            created = create_progress_artifact(percent, key=f"{_key(self._stage)}-progress")
-            self._id = cast(UUID, created)  # it is awaited only in asynchronous code
-        else:
-            update_progress_artifact(self._id, percent)
 
     def finish(self) -> None:
         """Show that all is done, if anything was shown."""
         if self._id is not None:
-            update_progress_artifact(self._id, 100.0)
+            self._show(100.0)
+
+    def _show(self, percent: float) -> None:
+        """Tell Prefect; work does not stop because its server does not listen."""
+        try:
+            if self._id is None:
+                created = create_progress_artifact(percent, key=f"{_key(self._stage)}-progress")
+                self._id = cast(UUID, created)  # it is awaited only in asynchronous code
+            else:
+                update_progress_artifact(self._id, percent)
+        except (HTTPError, PrefectException, OSError) as error:
+            _log.warning("Prefect was not told of the progress of %s: %s", self._stage, error)
 
 
 def _key(name: str) -> str:

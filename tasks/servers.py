@@ -17,12 +17,12 @@ from pathlib import Path
 
 from gpt_core.errors import DataError
 from gpt_core.files import write_json
-from tasks.paths import prefect_dir, tracking_dir
+from tasks.paths import prefect_dir, server_settings_file, tracking_dir
 
 _HOST = "127.0.0.1"
 _PREFECT_PORT, _MLFLOW_PORT = 4200, 5000
 _STARTUP_SECONDS, _FOREIGN_SECONDS = 90.0, 5.0
-_RECORD = "server.json"
+_RECORD, _MLFLOW_RECORD = "server.json", "mlflow-server.json"
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the UI keeps the log
@@ -62,7 +62,7 @@ class PrefectServer:
         prefect_dir().mkdir(parents=True, exist_ok=True)
         with (prefect_dir() / "server.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            recorded = _recorded_server()
+            recorded = _recorded_server(_RECORD)
             self.url, self._pid = recorded or _start_prefect()
         os.environ["PREFECT_API_URL"] = self.url
 
@@ -89,14 +89,14 @@ class PrefectServer:
 
 def running_prefect_server() -> str:
     """The address of the server that would be used, empty if it does not answer."""
-    recorded = _recorded_server()
+    recorded = _recorded_server(_RECORD)
     url = os.environ.get("PREFECT_API_URL") or (recorded[0] if recorded else "")
     return url if url and is_healthy(f"{url}/health") else ""
 
 
 def stop_prefect_server() -> bool:
     """Stop the server that a run started; False if there is none."""
-    recorded = _recorded_server()
+    recorded = _recorded_server(_RECORD)
     (prefect_dir() / _RECORD).unlink(missing_ok=True)
     if recorded is None:
         return False
@@ -114,10 +114,10 @@ def _start_prefect() -> tuple[str, int]:
     return url, process.pid
 
 
-def _recorded_server() -> tuple[str, int] | None:
-    """Address and process of the server that an earlier run started, if it still runs."""
+def _recorded_server(name: str) -> tuple[str, int] | None:
+    """Address and process of a server that was started before, if it still runs."""
     try:
-        record = json.loads((prefect_dir() / _RECORD).read_text(encoding="utf-8"))
+        record = json.loads((prefect_dir() / name).read_text(encoding="utf-8"))
         url, pid = str(record["url"]), int(record["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -125,7 +125,7 @@ def _recorded_server() -> tuple[str, int] | None:
 
 
 def _is_server(pid: int) -> bool:
-    """Whether a process lives and is a Prefect server, and not another that got its number."""
+    """Whether a process lives and is a server of ours, and not another that got its number."""
     with contextlib.suppress(ChildProcessError, OSError):
         os.waitpid(pid, os.WNOHANG)  # one of ours that has ended would linger
     try:
@@ -135,7 +135,7 @@ def _is_server(pid: int) -> bool:
         return False
     except OSError:
         return True  # it lives, and this system does not say what it is
-    return b"prefect" in command
+    return b"prefect" in command or b"mlflow" in command
 
 
 def start_mlflow_server(port: int | None = None) -> tuple[subprocess.Popen[bytes], str]:
@@ -153,9 +153,25 @@ def start_mlflow_server(port: int | None = None) -> tuple[subprocess.Popen[bytes
         "--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}",
         "--default-artifact-root", str(store / "artifacts"),
     ]  # fmt: skip
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    for name, value in _settings(server_settings_file()):
+        os.environ.setdefault(name, value)
     process = start_detached(command, prefect_dir() / "mlflow-server.log")
-    return process, f"http://{_HOST}:{port}"
+    url = f"http://{_HOST}:{port}"
+    write_json(prefect_dir() / _MLFLOW_RECORD, {"url": url, "pid": process.pid})
+    return process, url
+
+
+def mlflow_ui_url() -> str:
+    """Where the embedded store is shown: the server that runs, or the one that will."""
+    recorded = _recorded_server(_MLFLOW_RECORD)
+    return recorded[0] if recorded else f"http://{_HOST}:{_MLFLOW_PORT}"
+
+
+def _settings(file: Path) -> list[tuple[str, str]]:
+    """The settings in a file of ``NAME=value`` lines."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    return [(name, value) for name, _, value in pairs]
 
 
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:

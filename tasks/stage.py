@@ -16,13 +16,28 @@ from tasks.caching import STAGE_CACHE, stage_key
 from tasks.paths import stage_dir
 from tasks.progress import Display, current_display
 from tasks.reporting import ProgressBar, report_stage
-from tasks.tracking import FlowRecord, MLflowCallback, StageRecord, tracked_stage, tracking_uri
+from tasks.tracking import (
+    FlowRecord,
+    MLflowCallback,
+    StageRecord,
+    run_link,
+    tracked_stage,
+    tracking_uri,
+)
+
+_DAY = 24 * 3600.0  # seconds
 
 
-def stage_task(function: Callable[..., Artifact]) -> Any:
-    """A task for one verb: cached by inputs, settings and code, its result kept as JSON."""
+def stage_task(function: Callable[..., Artifact], days: float = 1.0) -> Any:
+    """A task for one verb: cached by inputs, settings and code, its result kept as JSON.
+
+    Args:
+        function: What the task does; its name is the verb's.
+        days: A task that takes longer hangs, and is ended.
+    """
     decorate = task(
         name=function.__name__,
+        timeout_seconds=days * _DAY,
         cache_policy=STAGE_CACHE,
         persist_result=True,
         result_serializer="json",
@@ -53,7 +68,7 @@ class Stage:
         """Record and show what was made."""
         self.bar.finish()
         self.record.finish(artifact)
-        report_stage(self.name, artifact, self.record.run_id, tracking_uri())
+        report_stage(self.name, artifact, run_link(self.record.run_id))
         self.display.stage_finished(self.name, artifact, time.perf_counter() - self.started)
         return artifact
 
@@ -74,16 +89,14 @@ def running_stage(
         DataError: If an input was altered since it was written.
     """
     out_dir = stage_dir(name, flow.name, stage_key(name, *inputs))
-    run_file = out_dir.with_name(f".{out_dir.name}.mlflow.json") if resumable else None
+    remembered = out_dir.with_name(f".{out_dir.name}.mlflow.json") if resumable else None
     display = current_display()
     display.stage_started(name)
     for parent in inputs:
         if isinstance(parent, Artifact):
             verify(parent)
-    with tracked_stage(name, flow, inputs, run_file=run_file) as record:
+    with tracked_stage(name, flow, inputs, tags=task_tags(), remembered=remembered) as record:
         yield Stage(name, out_dir, record, display)
-    if run_file is not None:
-        run_file.unlink(missing_ok=True)
 
 
 class TrainingShown(Callback):
@@ -94,33 +107,35 @@ class TrainingShown(Callback):
     """
 
     def __init__(self, stage: Stage) -> None:
+        self.records: list[dict[str, Any]] = []
+        """Each step's figures, as far as they were made here."""
+
         self._stage = stage
         self._total: int | None = None
-        self._tracker = MLflowCallback(stage.record.run_id)
-        self._samples: list[dict[str, Any]] = []
+        self._tracker = MLflowCallback(stage.record.run_id, tracking_uri())
 
     def __enter__(self) -> "TrainingShown":
         return self
 
     def __exit__(self, *error: object) -> None:
         self._tracker.close()
-        self._stage.record.log_table(self._samples, "samples")
 
     def on_start(self, run: RunInfo) -> None:
         """Note how long the run is."""
         self._total = run.total_steps
+        self._tracker.on_start(run)
         self._stage.display.training_started(self._stage.name, run)
 
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Show and record figures."""
+        self.records.append({"step": step, **metrics})
+        self._tracker.on_metrics(step, metrics)
         self._stage.display.metrics(self._stage.name, step, metrics)
         self._stage.bar.update(step, self._total)
-        self._tracker.on_metrics(step, metrics)
 
     def on_sample(self, step: int, prompt: str, text: str) -> None:
-        """Show and keep a sample."""
+        """Show a sample."""
         self._stage.display.sample(self._stage.name, step, prompt, text)
-        self._samples.append({"step": step, "prompt": prompt, "text": text})
 
     def on_notice(self, message: str) -> None:
         """Show a notice."""
@@ -132,3 +147,9 @@ def flow_tags() -> dict[str, str]:
     context = FlowRunContext.get() or TaskRunContext.get()
     run = getattr(context, "flow_run", None)
     return {"prefect.flow_run": str(run.id), "prefect.flow_run_name": run.name} if run else {}
+
+
+def task_tags() -> dict[str, str]:
+    """What ties an MLflow run to the Prefect task run that is under way."""
+    context = TaskRunContext.get()
+    return {"prefect.task_run": str(context.task_run.id)} if context else {}

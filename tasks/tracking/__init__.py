@@ -2,12 +2,14 @@
 
 from tasks.tracking.metrics import MLflowCallback
 from tasks.tracking.records import FlowRecord, StageRecord, tracked_flow, tracked_stage
-from tasks.tracking.store import tracking_uri
+from tasks.tracking.store import client, run_link, tracking_uri
 
 __all__ = [
     "FlowRecord",
     "MLflowCallback",
     "StageRecord",
+    "client",
+    "run_link",
     "tracked_flow",
     "tracked_stage",
     "tracking_uri",

@@ -1,7 +1,8 @@
 """Training figures to MLflow: in batches, from a thread of their own, each step once.
 
 The trainer never waits. While the server is away the figures wait here; what is still waiting
-when the run ends is written to a file and sent by the next run.
+when the run ends is written to a file and sent by the next run. A run that was killed sends again
+what its process could not, from the record beside its checkpoints.
 """
 
 import json
@@ -14,20 +15,18 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
-from requests import RequestException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from gpt_core.files import atomic_write
-from gpt_core.training import Callback
+from gpt_core.files import atomic_write, read_json
+from gpt_core.training import Callback, RunInfo, read_records
+from gpt_core.training.callbacks import METRICS
 from tasks.paths import data_dir
-from tasks.tracking.store import client_for, tracking_uri
+from tasks.tracking.store import AWAY, answers, client_for
 
 _BATCH = 500
 _PAUSE_SECONDS = 1.0  # between batches, and at first between tries
 _LONGEST_PAUSE_SECONDS = 15.0
 _LAST_TRIES_SECONDS = 60.0  # at the end of a run, before the rest is put by
-
-AWAY = (MlflowException, RequestException, OSError)
-"""What a server that cannot be reached looks like."""
 
 
 class MLflowCallback(Callback):
@@ -35,15 +34,25 @@ class MLflowCallback(Callback):
 
     Args:
         run_id: The MLflow run. When it has figures already, those steps are not sent again.
+        uri: Of the store, which was reached before.
+        last_tries_seconds: How long the end of the run may wait for a server that is away.
     """
 
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
+    def __init__(
+        self, run_id: str, uri: str, last_tries_seconds: float = _LAST_TRIES_SECONDS
+    ) -> None:
+        self._run_id, self._uri = run_id, uri
+        self._last_tries_seconds = last_tries_seconds
         self._queue: queue.Queue[Metric] = queue.Queue()
         self._ending = threading.Event()
-        self._uri = tracking_uri()
         self._thread = threading.Thread(target=self._work, name="mlflow-metrics", daemon=True)
         self._thread.start()
+
+    def on_start(self, run: RunInfo) -> None:
+        """Send again what the killed process that is gone on from may have kept for itself."""
+        if run.first_step:
+            for row in read_records(run.out_dir / METRICS):
+                self.on_metrics(row.pop("step"), row)
 
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Put figures into the queue."""
@@ -64,16 +73,17 @@ class MLflowCallback(Callback):
             waiting += _drain(self._queue)
             ending = self._ending.is_set()
             if ending and give_up_at is None:
-                give_up_at = time.monotonic() + _LAST_TRIES_SECONDS
+                give_up_at = time.monotonic() + self._last_tries_seconds
             try:
-                sender.send(waiting)
-                waiting, pause = [], _PAUSE_SECONDS
+                if answers(self._uri):  # else MLflow itself would try for minutes
+                    sender.send(waiting)
+                    waiting, pause = [], _PAUSE_SECONDS
             except AWAY:
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             if ending and not waiting and self._queue.empty():
                 return
             if give_up_at is not None and time.monotonic() > give_up_at:
-                put_by(self._run_id, waiting + _drain(self._queue))
+                put_by(self._uri, self._run_id, waiting + _drain(self._queue))
                 return
             self._ending.wait(pause) if not ending else time.sleep(min(pause, 1.0))
 
@@ -122,22 +132,29 @@ class _Sender:
         return max((metric.step for metric in history), default=-1)
 
 
-def put_by(run_id: str, metrics: list[Metric]) -> None:
+def put_by(uri: str, run_id: str, metrics: list[Metric]) -> None:
     """Write figures to a file that the next run sends."""
     rows = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
     with atomic_write(_unsent_dir() / f"{run_id}-{time.time_ns()}.json", "w") as file:
-        json.dump(rows, file)
+        json.dump({"uri": uri, "run_id": run_id, "metrics": rows}, file)
 
 
-def send_put_by(client: MlflowClient) -> int:
-    """Send what earlier runs could not; the number of figures sent."""
+def send_put_by(client: MlflowClient, uri: str) -> int:
+    """Send what earlier runs could not send to this store; the number of figures."""
     count = 0
     for file in sorted(_unsent_dir().glob("*.json")):
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        run_id = file.stem.split("-")[0]
-        _Sender(client, run_id).send([Metric(*row) for row in rows])
+        content = read_json(file)
+        if content["uri"] != uri:
+            continue
+        metrics = [Metric(*row) for row in content["metrics"]]
+        try:
+            _Sender(client, content["run_id"]).send(metrics)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            metrics = []  # the run was deleted
         file.unlink()
-        count += len(rows)
+        count += len(metrics)
     return count
 
 

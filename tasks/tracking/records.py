@@ -4,30 +4,30 @@ The runs are named by their ids in every call: there is no active run that a thr
 """
 
 import json
-import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from gpt_core.artifact import Artifact, plain
-from gpt_core.errors import DataError, GPTCoreError
-from gpt_core.files import read_json, write_json
+from gpt_core.errors import GPTCoreError
 from tasks.paths import checkout, data_dir
 from tasks.progress import current_display
 from tasks.tracking.metrics import send_put_by
-from tasks.tracking.store import client, experiment_id
+from tasks.tracking.models import log_model
+from tasks.tracking.params import flatten, plain_name, shorten
+from tasks.tracking.resuming import run_file
+from tasks.tracking.store import AWAY, answers, client, experiment_id, require_answer, tracking_uri
 
-_LONGEST_PARAM = 500  # characters; MLflow refuses longer values
-_SECRET = re.compile(
-    r"(^|[._-])(password|secret|api_?key|access_?token|credential)s?($|[._-])", re.I
-)
+_BATCH = 100  # parameters and tags that MLflow takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class StageRecord:
     """The MLflow run of a stage."""
 
     run_id: str
-    figures: dict[str, Any] = field(default_factory=dict)
+    _model_id: str | None = None
+    """The model whose figures the stage's figures are."""
 
     def log_table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
         """Record rows as a table that MLflow shows and compares."""
@@ -73,28 +74,12 @@ class StageRecord:
         client().log_artifact(self.run_id, str(path))
 
     def log_model(self, checkpoint: Artifact, name: str) -> None:
-        """Record a checkpoint as a model: its weights, configuration and tokenizer.
-
-        The training state stays behind: it is large and only good for resuming.
-        """
-        logged = client().create_logged_model(
-            experiment_id(),
-            name=name,
-            source_run_id=self.run_id,
-            tags={"fingerprint": checkpoint.fingerprint, "path": checkpoint.path},
-            model_type="gpt",
-        )
-        for part in ("model.safetensors", "config.json", "manifest.json", "tokenizer"):
-            path = checkpoint.directory / part
-            if path.is_dir():
-                client().log_model_artifacts(logged.model_id, str(path), part)
-            else:
-                client().log_model_artifact(logged.model_id, str(path))
-        client().finalize_logged_model(logged.model_id, "READY")
+        """Record a checkpoint as the newest version of a model."""
+        self._model_id = log_model(self.run_id, checkpoint, name)
 
     def finish(self, artifact: Artifact) -> None:
         """Record what the stage made."""
-        log_metrics(self.run_id, artifact.metrics())
+        log_metrics(self.run_id, artifact.metrics(), self._model_id)
         tags = {"artifact": artifact.path, "fingerprint": artifact.fingerprint}
         client().log_batch(self.run_id, tags=_tags(tags), synchronous=True)
 
@@ -108,15 +93,16 @@ def tracked_flow(name: str, config: Any, tags: Mapping[str, str]) -> Iterator[Fl
         config: The run's configuration.
         tags: What ties it to the Prefect flow run.
     """
-    send_put_by(client())
-    file = data_dir() / "running" / f"{name}-{config.name}.json"
+    send_put_by(client(), tracking_uri())
     flattened = flatten(plain(config))
-    run_id = _unfinished(file, flattened) or _create(config.name, {"stage": name, **tags})
-    write_json(file, {"run_id": run_id, "params": flattened})
-    _log_params(run_id, flattened)
-    with _status(run_id):
-        yield FlowRecord(config.name, run_id, tuple(tags.items()))
-    file.unlink(missing_ok=True)
+    with run_file(data_dir() / "running" / f"{name}-{config.name}.json") as file:
+        run_id = _resume(file.read(flattened), tags)
+        if run_id is None:
+            run_id = _create(config.name, {"stage": name, **tags})
+            _log_params(run_id, flattened)
+            file.write(run_id, flattened)
+        with _status(run_id):
+            yield FlowRecord(config.name, run_id, tuple(tags.items()))
 
 
 @contextmanager
@@ -125,7 +111,8 @@ def tracked_stage(
     flow: FlowRecord,
     inputs: Sequence[object],
     *,
-    run_file: Path | None = None,
+    tags: Mapping[str, str],
+    remembered: Path | None = None,
 ) -> Iterator[StageRecord]:
     """One MLflow run for a stage, below the flow's.
 
@@ -133,7 +120,8 @@ def tracked_stage(
         stage: The verb's name.
         flow: The flow's record.
         inputs: The artifacts and configurations that the stage works on.
-        run_file: Where a stage that can be resumed keeps its run's id, so that it goes on in the
+        tags: What ties it to the Prefect task run.
+        remembered: Where a stage that can be resumed keeps its run's id, so that it goes on in the
             run it had.
     """
     parents = [value for value in inputs if isinstance(value, Artifact)]
@@ -141,54 +129,28 @@ def tracked_stage(
     params: dict[str, Any] = {}
     for value in settings:
         params |= value if isinstance(value, dict) else {"source": value}
-    tags = {"stage": stage, "mlflow.parentRunId": flow.run_id, **dict(flow.tags)}
-    tags |= {f"parent.{parent.kind}": parent.fingerprint for parent in parents}
-    run_id = _unfinished(run_file, None) if run_file else None
-    if run_id is None:
-        run_id = _create(stage, tags)
-        _log_params(run_id, flatten(params))
-        _log_inputs(run_id, parents)
-    else:
-        client().log_batch(run_id, tags=_tags(tags), synchronous=True)
-        client().update_run(run_id, status="RUNNING")
-    if run_file is not None:
-        write_json(run_file, {"run_id": run_id, "params": None})
-    with _status(run_id):
-        yield StageRecord(run_id)
+    every = {"stage": stage, "mlflow.parentRunId": flow.run_id, **dict(flow.tags), **tags}
+    every |= {f"parent.{parent.kind}": parent.fingerprint for parent in parents}
+    with run_file(remembered) as file:
+        run_id = _resume(file.read(None), every)
+        if run_id is None:
+            run_id = _create(stage, every)
+            _log_params(run_id, flatten(params))
+            _log_inputs(run_id, parents)
+            file.write(run_id, None)
+        with _status(run_id):
+            yield StageRecord(run_id)
 
 
-def log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
-    """Record figures in one call."""
+def log_metrics(run_id: str, metrics: Mapping[str, float], model_id: str | None = None) -> None:
+    """Record figures in one call, with the model that they are of."""
     now = int(time.time() * 1000)
-    batch = [Metric(_plain_name(name), float(value), now, 0) for name, value in metrics.items()]
+    batch = [
+        Metric(plain_name(name), float(value), now, 0, model_id=model_id)
+        for name, value in metrics.items()
+    ]
     if batch:
         client().log_batch(run_id, metrics=batch, synchronous=True)
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as ``section.field``, without anything that looks like a secret.
-
-    Example:
-        >>> flatten({"model": {"n_layer": 2}, "api_key": "x"})
-        {'model.n_layer': '2', 'api_key': '(not recorded)'}
-    """
-    flat: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            shown = "(not recorded)" if _SECRET.search(key) else _text(value)
-            flat[f"{prefix}{key}"] = shown[:_LONGEST_PARAM]
-    return flat
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _plain_name(name: str) -> str:
-    """A name with nothing in it that MLflow refuses."""
-    return re.sub(r"[^\w./ :-]", "_", name)
 
 
 def _create(name: str, tags: Mapping[str, str]) -> str:
@@ -198,23 +160,32 @@ def _create(name: str, tags: Mapping[str, str]) -> str:
     return str(run.info.run_id)
 
 
-def _unfinished(file: Path | None, params: dict[str, str] | None) -> str | None:
-    """The run that a killed process left open, if it had the same settings."""
-    if file is None or not file.is_file():
+def _resume(run_id: str | None, tags: Mapping[str, str]) -> str | None:
+    """Take up a run that was left open; None if there is none."""
+    found = _find_run(run_id) if run_id else None
+    if found is None:
         return None
+    client().update_run(found.info.run_id, status="RUNNING")
+    if "error" in found.data.tags:
+        client().delete_tag(found.info.run_id, "error")
+    client().log_batch(found.info.run_id, tags=_tags(tags), synchronous=True)
+    return run_id
+
+
+def _find_run(run_id: str) -> Run | None:
     try:
-        content = read_json(file)
-        known = client().get_run(content["run_id"])
-    except (DataError, KeyError, TypeError):
+        found = client().get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
         return None
-    same = content.get("params") == params
-    return str(known.info.run_id) if same else None
+    return found if found.info.lifecycle_stage == "active" else None
 
 
 def _log_params(run_id: str, params: Mapping[str, str]) -> None:
-    entities = [Param(_plain_name(name), value) for name, value in params.items()]
-    for start in range(0, len(entities), 100):  # MLflow's limit for one batch
-        client().log_batch(run_id, params=entities[start : start + 100], synchronous=True)
+    entities = [Param(name, value) for name, value in params.items()]
+    for start in range(0, len(entities), _BATCH):
+        client().log_batch(run_id, params=entities[start : start + _BATCH], synchronous=True)
 
 
 def _log_inputs(run_id: str, parents: Sequence[Artifact]) -> None:
@@ -241,19 +212,31 @@ def _tags(tags: Mapping[str, str]) -> list[RunTag]:
 
 @contextmanager
 def _status(run_id: str) -> Iterator[None]:
-    """Close a run as what it came to; a user's mistake is recorded as its sentence."""
+    """Close a run as what it came to; a user's mistake is recorded as its sentence.
+
+    Raises:
+        DataError: If the tracking server went away and did not come back.
+    """
     try:
         yield
+        client().set_terminated(run_id, "FINISHED")
     except GPTCoreError as error:
-        client().set_tag(run_id, "error", str(error))
-        client().set_terminated(run_id, "FAILED")
+        _close(run_id, "FAILED", str(error))
         raise
     except BaseException as error:
+        if isinstance(error, AWAY):
+            require_answer(tracking_uri(), 0.0)
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        client().set_tag(run_id, "error", repr(error)[:_LONGEST_PARAM])
-        client().set_terminated(run_id, "KILLED" if stopped else "FAILED")
+        _close(run_id, "KILLED" if stopped else "FAILED", repr(error))
         raise
-    client().set_terminated(run_id, "FINISHED")
+
+
+def _close(run_id: str, status: str, error: str) -> None:
+    """Note why a run ends; where no one answers it stays open, and the next command closes it."""
+    if answers(tracking_uri()):
+        with suppress(*AWAY):
+            client().set_tag(run_id, "error", shorten(error))
+            client().set_terminated(run_id, status)
 
 
 @cache

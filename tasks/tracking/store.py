@@ -3,14 +3,31 @@
 import fcntl
 import logging
 import os
+import socket
+import subprocess
+import sys
+import time
 import tomllib
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from requests import RequestException
 
+from gpt_core.errors import DataError
 from tasks.paths import experiments_file, tracking_dir
+from tasks.servers import mlflow_ui_url
+
+AWAY = (MlflowException, RequestException, OSError)
+"""What a store that cannot be reached looks like."""
+
+_PORTS = {"http": 80, "https": 443}
+_FIRST_SECONDS = 5.0  # a server that was never there is not waited for long
+_PATIENCE_SECONDS = 60.0
 
 
 def tracking_uri() -> str:
@@ -18,28 +35,79 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{tracking_dir() / 'mlflow.db'}"
 
 
+def shown_uri() -> str:
+    """The tracking URI without a user's name and password."""
+    parts = urlsplit(tracking_uri())
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def client() -> MlflowClient:
+    """A client of this project's store; a server that went away is waited for.
+
+    Raises:
+        DataError: If it does not come back within a minute.
+    """
+    uri = tracking_uri()
+    opened = client_for(uri)
+    require_answer(uri, _PATIENCE_SECONDS)
+    return opened
+
+
 @cache
 def client_for(uri: str) -> MlflowClient:
-    """A client of the store, whose tables exist.
+    """A client of a store, whose tables exist and are of this MLflow's form.
 
     Several processes may open a fresh SQLite store at once, so it is opened behind a lock.
+
+    Raises:
+        DataError: If the store is a server that does not answer.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    require_answer(uri, _FIRST_SECONDS)
     mlflow.set_tracking_uri(uri)
     if not uri.startswith("sqlite"):
         return MlflowClient(uri)
     tracking_dir().mkdir(parents=True, exist_ok=True)
     with (tracking_dir() / "artifacts.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
-    return client
+        try:
+            MlflowClient(uri).search_experiments(max_results=1)
+        except MlflowException as error:
+            if "out-of-date" not in str(error):
+                raise
+            command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
+            subprocess.run(command, check=True, capture_output=True, cwd=tracking_dir())
+    return MlflowClient(uri)
 
 
-def client() -> MlflowClient:
-    """A client of this project's store."""
-    return client_for(tracking_uri())
+def require_answer(uri: str, seconds: float) -> None:
+    """Wait until a tracking server takes connections; other stores always do.
+
+    Raises:
+        DataError: If it does not in that time.
+    """
+    until = time.monotonic() + seconds
+    while not answers(uri):
+        if time.monotonic() > until:
+            raise DataError(
+                f"the MLflow server at {shown_uri()} does not answer: start it and give the same "
+                "command again, which goes on from here, or unset MLFLOW_TRACKING_URI"
+            )
+        time.sleep(0.5)
+
+
+def answers(uri: str) -> bool:
+    """Whether a tracking server takes connections; true of any other store."""
+    parts = urlsplit(uri)
+    if parts.scheme not in _PORTS:
+        return True
+    address = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    try:
+        socket.create_connection(address, timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def experiment_id() -> str:
@@ -50,7 +118,18 @@ def experiment_id() -> str:
         return str(found.experiment_id)
     local = tracking_uri().startswith("sqlite")
     place = str(tracking_dir() / "artifacts") if local else None
-    return str(client().create_experiment(name, artifact_location=place))
+    try:
+        return str(client().create_experiment(name, artifact_location=place))
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+        return experiment_id()  # another process was quicker
+
+
+def run_link(run_id: str) -> str:
+    """Where a browser shows a run: on the tracking server, or on the one that shows the store."""
+    server = shown_uri() if tracking_uri().startswith("http") else mlflow_ui_url()
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id()}/runs/{run_id}"
 
 
 @cache
