@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from gpt_core.errors import DataError
-from gpt_core.files import atomic_directory, canonical_json, read_json, sha256_file, write_json
+from gpt_core.files import (
+    DISK_ERRORS,
+    atomic_directory,
+    canonical_json,
+    read_json,
+    sha256_file,
+    write_json,
+)
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -221,11 +228,8 @@ def _disk_errors(out_dir: Path) -> Iterator[None]:
             f"{out_dir} cannot be written: {error.strerror} ({error.filename})"
         ) from error
     except OSError as error:
-        if error.errno not in _FULL_DISK:
+        if error.errno not in DISK_ERRORS:
             raise
         raise DataError(
             f"{out_dir} cannot be written: {error.strerror}; free some space"
         ) from error
-
-
-_FULL_DISK = frozenset({28, 30, 122})  # ENOSPC, EROFS, EDQUOT

@@ -3,6 +3,7 @@
 GPTCoreError
 ├── ConfigError      a setting: unknown, of the wrong type, out of range, in conflict with another
 ├── DataError        a file or a text: missing, empty, damaged, not what its name says
+│   └── DownloadError    a file that did not come: trying again may help
 ├── CheckpointError  saved weights or training state: incomplete, altered, of another model
 ├── DivergenceError  a loss that is no longer a number
 └── ConversionError  somebody else's weights: an unknown layout, a tensor missing or misshapen
@@ -22,6 +23,10 @@ class ConfigError(GPTCoreError):
 
 class DataError(GPTCoreError):
     """A file or a text that cannot be used."""
+
+
+class DownloadError(DataError):
+    """A file that did not come over the network; trying again may help."""
 
 
 class CheckpointError(GPTCoreError):

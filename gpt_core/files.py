@@ -1,24 +1,29 @@
 """Bytes on disk: a file is either whole and in its place or not there at all."""
 
+import errno
+import fcntl
 import hashlib
 import http.client
 import json
 import os
 import shutil
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from gpt_core.errors import DataError
+from gpt_core.errors import DataError, DownloadError
 
 Progress = Callable[[str, int, int | None], None]
 """Told of long work as ``progress(unit, done, total)``; ``total`` is None when it is not known."""
 
 _CHUNK = 1 << 20  # bytes read at a time
-_TIMEOUT_SECONDS = 30.0  # without a byte
+
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
+"""What a full disk says."""
 
 
 @contextmanager
@@ -82,9 +87,17 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def download(
-    url: str, path: Path, *, sha256: str, size: int, progress: Progress | None = None
+    url: str,
+    path: Path,
+    *,
+    sha256: str,
+    size: int,
+    progress: Progress | None = None,
+    timeout: float = 30.0,
 ) -> None:
     """Fetch a file that is known by its hash, going on from where an earlier try was cut off.
+
+    Of several processes one fetches, the others wait for it.
 
     Args:
         url: An ``https`` or ``http`` address.
@@ -92,46 +105,97 @@ def download(
         sha256: Of the whole file.
         size: Of the whole file, in bytes.
         progress: Told of ``bytes``.
+        timeout: Seconds without a byte after which the server is given up.
 
     Raises:
-        DataError: If it cannot be reached, ends early, is too long or has another hash.
+        DownloadError: If the server does not answer, stalls or ends early: try again.
+        DataError: If it has no such file, sends another one, or the disk cannot take it.
     """
     if not url.startswith(("https://", "http://")):
         raise DataError(f"{url} is not an http address")
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.download")
-    have = partial.stat().st_size if partial.is_file() else 0
-    if have > size:
-        partial.unlink()
-        have = 0
-    try:
-        if have < size:
-            _fetch(url, partial, have, size, progress)
-    except (OSError, http.client.HTTPException) as error:
-        raise DataError(f"{url} could not be downloaded: {error}") from error
-    found = partial.stat().st_size
-    if found != size:
-        raise DataError(f"{url} ended after {found} of {size} bytes")
-    if sha256_file(partial) != sha256:
-        partial.unlink()
-        raise DataError(f"{url} is not the expected file: its sha256 is not {sha256}")
-    partial.replace(path)
+    with _writing(path), _locked_append(partial) as file:
+        if path.is_file() and path.stat().st_size == size and sha256_file(path) == sha256:
+            return  # another process was quicker
+        if file.tell() > size:
+            _empty(file)
+        resumed = file.tell() > 0
+        if file.tell() < size:
+            _fetch(url, file, size, progress, timeout)
+        if sha256_file(partial) != sha256:
+            _empty(file)
+            problem = f"{url} is not the expected file: its sha256 is not {sha256}"
+            raise DownloadError(problem) if resumed else DataError(problem)
+        os.fsync(file.fileno())
+        partial.replace(path)
 
 
-def _fetch(url: str, partial: Path, have: int, size: int, progress: Progress | None) -> None:
-    """Append what is missing; never more than one byte beyond the expected size."""
+def _fetch(url: str, file: IO[bytes], size: int, progress: Progress | None, timeout: float) -> None:
+    """Append what is missing, and never more than the file should have."""
+    have = file.tell()
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-        done = have if resumed else 0
-        with partial.open("ab" if resumed else "wb") as file:
-            while done <= size and (chunk := answer.read(min(_CHUNK, size + 1 - done))):
-                file.write(chunk)
-                done += len(chunk)
-                if progress is not None:
-                    progress("bytes", done, size)
-            file.flush()
-            os.fsync(file.fileno())
+    with _asking(url), urllib.request.urlopen(request, timeout=timeout) as answer:
+        begins = f"bytes {have}-"
+        partly = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        if partly and not answer.headers.get("Content-Range", "").startswith(begins):
+            raise DownloadError(f"{url} answered with another part than {begins}")
+        if not partly:
+            _empty(file)
+        done = file.tell()
+        while chunk := answer.read1(_CHUNK):  # what has come, for a stall would lose the rest
+            done += len(chunk)
+            if done > size:
+                _empty(file)
+                raise DataError(f"{url} is not the expected file: it is longer than {size} bytes")
+            file.write(chunk)
+            if progress is not None:
+                progress("bytes", done, size)
+    file.flush()
+    if done < size:
+        raise DownloadError(f"{url} ended after {done} of {size} bytes")
+
+
+@contextmanager
+def _asking(url: str) -> Iterator[None]:
+    """Say of what a server answers whether it helps to ask again."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise DataError(f"{url} is not the expected file: it is shorter") from error
+        passing = error.code in (408, 425, 429) or error.code >= 500
+        kind = DownloadError if passing else DataError
+        raise kind(f"{url} answers {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
+        reason = getattr(error, "reason", error)
+        raise DownloadError(f"{url} could not be downloaded: {reason}") from error
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say in one sentence that a file cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _empty(file: IO[bytes]) -> None:
+    file.seek(0)
+    file.truncate()
+
+
+@contextmanager
+def _locked_append(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to append to, when no other process does."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0, os.SEEK_END)
+        yield file
 
 
 def sha256_file(path: Path) -> str:

@@ -119,6 +119,24 @@ def test_a_row_is_decoded_in_a_batch_as_it_is_alone(
     assert generate(model, texts, decoding, eos_id) == alone
 
 
+def test_rows_that_go_on_after_others_have_ended_keep_their_own_past() -> None:
+    model = build_model(
+        GPTConfig(n_layer=2, n_head=2, n_embd=16, vocab_size=12, context_length=64), seed=0
+    )
+    with torch.no_grad():  # the past decides: tokens differ little, what was gathered much
+        for block in model.h:
+            block.attn.c_attn.weight.mul_(200)
+            block.attn.c_proj.weight.mul_(200)
+    texts = torch.randint(12, (16, 8), generator=torch.Generator().manual_seed(0)).tolist()
+    decoding = DecodingConfig(temperature=1.0, max_new_tokens=40, seed=5)
+    alone = [
+        list(stream(model, text, replace(decoding, seed=decoding.seed + i), eos_id=3))
+        for i, text in enumerate(texts)
+    ]
+    assert len({len(answer) for answer in alone}) > 5, "they end at different times"
+    assert generate(model, texts, decoding, eos_id=3) == alone
+
+
 def test_very_different_lengths_are_decoded_apart_and_come_back_in_order() -> None:
     model = build_model(
         GPTConfig(n_layer=1, n_head=1, n_embd=8, vocab_size=V, context_length=200), seed=0
