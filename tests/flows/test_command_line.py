@@ -1,0 +1,118 @@
+"""Help and mistakes are answered at once, in one sentence, with nothing written."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HEAVY = ("torch", "numpy", "pyarrow", "prefect", "mlflow", "rich.progress")
+LOADED = """
+import sys
+from flows.__main__ import main
+sys.argv = ["gptflow", *{arguments!r}]
+try:
+    main()
+finally:
+    print("LOADED", *[name for name in {heavy!r} if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "--help"], ["run", "training.stepss=5"], ["generate", "a=b=c d", "e f"]],
+)
+def test_help_and_a_wrong_setting_import_nothing_heavy(door: Any, arguments: list[str]) -> None:
+    answer = door.python(LOADED.format(arguments=arguments, heavy=HEAVY))
+    assert answer.out.splitlines()[-1] == "LOADED"
+    assert not door.home.exists()
+
+
+def test_help_names_every_command(door: Any) -> None:
+    answer = door.run("--help")
+    assert answer.code == 0
+    flows = ["run", "prepare", "pretrain", "import-gpt2", "evaluate", "classify", "instruct"]
+    assert all(f" {name} " in answer.out for name in [*flows, "generate", "up", "down", "doctor"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "training.stepss=5"], r"training\.stepss; did you mean steps\?"),
+        (["run", "training.steps=many"], r"training\.steps must be a whole number, got 'many'"),
+        (["run", "training.steps=0"], r"training\.steps must be at least 1, got 0"),
+        (["run", "model.n_embd=130"], r"model\.n_embd \(130\) must be a multiple of"),
+        (["run", "--preset", "huge"], r"no preset 'huge'; there are tiny"),
+        (["run", "--config", "no.toml"], r"no\.toml does not exist"),
+        (["run", "--preset"], r"--preset"),
+        (["fly"], r"No such command 'fly'"),
+        (["run", "source=no/such.txt"], r"'no/such\.txt' is neither a file or folder nor a named"),
+        (["run", "classification.source=nowhere"], r"'nowhere' is neither"),
+        (["run", "instruction.source=nowhere"], r"'nowhere' is neither"),
+        (
+            ["run", "checkpoint=nowhere"],
+            r"nowhere is not a directory, so it cannot be a checkpoint",
+        ),
+        (
+            ["import-gpt2", "gpt2.source=nowhere"],
+            r"gpt2\.source must be a directory .* got 'nowhere'",
+        ),
+        (["run", "source=bukhari"], r"bukhari is not published as one file: put .* at "),
+        (["generate", "one", "two"], r"one prompt is expected, put it in quotes; there are 2"),
+        (["generate", "heat=1", "prompt"], r"no setting generation\.heat"),
+        (["generate", "prompt"], r"no checkpoint yet: make one with gptflow run"),
+        (["generate", "--checkpoint", "none", "prompt"], r"none is not a directory"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_code_2(
+    door: Any, arguments: list[str], sentence: str
+) -> None:
+    answer = door.run(*arguments)
+    message = answer.mistake()
+    assert re.search(sentence, message), message
+    assert not door.home.exists()
+
+
+def test_an_empty_file_is_refused_before_anything_starts(door: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    answer = door.run("run", f"source={tmp_path / 'empty.txt'}")
+    assert "empty.txt is empty: there is nothing to read" in answer.mistake()
+    assert not door.home.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_starts(door: Any) -> None:
+    door.home.write_text("a file where the folder should be")
+    assert "cannot be written" in door.run("run").mistake()
+    assert door.home.read_text() == "a file where the folder should be"
+
+
+def test_a_table_without_the_column_is_refused_before_pretraining(
+    door: Any, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("message,kind\nhello,ham\nwin a prize,spam\n")
+    answer = door.run("run", "--dry-run", f"classification.source={table}")
+    assert "has no column 'text'; it has message, kind" in answer.mistake()
+    assert not door.home.exists()
+
+
+def test_the_plan_says_what_a_run_would_do_and_does_nothing(door: Any) -> None:
+    answer = door.run("run", "--dry-run")
+    assert answer.code == 0, answer.err
+    assert answer.err == ""
+    for stage in ("clean_corpus", "train_tokenizer", "encode_corpus", "pretrain"):
+        assert f"{stage} " in answer.out
+    assert answer.out.count("to do") == 7
+    for figure in ("parameters", "tokens", "floating-point", "memory", "disk", "time"):
+        assert figure in answer.out
+    assert not door.home.exists()
+
+
+def test_doctor_says_what_there_is_line_by_line(door: Any) -> None:
+    answer = door.run("doctor")
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert all(line[0] in "✓✗-" for line in lines)
+    named = {line.split()[1] for line in lines}
+    assert {"Python", "torch", "device", "memory", "disk", "models"} <= named
+    assert not door.home.exists()
