@@ -6,6 +6,7 @@ state of a loader is one integer, and the order is the same for any number of ra
 Shapes: B batch, T context length.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -51,8 +52,9 @@ class LoaderState:
 def permute(indices: np.ndarray, n: int, seed: int, epoch: int) -> np.ndarray:
     """Where a keyed permutation of ``range(n)`` puts each index.
 
-    A Feistel network permutes the next power of four; an index that lands outside ``range(n)``
-    is sent through again until it lands inside, which keeps it a permutation.
+    An index is written as two digits. Each round adds to one digit what a keyed hash makes of the
+    other, which can be undone, so the pairs are permuted. There are at most √n pairs more than
+    indices; one that lands among those is sent through again until it does not.
 
     Args:
         indices: Numbers in ``range(n)``, shape (B,).
@@ -64,17 +66,18 @@ def permute(indices: np.ndarray, n: int, seed: int, epoch: int) -> np.ndarray:
         Numbers in ``range(n)``, shape (B,).
 
     References:
-        Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains", section 4.
+        Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains", section 5.
 
     Example:
         >>> sorted(permute(np.arange(5), 5, seed=1, epoch=0).tolist())
         [0, 1, 2, 3, 4]
     """
-    half = np.uint64(max(1, ((n - 1).bit_length() + 1) // 2))
-    keys = _round_keys(seed, epoch)
-    out = _feistel(indices.astype(np.uint64), half, keys)
-    while (outside := out >= n).any():
-        out[outside] = _feistel(out[outside], half, keys)
+    high = math.isqrt(n - 1) + 1
+    radices = np.uint64(high), np.uint64(-(-n // high))
+    keys = np.random.SeedSequence([seed, epoch]).generate_state(_ROUNDS, np.uint64)
+    out = _permute_pairs(indices.astype(np.uint64), radices, keys)
+    while (outside := np.flatnonzero(out >= n)).size:
+        out[outside] = _permute_pairs(out[outside], radices, keys)
     return out.astype(np.int64)
 
 
@@ -111,9 +114,8 @@ class TokenLoader:
         self._ahead_start, self._ahead = 0, np.empty(0, np.int64)
         self.position = position
         self.fingerprint = fingerprint_of(
-            reader.metadata, reader.n_tokens, context_length, config.shuffle, config.seed,
-            self._windows.stride,
-        )  # fmt: skip
+            reader.fingerprint, context_length, self._windows.stride, config.shuffle, config.seed
+        )
 
     @property
     def n_samples(self) -> int:
@@ -130,8 +132,8 @@ class TokenLoader:
         first = self.position + self._rank * self._batch_size
         windows = self._windows.gather(self._samples(first, self._batch_size))  # (B, T + 1)
         self.position += self._batch_size * self._world_size
-        token_ids = torch.from_numpy(windows.astype(np.int64))
-        return Batch(token_ids[:, :-1], token_ids[:, 1:])
+        token_ids, targets = windows[:, :-1].astype(np.int64), windows[:, 1:].astype(np.int64)
+        return Batch(torch.from_numpy(token_ids), torch.from_numpy(targets))
 
     def state(self) -> LoaderState:
         """All that ``restore`` needs."""
@@ -198,22 +200,21 @@ def sequential_batches(
         yield Batch(torch.from_numpy(token_ids).view(shape), torch.from_numpy(targets).view(shape))
 
 
-def _round_keys(seed: int, epoch: int) -> np.ndarray:
-    return np.random.SeedSequence([seed, epoch]).generate_state(_ROUNDS, np.uint64)
+def _permute_pairs(
+    numbers: np.ndarray, radices: tuple[np.uint64, np.uint64], keys: np.ndarray
+) -> np.ndarray:
+    """Permute the numbers below the product of the radices."""
+    digits = list(np.divmod(numbers, radices[1]))
+    for number, key in enumerate(keys):
+        here, other = number % 2, 1 - number % 2
+        digits[here] = (digits[here] + _hash(digits[other] + key)) % radices[here]
+    permuted: np.ndarray = digits[0] * radices[1] + digits[1]
+    return permuted
 
 
-def _feistel(numbers: np.ndarray, half: np.uint64, keys: np.ndarray) -> np.ndarray:
-    """Permute the numbers below 4 ** half."""
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    left, right = numbers >> half, numbers & mask
-    for key in keys:
-        left, right = right, left ^ (_mix(right + key) & mask)
-    return (left << half) | right
-
-
-def _mix(numbers: np.ndarray) -> np.ndarray:
-    """Scatter 64-bit numbers (the finalizer of SplitMix64)."""
+def _hash(numbers: np.ndarray) -> np.ndarray:
+    """Scatter 64-bit numbers to 32 bits (the finalizer of SplitMix64, its upper half)."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = numbers ^ (numbers >> np.uint64(31))
-    return mixed
+    scattered: np.ndarray = (numbers ^ (numbers >> np.uint64(31))) >> np.uint64(32)
+    return scattered

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpt_core.artifact import fingerprint_of
 from gpt_core.errors import DataError
 
 BLOCK_TOKENS = 2048
@@ -50,15 +51,14 @@ class ShardWriter:
         self, path: Path, *, vocab_size: int, eos_id: int, tokenizer_fingerprint: str
     ) -> None:
         self.dtype = dtype_for(vocab_size)
-        self._metadata = {
+        self._metadata: dict[str, Any] = {
             "vocab_size": vocab_size,
             "eos_id": eos_id,
             "tokenizer_fingerprint": tokenizer_fingerprint,
             "dtype": self.dtype.str,
         }
         self._block_bytes = BLOCK_TOKENS * self.dtype.itemsize
-        block = pa.field("block", pa.binary(self._block_bytes), nullable=False)
-        self._schema = pa.schema([block])
+        self._schema = pa.schema([_block_field(self.dtype)])
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
@@ -75,7 +75,19 @@ class ShardWriter:
         self.n_tokens = 0
 
     def write(self, token_ids: np.ndarray) -> None:
-        """Add ids, shape (n,)."""
+        """Add ids.
+
+        Args:
+            token_ids: Shape (n,).
+
+        Raises:
+            ValueError: If an id lies outside the vocabulary, and so perhaps outside its bytes.
+        """
+        vocab_size = self._metadata["vocab_size"]
+        if len(token_ids) and not 0 <= token_ids.min() <= token_ids.max() < vocab_size:
+            raise ValueError(
+                f"ids must be 0 to {vocab_size - 1}, got {token_ids.min()} to {token_ids.max()}"
+            )
         self.n_tokens += len(token_ids)
         while len(token_ids):
             part = token_ids[: GROUP_TOKENS - self._filled]
@@ -116,10 +128,19 @@ class ShardWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """One row group: its place in the split and its ids."""
+    """One row group."""
 
+    file: Path
+    number: int  # in its file
     start: int  # token of the split at which it begins
-    token_ids: np.ndarray  # mapped, padding cut off
+    n_tokens: int
+    blocks: np.ndarray  # its ids as they lie on disk, padding included
+    sha256: str
+
+    @property
+    def token_ids(self) -> np.ndarray:
+        """Its ids without the padding."""
+        return self.blocks[: self.n_tokens]
 
 
 class ShardReader:
@@ -138,21 +159,24 @@ class ShardReader:
         if not files:
             raise DataError(f"{directory} has no {split} shards: encode the corpus again")
         self.directory, self.split = directory, split
-        self._groups: list[_Group] = []
-        self._hashes: list[tuple[Path, int, str]] = []
         self.n_tokens = 0
         self.metadata: dict[str, Any] = {}
+        self._groups: list[_Group] = []
         for file in files:
             self._open(file)
         self.dtype = np.dtype(self.metadata["dtype"])
         self.eos_id: int = self.metadata["eos_id"]
         self.vocab_size: int = self.metadata["vocab_size"]
         self.tokenizer_fingerprint: str = self.metadata["tokenizer_fingerprint"]
-        self.starts = np.array([group.start for group in self._groups], np.int64)
+        self._starts = np.array([group.start for group in self._groups], np.int64)
+        self._lengths = np.array([group.n_tokens for group in self._groups], np.int64)
+        self._views = [group.token_ids.data for group in self._groups]
 
-    def group(self, index: int) -> np.ndarray:
-        """The ids of one row group, mapped."""
-        return self._groups[index].token_ids
+    @property
+    def fingerprint(self) -> str:
+        """Of the ids and their vocabulary, however they are divided among files."""
+        hashes = [group.sha256 for group in self._groups]
+        return fingerprint_of(self.metadata, self.n_tokens, hashes)
 
     def read(self, start: int, length: int) -> np.ndarray:
         """Ids ``start`` to ``start + length`` of the split, across row groups and files.
@@ -165,7 +189,7 @@ class ShardReader:
             Shape (n,), a view where one row group holds them all.
         """
         stop = min(start + length, self.n_tokens)
-        index = max(0, int(np.searchsorted(self.starts, start, side="right")) - 1)
+        index = max(0, int(np.searchsorted(self._starts, start, side="right")) - 1)
         parts = []
         while start < stop:
             group = self._groups[index]
@@ -177,56 +201,139 @@ class ShardReader:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, self.dtype)
 
+    def gather(self, starts: np.ndarray, width: int) -> np.ndarray:
+        """Equally long runs of ids from anywhere in the split, each copied once.
+
+        Args:
+            starts: First token of each run, shape (B,); every run ends within the split.
+            width: Tokens of a run, W.
+
+        Returns:
+            Shape (B, W), read-only.
+        """
+        groups = np.searchsorted(self._starts, starts, side="right") - 1
+        begins = starts - self._starts[groups]
+        ends = begins + width
+        places = zip(groups.tolist(), begins.tolist(), ends.tolist(), strict=True)
+        runs: list[Any] = [self._views[group][begin:end] for group, begin, end in places]
+        for row in np.flatnonzero(ends > self._lengths[groups]):  # goes on in the next group
+            runs[row] = self.read(int(starts[row]), width)
+        return np.frombuffer(b"".join(runs), self.dtype).reshape(len(starts), width)
+
     def verify(self) -> None:
         """Compare every row group with the hash in its file.
 
         Raises:
             DataError: Naming the file and the first row group that was altered.
         """
-        for group, (file, number, expected) in zip(self._groups, self._hashes, strict=True):
-            ids = group.token_ids
-            padded = np.full(-(-len(ids) // BLOCK_TOKENS) * BLOCK_TOKENS, self.eos_id, self.dtype)
-            padded[: len(ids)] = ids
-            if hashlib.sha256(padded.data).hexdigest() != expected:
-                raise DataError(f"{file}, row group {number}: the ids were altered since written")
+        for group in self._groups:
+            if hashlib.sha256(group.blocks.data).hexdigest() != group.sha256:
+                raise DataError(
+                    f"{group.file}, row group {group.number}: the ids were altered since they "
+                    "were written; encode the corpus again"
+                )
 
     def _open(self, file: Path) -> None:
         try:
             parquet = pq.ParquetFile(file)
-            record = json.loads(parquet.metadata.metadata[_METADATA_KEY])
-        except (OSError, pa.ArrowException, KeyError, TypeError) as error:
-            raise DataError(f"{file} is not a whole token shard: {error}") from error
-        shared = {name: value for name, value in record.items() if name not in _OF_ONE_FILE}
+            record = _read_record(parquet)
+            groups = _read_groups(file, parquet, np.dtype(record["dtype"]))
+        except (OSError, pa.ArrowException, *_MALFORMED) as error:
+            reason = str(error).strip().split("\n", maxsplit=1)[0]
+            raise DataError(f"{file} is not a whole token shard: {reason}") from error
+        shared = {name: record[name] for name in _SHARED}
         if self.metadata and self.metadata != shared:
             raise DataError(f"{file} was made with another tokenizer than the shards beside it")
         self.metadata = shared
         left = record["n_tokens"]
-        with file.open("rb") as opened:
-            mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        for number in range(parquet.metadata.num_row_groups):
-            token_ids = _map_group(mapped, parquet, number, np.dtype(record["dtype"]))[:left]
-            self._groups.append(_Group(self.n_tokens, token_ids))
-            self._hashes.append((file, number, record["sha256"][number]))
-            self.n_tokens += len(token_ids)
-            left -= len(token_ids)
+        for number, (blocks, sha256) in enumerate(zip(groups, record["sha256"], strict=True)):
+            n_tokens = min(left, len(blocks))
+            self._groups.append(_Group(file, number, self.n_tokens, n_tokens, blocks, sha256))
+            self.n_tokens += n_tokens
+            left -= n_tokens
 
 
-_OF_ONE_FILE = ("n_tokens", "sha256")
+_SHARED = ("vocab_size", "eos_id", "tokenizer_fingerprint", "dtype")  # by all files of a split
+_MALFORMED = (ValueError, KeyError, TypeError, IndexError, OverflowError)
 
 
-def _map_group(
-    mapped: mmap.mmap, parquet: pq.ParquetFile, number: int, dtype: np.dtype[Any]
-) -> np.ndarray:
-    """The ids of a row group: mapped when it is one plain page, else decoded."""
-    group = parquet.metadata.row_group(number)
-    column = group.column(0)
-    n_bytes = group.num_rows * BLOCK_TOKENS * dtype.itemsize
-    header = column.total_compressed_size - n_bytes
-    if column.compression == "UNCOMPRESSED" and 0 < header <= _LARGEST_PAGE_HEADER:
-        count = group.num_rows * BLOCK_TOKENS
-        return np.frombuffer(mapped, dtype, count, column.data_page_offset + header)
-    blocks = parquet.read_row_group(number).column(0).to_pylist()
-    return np.frombuffer(b"".join(blocks), dtype)
+def _read_record(parquet: pq.ParquetFile) -> dict[str, Any]:
+    """What the footer says of the ids.
+
+    Raises:
+        ValueError: If it is missing or does not fit the file.
+    """
+    content = (parquet.metadata.metadata or {}).get(_METADATA_KEY)
+    if content is None:
+        raise ValueError("it was not written by gptflow")
+    record: dict[str, Any] = json.loads(content)
+    counts = [record["vocab_size"], record["eos_id"], record["n_tokens"]]
+    if not all(type(count) is int for count in counts) or not 0 <= record["eos_id"] < counts[0]:
+        raise ValueError("its footer was altered")
+    if record["dtype"] != dtype_for(record["vocab_size"]).str:
+        raise ValueError("its footer was altered")
+    expected = pa.schema([_block_field(np.dtype(record["dtype"]))])
+    if not parquet.schema_arrow.equals(expected):
+        raise ValueError("it has other columns than ids")
+    if len(record["sha256"]) != parquet.metadata.num_row_groups:
+        raise ValueError("its footer was altered")
+    if -(-record["n_tokens"] // BLOCK_TOKENS) != parquet.metadata.num_rows:
+        raise ValueError(
+            f"its footer counts {record['n_tokens']} ids, which do not fill "
+            f"{parquet.metadata.num_rows} blocks"
+        )
+    return record
 
 
-_LARGEST_PAGE_HEADER = 40  # bytes; one page's is about 25, so two pages are told from one
+def _block_field(dtype: np.dtype[Any]) -> pa.Field:
+    return pa.field("block", pa.binary(BLOCK_TOKENS * dtype.itemsize), nullable=False)
+
+
+def _read_groups(file: Path, parquet: pq.ParquetFile, dtype: np.dtype[Any]) -> list[np.ndarray]:
+    """The ids of each row group: mapped where they are one plain page, else decoded."""
+    with file.open("rb") as opened:
+        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    groups = []
+    for number in range(parquet.metadata.num_row_groups):
+        group = parquet.metadata.row_group(number)
+        column = group.column(0)
+        n_bytes = group.num_rows * BLOCK_TOKENS * dtype.itemsize
+        if _is_one_plain_page(mapped, column, n_bytes):
+            start = column.data_page_offset + column.total_compressed_size - n_bytes
+            groups.append(np.frombuffer(mapped, dtype, n_bytes // dtype.itemsize, start))
+        else:
+            blocks = parquet.read_row_group(number).column(0).to_pylist()
+            groups.append(np.frombuffer(b"".join(blocks), dtype))
+    return groups
+
+
+def _is_one_plain_page(mapped: mmap.mmap, column: pq.ColumnChunkMetaData, n_bytes: int) -> bool:
+    """Whether a column chunk ends with ``n_bytes`` of ids and has only one page's header before.
+
+    A page's header is Thrift: it begins with the page's type (0 for data), its size in memory and
+    its size on disk, each behind the byte 0x15 that announces the next field as an integer. A
+    first page of all the bytes leaves no room for another.
+    """
+    size = _varint(2 * n_bytes)  # zigzag: the lowest bit is the sign
+    begin = column.data_page_offset
+    return (
+        n_bytes > 0
+        and column.compression == "UNCOMPRESSED"
+        and not column.has_dictionary_page
+        and begin + column.total_compressed_size <= len(mapped)
+        and mapped[begin : begin + 4 + 2 * len(size)] == b"\x15\0\x15" + size + b"\x15" + size
+    )
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, lowest first; the eighth says that more follow.
+
+    Example:
+        >>> _varint(300).hex()
+        'ac02'
+    """
+    digits = []
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*digits, number])

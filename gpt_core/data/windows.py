@@ -55,20 +55,6 @@ class SlidingWindowDataset:
             indices: Sample numbers, shape (B,).
 
         Returns:
-            Ids, shape (B, T + 1).
+            Ids, shape (B, T + 1), read-only.
         """
-        width = self.context_length + 1
-        starts = indices * self.stride
-        groups = np.searchsorted(self.reader.starts, starts, side="right") - 1
-        out = np.empty((len(starts), width), self.reader.dtype)
-        for group in np.unique(groups):
-            rows = np.flatnonzero(groups == group)
-            token_ids = self.reader.group(group)
-            local = starts[rows] - self.reader.starts[group]
-            inside = local + width <= len(token_ids)
-            if inside.any():
-                windows = np.lib.stride_tricks.sliding_window_view(token_ids, width)
-                out[rows[inside]] = windows[local[inside]]
-            for row in rows[~inside]:  # the window goes on in the next row group
-                out[row] = self.reader.read(int(starts[row]), width)
-        return out
+        return self.reader.gather(indices * self.stride, self.context_length + 1)

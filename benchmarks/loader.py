@@ -1,0 +1,153 @@
+"""How fast batches are made and how large the ids lie on disk, against nanoGPT's ``get_batch``.
+
+Run from the checkout: ``python benchmarks/loader.py``. Both read the same 50 million random ids: we
+from our Parquet shards, nanoGPT from a flat file of 16-bit ids. Its ``get_batch`` is written here
+anew: it maps the file, draws the starts, and stacks a converted slice for each row, twice.
+"""
+
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gpt_core.config import LoaderConfig
+from gpt_core.data import ShardReader, ShardWriter, TokenLoader
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "RESULTS.md"
+N_TOKENS, VOCABULARY = 50_000_000, 50_257
+SHAPES = ((64, 256), (12, 64), (12, 1024))
+TURN = 64  # batches; our order is computed for this many at once, so that it is counted as well
+TURNS = 40
+
+
+def main() -> None:
+    """Measure, print the table and append it to the results."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        token_ids = np.random.default_rng(0).integers(0, VOCABULARY, N_TOKENS).astype(np.uint16)
+        token_ids.tofile(folder / "train.bin")
+        for n_files in (1, 16):
+            write_shards(folder / str(n_files), token_ids, n_files)
+        report = "\n".join([*head(), *speeds(folder), "", *sizes(folder), ""])
+    print(report)
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(f"\n{report}\n")
+
+
+def write_shards(directory: Path, token_ids: np.ndarray, n_files: int) -> None:
+    """The ids in our format."""
+    (directory / "train").mkdir(parents=True)
+    for number, part in enumerate(np.array_split(token_ids, n_files)):
+        file = directory / "train" / f"part-{number:05d}.parquet"
+        with ShardWriter(
+            file, vocab_size=VOCABULARY, eos_id=50_256, tokenizer_fingerprint="random"
+        ) as writer:
+            writer.write(part)
+
+
+def head() -> list[str]:
+    """Date, machine and command."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    return [
+        f"## Shards and loader ({datetime.now(UTC):%Y-%m-%d})",
+        "",
+        f"`python benchmarks/loader.py` at {commit}; {platform.machine()}, {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f} at the start, Python {platform.python_version()}, torch "
+        f"{torch.__version__}. Median of {TURNS} turns of {TURN} batches, ours and nanoGPT's in "
+        "turn; all ids are in the page cache.",
+        "",
+    ]
+
+
+def speeds(folder: Path) -> list[str]:
+    """The table of batches."""
+    lines = [
+        "| a batch of | shards | ours | nanoGPT `get_batch` | nanoGPT / ours | target |",
+        "|---|---|---|---|---|---|",
+    ]
+    for B, T in SHAPES:
+        for n_files in (1, 16):
+            loader = loader_of(folder / str(n_files), B, T)
+            ours, peer = in_turn(
+                loader.next_batch, lambda B=B, T=T: get_batch(folder / "train.bin", B, T)
+            )
+            target = "≥ 20" if SHAPES[0] == (B, T) else ""
+            lines.append(
+                f"| {B} × {T} | {n_files} | {ours * 1e6:.0f} µs | {peer * 1e6:.0f} µs | "
+                f"{peer / ours:.1f} | {target} |"
+            )
+    return lines
+
+
+def sizes(folder: Path) -> list[str]:
+    """The table of bytes, of going on from a position, and of checking all ids."""
+    directory = folder / "16"
+    n_bytes = sum(file.stat().st_size for file in (directory / "train").iterdir())
+    reader = ShardReader(directory, "train")
+    seconds = statistics.median(timed(lambda: resume(directory)) for _ in range(TURNS))
+    return [
+        "| what | ours | nanoGPT | target |",
+        "|---|---|---|---|",
+        f"| bytes a token on disk | {n_bytes / N_TOKENS:.4f} | "
+        f"{(folder / 'train.bin').stat().st_size / N_TOKENS:.4f} | 2.00 |",
+        f"| open 16 shards, go on at sample 10¹² and make a batch | {seconds * 1e3:.1f} ms | does "
+        "not | < 50 ms |",
+        f"| compare all {N_TOKENS:,} ids with their hashes | {timed(reader.verify):.2f} s | does "
+        "not | |",
+    ]
+
+
+def loader_of(directory: Path, B: int, T: int, position: int = 0) -> TokenLoader:
+    """Our loader with windows that overlap by half, in keyed order."""
+    reader = ShardReader(directory, "train")
+    config = LoaderConfig(stride=T // 2)
+    return TokenLoader(reader, context_length=T, batch_size=B, config=config, position=position)
+
+
+def resume(directory: Path) -> None:
+    """The first batch after a restart."""
+    loader_of(directory, *SHAPES[0], position=10**12).next_batch()
+
+
+def get_batch(file: Path, B: int, T: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch in the way of nanoGPT, which draws its starts without a record."""
+    data = np.memmap(file, dtype=np.uint16, mode="r")
+    starts = torch.randint(len(data) - T, (B,))
+    token_ids = [torch.from_numpy(data[i : i + T].astype(np.int64)) for i in starts]
+    targets = [torch.from_numpy(data[i + 1 : i + 1 + T].astype(np.int64)) for i in starts]
+    return torch.stack(token_ids), torch.stack(targets)
+
+
+def in_turn(ours: Callable[[], object], peer: Callable[[], object]) -> tuple[float, float]:
+    """Median seconds a batch of both, measured alternately."""
+    measured: tuple[list[float], list[float]] = ([], [])
+    for _ in range(TURNS):
+        for make, seconds in zip((ours, peer), measured, strict=True):
+            seconds.append(timed(lambda make=make: [make() for _ in range(TURN)]) / TURN)
+    return statistics.median(measured[0]), statistics.median(measured[1])
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of some work."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
