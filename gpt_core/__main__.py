@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from gpt_core.config import PRESETS, load_config
@@ -10,9 +11,13 @@ from gpt_core.errors import GPTCoreError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command: 0 done, 2 the user's mistake."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Run a command.
+
+    Returns:
+        The exit code: 0 done, 2 the user's mistake, 130 stopped by Ctrl-C. Anything else that
+        goes wrong is an exception, which Python ends with 1.
+    """
+    options = _parser().parse_args(arguments)
     try:
         if options.command == "train":
             _train(options)
@@ -21,13 +26,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GPTCoreError as error:
         print(f"gpt_core: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("gpt_core: stopped", file=sys.stderr)
+        return 130
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gpt_core", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="token shards to a checkpoint")
+    train = commands.add_parser(
+        "train",
+        help="token shards to a checkpoint",
+        description="Train; the same command goes on from the newest checkpoint in --out.",
+    )
     train.add_argument("--shards", type=Path, required=True, help="a shards artifact")
     train.add_argument("--out", type=Path, required=True, help="the run's directory")
     train.add_argument("--preset", default="tiny", help=f"one of {', '.join(PRESETS)}")
@@ -35,29 +47,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("settings", nargs="*", metavar="section.field=value")
     generate = commands.add_parser("generate", help="write on from a prompt")
     generate.add_argument("--checkpoint", type=Path, required=True)
-    generate.add_argument("prompt")
     generate.add_argument("settings", nargs="*", metavar="generation.field=value")
+    generate.add_argument("prompt")
     return parser
 
 
 def _train(options: argparse.Namespace) -> None:
     config = load_config(options.preset, options.config, options.settings).pretrain
     from gpt_core.artifact import read_artifact
-    from gpt_core.training import Callback, pretrain
-
-    class Printed(Callback):
-        """Prints figures as they come."""
-
-        def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-            figures = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-            print(f"step {step:>6}  {figures}", flush=True)
-
-        def on_notice(self, message: str) -> None:
-            print(f"note: {message}", flush=True)
+    from gpt_core.training import ProgressLines, pretrain
 
     shards = read_artifact(options.shards, "shards")
-    checkpoint = pretrain(shards, config, options.out, callbacks=[Printed()])
-    print(checkpoint.path)
+    lines = ProgressLines(partial(print, flush=True))
+    print(pretrain(shards, config, options.out, callbacks=[lines]).path)
 
 
 def _generate(options: argparse.Namespace) -> None:

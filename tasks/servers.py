@@ -214,6 +214,9 @@ def free_port(wanted: int) -> int:
     """The wanted port, or any free one if it is taken."""
     for port in (wanted, 0):
         with socket.socket() as probe:
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # else a port rests a minute
             try:
                 probe.bind((_HOST, port))
             except OSError:

@@ -24,7 +24,14 @@ class ReadingConfig(Section):
     each document; used instead of ``split`` where that file exists."""
 
     encoding: str = "utf-8"
-    """The encoding of text, CSV, TSV and JSON files."""
+    """The encoding of text, CSV, TSV and JSON files, by a name that Python knows."""
+
+    def __post_init__(self) -> None:
+        require(
+            _is_encoding(self.encoding),
+            f"encoding must be one that Python knows, such as utf-8 or cp1256, got "
+            f"{self.encoding!r}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,17 +48,21 @@ class CleaningConfig(Section):
     """Arabic: remove the stretching stroke U+0640."""
 
     unify_letters: bool = False
-    """Arabic: write all forms of alef as bare alef, alef maqsura as ya, ta marbuta as ha."""
+    """Arabic: write all forms of alef as bare alef, alef maqsura as ya, ta marbuta as ha, hamza on
+    waw or ya as that letter, the Persian kaf and ya as the Arabic ones."""
 
     strip_brackets: bool = True
-    """Arabic: remove bracketed numbers and notes with their brackets; of other brackets remove
-    only the brackets."""
+    """Arabic: remove bracketed numbers and page references and notes in square brackets; of other
+    brackets, such as those around a quotation of the Quran, only the signs."""
 
     strip_page_marks: bool = True
-    """Arabic: remove page separators and page numbers that stand between lines."""
+    """Arabic: remove page numbers that stand on a line of their own."""
 
     strip_digits: bool = True
     """Arabic: remove ASCII, Arabic-Indic and Eastern Arabic-Indic digits."""
+
+    strip_separators: bool = True
+    """Arabic: remove lines of strokes, stars and the like that separate pages."""
 
     strip_punctuation: bool = False
     """Arabic: remove the punctuation of both scripts."""
@@ -63,7 +74,8 @@ class CleaningConfig(Section):
     """English: write dashes, the minus sign and the ellipsis as ASCII."""
 
     strip_controls: bool = True
-    """Both: remove control, bidirectional and zero-width characters and byte-order marks."""
+    """Both: remove control, bidirectional and zero-width characters and byte-order marks; the
+    joiners U+200C and U+200D stay, for Persian words and emoji are spelled with them."""
 
     collapse_whitespace: bool = True
     """Both: one space for each run of spaces, at most one blank line, no space at line ends."""
@@ -184,3 +196,12 @@ _SMALLEST_SIZES = {
     "character": _UNITS_SIZE,
     "word": _UNITS_SIZE,
 }
+
+
+def _is_encoding(name: str) -> bool:
+    """Whether Python knows an encoding of text by that name."""
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True

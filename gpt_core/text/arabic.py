@@ -5,53 +5,81 @@ Each is a pure function. What a rule cuts out between two words leaves a space, 
 """
 
 import re
+import unicodedata
+from itertools import chain
 
 from gpt_core.config import CleaningConfig
-from gpt_core.text.characters import collapse_whitespace, strip_controls
+from gpt_core.text.characters import CharacterSet, collapse_whitespace, strip_controls
 from gpt_core.text.rules import Rule
 
-DIACRITICS = re.compile(
-    "["
-    "\u0610-\u061a"  # honorifics and small high signs
-    "\u064b-\u065f"  # vowel signs, shadda, sukun, maddah, hamza above and below
-    "\u0670"  # superscript alef
-    "\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed"  # Quranic annotation
-    "\u0897-\u089f\u08ca-\u08e1\u08e3-\u08ff"  # extended marks
-    "]+"
+_MARK_RANGES = (
+    (0x0610, 0x061A),  # honorifics and small high signs
+    (0x064B, 0x065F),  # vowel signs, shadda, sukun, maddah, hamza above and below
+    (0x0670, 0x0670),  # superscript alef
+    (0x06D6, 0x06DC),  # Quranic pause marks
+    (0x06DF, 0x06E8),  # Quranic annotation, small waw and small yeh
+    (0x06EA, 0x06ED),
+    (0x0897, 0x089F),  # extended marks
+    (0x08CA, 0x08E1),
+    (0x08E3, 0x08FF),
+    (0xFC5E, 0xFC63),  # shadda joined with a vowel sign, as a form of its own
+    (0xFCF2, 0xFCF4),
+    (0xFE70, 0xFE72),  # vowel signs that stand alone or on a stroke
+    (0xFE74, 0xFE74),
+    (0xFE76, 0xFE7F),
 )
+DIACRITICS = CharacterSet(
+    map(chr, chain.from_iterable(range(first, last + 1) for first, last in _MARK_RANGES))
+)
+_QURANIC_SIGNS = re.compile("[\u06dd\u06de\u06e9\u08e2]")  # ends of verses, of parts; prostration
+_MARKS_THAT_MAKE_LETTERS = re.compile("[\u0653-\u0655]")  # alef and hamza above is one letter
+_MARKED_LETTER = re.compile(
+    "[\u0621-\u064a\u06c1\u06d2\u06d5]"
+    f"[{''.join(f'{first:c}-{last:c}' for first, last in _MARK_RANGES)}]+"
+)
+
 _DIGIT = "0-9\u0660-\u0669\u06f0-\u06f9"  # ASCII, Arabic-Indic, Eastern Arabic-Indic
-_DIGITS = re.compile(f"[{_DIGIT}]+(?:[.,/:\u066b\u066c-][{_DIGIT}]+)*[%\u066a]?")
+_NUMBER = re.compile(f"[{_DIGIT}]+(?:[.,/:\u066b\u066c-][{_DIGIT}]+)*[%\u066a]?")
 _PUNCTUATION = re.compile(
     r"[!-/:-@\[-`{-~"
     "\u00a1-\u00bf\u2010-\u2027\u2030-\u205e"  # Latin-1 signs, general punctuation
-    "\u060c\u060d\u061b\u061e\u061f\u066a-\u066d\u06d4\u06dd\u06de\u06e9\ufd3e\ufd3f"  # Arabic
+    "\u060c\u060d\u061b\u061d-\u061f\u066a-\u066d\u06d4\u06dd\u06de\u06e9\ufd3e\ufd3f"  # Arabic
     "]+"
 )
-_NUMBER_OR_REFERENCE = re.compile(
-    rf"\(\s*[{_DIGIT}][{_DIGIT}\s/:,.\u060c\u066b\u066c-]*\)"
-    rf"|\[\s*[{_DIGIT}][{_DIGIT}\s/:,.\u060c\u066b\u066c-]*\]"
-)
+_PAGE_WORD = "(?:(?:ال)?(?:صفح[ةه]|جزء)|ص|ج|رقم|حاشي[ةه]|هامش|[Pp]age|[Pp]|[Vv]ol)"
+_ROUND_BRACKETS = re.compile(r"\(([^()\n]{1,60})\)")
+_REFERENCE = re.compile(rf"(?:{_PAGE_WORD}(?![^\W\d_])|[\s/:.,;\u060c\u061b\u066b\u066c\u2013-])*")
 _NOTE = re.compile(r"\[[^\[\]\n]*\]")
 _BRACKETS = re.compile("[()\\[\\]{}<>\u00ab\u00bb\ufd3e\ufd3f]")
-_PAGE_WORD = "(?:صفحة|الصفحة|ص|[Pp]age|[Pp]\\.)"
-_PAGE_MARK = re.compile(
-    rf"^[ \t]*(?:[-=_*~\u0640\u2013\u2014]{{3,}}|{_PAGE_WORD}[ .:]*[{_DIGIT}]+"
-    rf"|[-\u2013\u2014]+[ \t]*[{_DIGIT}]+[ \t]*[-\u2013\u2014]+)[ \t]*$",
+
+_SIGNS = r"(?:(?!\n)[\W_\u0640])*"  # on one line, anything but letters and digits
+_DASH = "\u2013\u2014\u0640-"
+_BEFORE_DASH = rf"(?=(?:(?![\n{_DASH}])[\W_])*[{_DASH}])"
+_PAGE_NUMBER = re.compile(
+    rf"^{_SIGNS}{_PAGE_WORD}{_SIGNS}[{_DIGIT}]+"
+    rf"(?:{_SIGNS}(?:(?:من|of){_SIGNS})?[{_DIGIT}]+)?{_SIGNS}$"
+    rf"|^{_BEFORE_DASH}{_SIGNS}[{_DIGIT}]+{_BEFORE_DASH}{_SIGNS}$",
     re.MULTILINE,
 )
-_LETTER_FORMS = str.maketrans(
-    {"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ة": "ه", "ؤ": "و", "ئ": "ي"}
+_SEPARATOR = re.compile(
+    rf"^(?={_SIGNS}$)[^\n]*[-=_*~#\u2013\u2014\u0640]{{3}}[^\n]*$", re.MULTILINE
 )
+_LETTER_FORMS = str.maketrans("أإآٱىیةؤئک", "ااااييهويك")
 
 
 def strip_diacritics(text: str) -> str:
-    """Remove every sign that is written above or below a letter.
+    """Remove every sign that is written above or below a letter, and the signs of the Quran.
+
+    A letter that Unicode writes in one or in two characters, such as alef with hamza, stays that
+    letter either way.
 
     Example:
         >>> strip_diacritics("بِسْمِ ٱللَّهِ")
         'بسم ٱلله'
     """
-    return DIACRITICS.sub("", text)
+    if _MARKS_THAT_MAKE_LETTERS.search(text):
+        text = _MARKED_LETTER.sub(lambda match: unicodedata.normalize("NFC", match[0]), text)
+    return DIACRITICS.remove_from(_QURANIC_SIGNS.sub(" ", text))
 
 
 def strip_tatweel(text: str) -> str:
@@ -70,25 +98,42 @@ def unify_letters(text: str) -> str:
 
 
 def strip_brackets(text: str) -> str:
-    """Remove bracketed numbers and square-bracketed notes; of other brackets only the signs.
+    """Remove bracketed numbers, references and square notes; of other brackets only the signs.
 
-    What stands in round or curly brackets is mostly text: a quotation of the Quran, an aside.
+    What else stands in round or curly brackets is mostly text: a quotation of the Quran, an aside.
 
     Example:
-        >>> strip_brackets("قال (12) {الحمد} [انظر الفتح] (نعم)").split()
+        >>> strip_brackets("قال (12) {الحمد} [انظر الفتح] (ج 2 / ص 15) (نعم)").split()
         ['قال', 'الحمد', 'نعم']
     """
-    return _BRACKETS.sub(" ", _NOTE.sub(" ", _NUMBER_OR_REFERENCE.sub(" ", text)))
+    text = _ROUND_BRACKETS.sub(lambda match: " " if _is_reference(match[1]) else match[0], text)
+    return _BRACKETS.sub(" ", _NOTE.sub(" ", text))
+
+
+def _is_reference(inside: str) -> bool:
+    """Whether there is a number in it, and besides only signs and words such as "page"."""
+    rest, numbers = _NUMBER.subn("", inside)
+    return numbers > 0 and _REFERENCE.fullmatch(rest) is not None
 
 
 def strip_page_marks(text: str) -> str:
-    r"""Remove lines that only separate or number pages.
+    r"""Remove lines that only number a page.
 
     Example:
-        >>> strip_page_marks("قبل\n- 12 -\n=====\nبعد").split()
+        >>> strip_page_marks("قبل\n- 12 -\nصفحة ٤\nبعد").split()
         ['قبل', 'بعد']
     """
-    return _PAGE_MARK.sub("", text)
+    return _PAGE_NUMBER.sub("", text)
+
+
+def strip_separators(text: str) -> str:
+    r"""Remove lines that only separate pages or sections.
+
+    Example:
+        >>> strip_separators("قبل\n=====\nبعد").split()
+        ['قبل', 'بعد']
+    """
+    return _SEPARATOR.sub("", text)
 
 
 def strip_digits(text: str) -> str:
@@ -98,7 +143,7 @@ def strip_digits(text: str) -> str:
         >>> strip_digits("سنة ١٤٤٥ و 1,234.5 و ۷").split()
         ['سنة', 'و', 'و']
     """
-    return _DIGITS.sub(" ", text)
+    return _NUMBER.sub(" ", text)
 
 
 def strip_punctuation(text: str) -> str:
@@ -108,16 +153,17 @@ def strip_punctuation(text: str) -> str:
 
 RULES = (
     Rule("strip_controls", strip_controls),
-    Rule("strip_page_marks", strip_page_marks),
-    Rule("strip_brackets", strip_brackets),
     Rule("strip_diacritics", strip_diacritics),
     Rule("strip_tatweel", strip_tatweel),
     Rule("unify_letters", unify_letters),
+    Rule("strip_brackets", strip_brackets),
+    Rule("strip_page_marks", strip_page_marks),
     Rule("strip_digits", strip_digits),
+    Rule("strip_separators", strip_separators),
     Rule("strip_punctuation", strip_punctuation),
     Rule("collapse_whitespace", collapse_whitespace),
 )
-"""In this order: marks go before the signs that they are recognized by."""
+"""In this order a second cleaning finds nothing: no rule lays bare what an earlier one removes."""
 
 
 def arabic_rules(config: CleaningConfig) -> tuple[Rule, ...]:

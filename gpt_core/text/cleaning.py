@@ -1,29 +1,28 @@
 """Compose the rules by language and run them over a corpus in constant memory."""
 
 import re
-import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from hashlib import blake2b
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpt_core.artifact import Artifact, Draft, new_artifact
+from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.config import CleaningConfig, ReadingConfig
 from gpt_core.errors import DataError
 from gpt_core.files import Progress, write_json
 from gpt_core.text.arabic import arabic_rules
 from gpt_core.text.corpus import SPLITS, Document, DocumentWriter, read_documents, split_of
+from gpt_core.text.duplicates import SeenTexts
 from gpt_core.text.english import english_rules
 from gpt_core.text.sources import source_path
 
-_ARABIC_LETTER = re.compile("[\u0620-\u064a\u0671-\u06d3]")
-_LATIN_LETTER = re.compile("[A-Za-z\u00c0-\u024f]")
+_ARABIC_LETTER = re.compile("[\u0620-\u064a\u066e-\u06d3\u0750-\u077f\ufb50-\ufdff\ufe76-\ufefc]")
+_LATIN_LETTER = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _SCRIPT_SAMPLE = 2000  # characters that decide a document's script
 _EXAMPLES = 3  # kept for each rule
 _EXAMPLE_WIDTH = 80  # characters of one
+_DOCUMENTS_PER_PROGRESS = 500
 
 
 def language_of(text: str) -> str:
@@ -78,6 +77,20 @@ class Cleaner:
             text = cleaned
         return text
 
+    def report(self) -> dict[str, Any]:
+        """What each rule did, in the order of the rules; those that found nothing are left out."""
+        order = [rule.name for rules in self.rules.values() for rule in rules]
+        return {name: asdict(self.reports[name]) for name in order if name in self.reports}
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the documents that were read."""
+
+    read: int = 0
+    duplicates: int = 0
+    dropped_short: int = 0
+
 
 def clean_corpus(
     raw: Artifact,
@@ -109,20 +122,22 @@ def clean_corpus(
     with new_artifact(
         out_dir, kind="documents", config=(reading, cleaning), parents=[raw]
     ) as draft:
-        cleaner, counts = Cleaner(cleaning), {"read": 0, "duplicates": 0, "dropped_short": 0}
-        documents = _kept(read_documents(source, reading), cleaner, cleaning, counts, progress)
-        splits = _write_splits(documents, cleaning, draft)
+        cleaner, counts = Cleaner(cleaning), Counts()
+        with SeenTexts(draft.directory / "seen.db") as seen:
+            documents = read_documents(source, reading)
+            kept = _kept(documents, cleaner, cleaning, seen, counts, progress)
+            splits = _write_splits(kept, cleaning, draft.directory)
         if splits["train"]["documents"] == 0:
             raise DataError(
-                f"{source} leaves no document to train on: {counts['read']} read, "
-                f"{counts['dropped_short']} too short after cleaning, "
-                f"{counts['duplicates']} duplicates"
+                f"{source} leaves no document to train on: {counts.read} read, "
+                f"{counts.dropped_short} too short after cleaning, {counts.duplicates} duplicates, "
+                f"{splits['validation']['documents']} for validation, "
+                f"{splits['test']['documents']} for the test"
             )
-        write_json(draft.directory / "report.json", _report(cleaner, counts, splits))
+        report = {"documents": asdict(counts), "splits": splits, "rules": cleaner.report()}
+        write_json(draft.directory / "report.json", report)
         draft.info["splits"] = splits
-        draft.metrics |= {name: float(count) for name, count in counts.items()}
-        for split, figures in splits.items():
-            draft.metrics |= {f"{split}_{name}": float(n) for name, n in figures.items()}
+        draft.metrics |= _metrics(counts, splits)
     return draft.artifact
 
 
@@ -130,33 +145,42 @@ def _kept(
     documents: Iterator[Document],
     cleaner: Cleaner,
     config: CleaningConfig,
-    counts: dict[str, int],
+    seen: SeenTexts,
+    counts: Counts,
     progress: Progress | None,
 ) -> Iterator[Document]:
     """Clean documents that are long enough and not there yet."""
-    with ExitStack() as stack:
-        is_new = stack.enter_context(_Seen()).add if config.deduplicate else _always
-        for document in documents:
-            counts["read"] += 1
-            if progress is not None and counts["read"] % 500 == 0:
-                progress("documents", counts["read"], None)
-            text = cleaner.clean(document.text)
-            if len(text) < config.min_characters:
-                counts["dropped_short"] += 1
-            elif not is_new(text):
-                counts["duplicates"] += 1
-            else:
-                yield Document(document.id, text, document.source)
-        if progress is not None:
-            progress("documents", counts["read"], counts["read"])
+    for document in documents:
+        counts.read += 1
+        if progress is not None and counts.read % _DOCUMENTS_PER_PROGRESS == 0:
+            progress("documents", counts.read, None)
+        text = cleaner.clean(document.text)
+        if len(text) < config.min_characters:
+            counts.dropped_short += 1
+        elif not seen.add(_encoded(text, document.id)) and config.deduplicate:
+            counts.duplicates += 1
+        else:
+            yield Document(document.id, text, document.source)
+    if progress is not None:
+        progress("documents", counts.read, counts.read)
+
+
+def _encoded(text: str, document_id: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"the document {document_id} holds U+{ord(text[error.start]):04X}, half of a character "
+            "that no file can hold: set cleaning.strip_controls=true, and a language"
+        ) from error
 
 
 def _write_splits(
-    documents: Iterator[Document], config: CleaningConfig, draft: Draft
+    documents: Iterator[Document], config: CleaningConfig, folder: Path
 ) -> dict[str, dict[str, int]]:
     with ExitStack() as stack:
         writers = {
-            split: stack.enter_context(DocumentWriter(draft.directory / f"{split}.parquet"))
+            split: stack.enter_context(DocumentWriter(folder / f"{split}.parquet"))
             for split in SPLITS
         }
         for document in documents:
@@ -168,44 +192,13 @@ def _write_splits(
     }
 
 
-class _Seen:
-    """A set of texts, kept as 16-byte hashes on disk so that memory does not grow with it."""
-
-    def __enter__(self) -> "_Seen":
-        self._folder = tempfile.TemporaryDirectory(prefix="gptflow-seen-")
-        self._database = sqlite3.connect(Path(self._folder.name) / "seen.db", isolation_level=None)
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536"):
-            self._database.execute(f"PRAGMA {pragma}")
-        self._database.execute("CREATE TABLE seen (hash BLOB PRIMARY KEY) WITHOUT ROWID")
-        self._database.execute("BEGIN")
-        return self
-
-    def add(self, text: str) -> bool:
-        """Note a text; False if it was there already."""
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,))
-        return added.rowcount == 1
-
-    def __exit__(self, *error: object) -> None:
-        self._database.close()
-        self._folder.cleanup()
-
-
-_always: Callable[[str], bool] = lambda text: True  # noqa: E731
-
-
-def _report(
-    cleaner: Cleaner, counts: dict[str, int], splits: dict[str, dict[str, int]]
-) -> dict[str, Any]:
-    rules = {
-        name: {
-            "characters_removed": report.characters_removed,
-            "documents": report.documents,
-            "examples": report.examples,
-        }
-        for name, report in sorted(cleaner.reports.items())
-    }
-    return {"documents": counts, "splits": splits, "rules": rules}
+def _metrics(counts: Counts, splits: dict[str, dict[str, int]]) -> dict[str, float]:
+    """All figures by name: of the whole, then of each split."""
+    figures = asdict(counts)
+    for name in ("documents", "characters"):
+        figures[name] = sum(split[name] for split in splits.values())
+        figures |= {f"{split}_{name}": sizes[name] for split, sizes in splits.items()}
+    return {name: float(figure) for name, figure in figures.items()}
 
 
 def _around_first_change(before: str, after: str) -> dict[str, str]:
@@ -214,6 +207,6 @@ def _around_first_change(before: str, after: str) -> dict[str, str]:
     first = next((i for i, (a, b) in enumerate(shared) if a != b), min(len(before), len(after)))
     start = max(0, first - _EXAMPLE_WIDTH // 4)
     return {
-        "before": before[start : start + _EXAMPLE_WIDTH],
-        "after": after[start : start + _EXAMPLE_WIDTH],
+        name: text[start : start + _EXAMPLE_WIDTH].encode("utf-8", "backslashreplace").decode()
+        for name, text in (("before", before), ("after", after))
     }

@@ -22,7 +22,8 @@ from gpt_core.text.reading import read_texts
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string())])
-_ROW_GROUP_BYTES = 4 << 20  # UTF-8 bytes of text, so that work divides evenly whatever the lengths
+_ROW_GROUP_CHARACTERS = 1 << 20  # so that work divides evenly, whatever the documents' lengths
+_ROW_GROUP_DOCUMENTS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +70,23 @@ class DocumentWriter:
     def __init__(self, path: Path) -> None:
         self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
         self._rows: list[Document] = []
-        self._bytes = 0
+        self._size = 0
         self.n_documents = 0
         self.n_characters = 0
 
     def write(self, document: Document) -> None:
         """Add one document."""
         self._rows.append(document)
-        self._bytes += len(document.text.encode("utf-8", "surrogatepass"))
+        self._size += len(document.text)
         self.n_documents += 1
         self.n_characters += len(document.text)
-        if self._bytes >= _ROW_GROUP_BYTES:
+        if self._size >= _ROW_GROUP_CHARACTERS or len(self._rows) >= _ROW_GROUP_DOCUMENTS:
             self._flush()
 
     def _flush(self) -> None:
         columns = {name: [getattr(row, name) for row in self._rows] for name in SCHEMA.names}
         self._writer.write_table(pa.table(columns, schema=SCHEMA))
-        self._rows, self._bytes = [], 0
+        self._rows, self._size = [], 0
 
     def __enter__(self) -> "DocumentWriter":
         return self

@@ -6,10 +6,12 @@ from gpt_core.config import CleaningConfig
 from gpt_core.text.characters import collapse_whitespace, strip_controls
 from gpt_core.text.rules import Rule
 
-_SINGLE_QUOTES = re.compile("[\u2018\u2019\u201a\u201b\u2032\u02bc]")
-_DOUBLE_QUOTES = re.compile("[\u201c-\u201f\u2033\u00ab\u00bb]")
-_LONG_DASHES = re.compile("[ \t]*[\u2014\u2015\u2e3a\u2e3b][ \t]*")
-_SHORT_DASHES = re.compile("[\u2010-\u2013\u2212]")
+# Among the quotes and dashes stand the controls that are these signs in Windows-1252: files that
+# were once decoded as Latin-1 have them, and no text means the controls.
+_SINGLE_QUOTES = re.compile("[\u2018\u2019\u201a\u201b\u2032\u02bc\u0091\u0092]")
+_DOUBLE_QUOTES = re.compile("[\u201c-\u201f\u2033\u00ab\u00bb\u0093\u0094]")
+_LONG_DASHES = re.compile(" ?[\u2014\u2015\u2e3a\u2e3b\u0097] ?")
+_SHORT_DASHES = re.compile("[\u2010-\u2013\u2212\u0096]")
 
 
 def straighten_quotes(text: str) -> str:
@@ -34,11 +36,12 @@ def straighten_dashes(text: str) -> str:
 
 
 RULES = (
-    Rule("strip_controls", strip_controls),
     Rule("straighten_quotes", straighten_quotes),
     Rule("straighten_dashes", straighten_dashes),
+    Rule("strip_controls", strip_controls),
     Rule("collapse_whitespace", collapse_whitespace),
 )
+"""Controls go after the signs that some of them stand for."""
 
 
 def english_rules(config: CleaningConfig) -> tuple[Rule, ...]:

@@ -1,37 +1,29 @@
-"""From files to documents, one at a time, also from gz and zip.
+"""From a source's files to texts, one at a time, also from gz and zip. Nothing is unpacked to disk.
 
-Nothing is unpacked to disk and no file but a JSON array is held whole.
+An id is ``file#number``, counted from 0; in an archive of several ``archive:member#number``.
 """
 
-import csv
 import gzip
-import io
-import json
+import logging
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal, cast
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import IO, cast
 
 from gpt_core.config import ReadingConfig
 from gpt_core.errors import DataError
-from gpt_core.text.sources import source_files
+from gpt_core.text.boundaries import cut_at_boundaries
+from gpt_core.text.formats import read_format
+from gpt_core.text.sources import is_hidden, source_files
 
-_FORMATS = {
-    ".txt": "text", ".md": "text", ".text": "text", ".raw": "text", "": "text",
-    ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
-    ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
-}  # fmt: skip
-_SNIFFED = 8192  # bytes searched for a NUL, which no text has
-_CHUNK = 1 << 20  # characters read at a time
+_LOGGER = logging.getLogger(__name__)
 
 
 def read_texts(path: Path, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
-    """Each text of a source with the id of its place: ``file#number``, counted from 0.
+    """Each text of a source with the id of its place.
 
     Args:
         path: A file or a folder.
@@ -41,13 +33,43 @@ def read_texts(path: Path, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
         The id and the text.
 
     Raises:
-        DataError: Naming the file, the line and what was expected.
+        DataError: Naming the file, the place in it and what was expected.
     """
     for file in source_files(path):
-        relative = file.relative_to(path).as_posix() if path.is_dir() else file.name
-        if path.is_dir() and reading.boundaries == file.name:
-            continue
-        yield from _numbered(relative, _read_file(file, reading))
+        if not (path.is_dir() and reading.boundaries == file.name):
+            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            with _reading_errors(file):
+                yield from _read_file(file, name, reading)
+
+
+def _read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
+    suffix = file.suffix.lower()
+    boundaries = _boundaries_of(file, reading)
+    if suffix == ".zip":
+        yield from _read_zip(file, name, reading)
+        return
+    with gzip.open(file) if suffix == ".gz" else file.open("rb") as opened:
+        stream = cast(IO[bytes], opened)
+        if boundaries is not None:
+            texts = cut_at_boundaries(stream, boundaries, str(file), reading.encoding)
+        else:
+            texts = read_format(stream, _inner_name(file), str(file), reading)
+        yield from _numbered(name, texts)
+
+
+def _read_zip(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
+    """The members of an archive, read in place: a name that points outside is only a name."""
+    with zipfile.ZipFile(file) as archive:
+        for member in sorted(archive.infolist(), key=lambda member: member.filename):
+            inner = PurePosixPath(member.filename)
+            if member.is_dir() or is_hidden(inner) or inner.parts[0] == "__MACOSX":
+                continue
+            where = f"{file}:{member.filename}"
+            if member.flag_bits & 1:
+                raise DataError(f"{where} is encrypted: unpack the archive and give the folder")
+            with archive.open(member) as stream:
+                texts = read_format(stream, inner.name, where, reading)
+                yield from _numbered(f"{name}:{member.filename}", texts)
 
 
 def _numbered(name: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -55,199 +77,32 @@ def _numbered(name: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield f"{name}#{number}", text
 
 
-def _read_file(file: Path, reading: ReadingConfig) -> Iterator[str]:
-    suffix = file.suffix.lower()
-    try:
-        if suffix == ".zip":
-            yield from _read_zip(file, reading)
-        elif suffix == ".gz":
-            with gzip.open(file) as stream:
-                yield from _read_stream(cast(IO[bytes], stream), file.stem, str(file), reading)
-        else:
-            boundaries = file.parent / reading.boundaries if reading.boundaries else None
-            with file.open("rb") as stream:
-                if boundaries is not None and boundaries.is_file():
-                    yield from _cut(stream, boundaries, str(file), reading.encoding)
-                else:
-                    yield from _read_stream(stream, file.name, str(file), reading)
-    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{file} is not a whole {suffix} archive: {error}") from error
+def _inner_name(file: Path) -> str:
+    """The name without ``.gz``."""
+    return file.stem if file.suffix.lower() == ".gz" else file.name
 
 
-def _read_zip(file: Path, reading: ReadingConfig) -> Iterator[str]:
-    """The members of an archive, read in place: a name that points outside is only a name."""
-    with zipfile.ZipFile(file) as archive:
-        for member in sorted(archive.infolist(), key=lambda member: member.filename):
-            if not member.is_dir():
-                with archive.open(member) as stream:
-                    where = f"{file}:{member.filename}"
-                    yield from _read_stream(stream, member.filename, where, reading)
-
-
-def _read_stream(stream: IO[bytes], name: str, where: str, reading: ReadingConfig) -> Iterator[str]:
-    form = reading.format
-    if form == "auto":
-        suffix = PurePosixPath(name).suffix.lower()
-        if suffix not in _FORMATS:
-            known = ", ".join(sorted(filter(None, _FORMATS)))
-            raise DataError(
-                f"{where}: cannot read {suffix} files; set reading.format or use {known}"
-            )
-        form = _FORMATS[suffix]  # type: ignore[assignment]
-    if form == "parquet":
-        yield from _read_parquet(stream, where, reading)
-        return
-    with _as_text(stream, where, reading.encoding) as lines:
-        if form == "text":
-            yield from _read_text(lines, reading.split)
-        elif form == "jsonl":
-            yield from _read_jsonl(lines, where, reading.text_column)
-        elif form == "json":
-            yield from _read_json(lines, where, reading.text_column)
-        else:
-            yield from _read_table(
-                lines, where, reading.text_column, "\t" if form == "tsv" else ","
-            )
+def _boundaries_of(file: Path, reading: ReadingConfig) -> Path | None:
+    """The table of boundaries, where there is one beside the file."""
+    if reading.boundaries is None:
+        return None
+    table = file.parent / reading.boundaries
+    if table.is_file() and file.suffix.lower() != ".zip":
+        return table
+    _LOGGER.warning(
+        "%s is read by reading.split=%s: there is no %s beside it", file, reading.split, table.name
+    )
+    return None
 
 
 @contextmanager
-def _as_text(stream: IO[bytes], where: str, encoding: str) -> Iterator[io.TextIOWrapper]:
-    """Decode a stream strictly, without a byte-order mark; line ends become LF."""
-    buffered = cast(io.BufferedReader, stream)  # of a file, a gz or a zip member: all can peek
-    if (
-        b"\0" in buffered.peek(_SNIFFED)[:_SNIFFED]
-        and "16" not in encoding
-        and "32" not in encoding
-    ):
-        raise DataError(f"{where} is a binary file, not text: its first bytes contain NUL")
-    codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+def _reading_errors(file: Path) -> Iterator[None]:
+    """Say in one sentence what is wrong with an archive or with access to a file."""
     try:
-        text = io.TextIOWrapper(buffered, encoding=codec, errors="strict", newline=None)
-        try:
-            yield text
-        finally:
-            text.detach()  # who opened the stream closes it
-    except LookupError as error:
-        raise DataError(
-            f"reading.encoding={encoding} is not an encoding that Python knows"
-        ) from error
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise DataError(
-            f"{where} is not {encoding}: the byte 0x{byte:02x} cannot be decoded; "
-            "set reading.encoding to what it was written in"
-        ) from error
-
-
-def _read_text(lines: Iterable[str], split: str) -> Iterator[str]:
-    if split == "file":
-        yield "".join(lines)
-    elif split == "line":
-        yield from (line.rstrip("\n") for line in lines if line.strip())
-    else:
-        yield from _paragraphs(lines)
-
-
-def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
-    """Runs of lines between blank lines."""
-    paragraph: list[str] = []
-    for line in lines:
-        if line.strip():
-            paragraph.append(line)
-        elif paragraph:
-            yield "".join(paragraph).rstrip("\n")
-            paragraph = []
-    if paragraph:
-        yield "".join(paragraph).rstrip("\n")
-
-
-def _read_jsonl(lines: Iterable[str], where: str, column: str) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{where}, line {number}: not valid JSON: {error.msg}") from error
-            yield _field(row, column, f"{where}, line {number}")
-
-
-def _read_json(stream: IO[str], where: str, column: str) -> Iterator[str]:
-    try:
-        rows = json.load(stream)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}, line {error.lineno}: not valid JSON: {error.msg}") from error
-    if not isinstance(rows, list):
-        raise DataError(f"{where} must hold a JSON array of texts or of objects with {column!r}")
-    for number, row in enumerate(rows):
-        yield _field(row, column, f"{where}, entry {number}")
-
-
-def _field(row: Any, column: str, where: str) -> str:
-    """The text of a row: the row itself, or the named key's."""
-    text = row.get(column) if isinstance(row, dict) else row
-    if not isinstance(text, str):
-        there = f"; it has {', '.join(map(str, row))}" if isinstance(row, dict) else ""
-        raise DataError(f"{where}: no text under {column!r}{there}; set reading.text_column")
-    return text
-
-
-def _read_table(lines: Iterable[str], where: str, column: str, delimiter: str) -> Iterator[str]:
-    """One column of a table with a header; CSV is quoted, TSV is not."""
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    csv.field_size_limit(1 << 30)
-    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    try:
-        header = next(rows, [])
-        if column not in header:
-            raise DataError(
-                f"{where} has no column {column!r}; it has {', '.join(header) or 'none'}; "
-                "set reading.text_column"
-            )
-        index = header.index(column)
-        for row in rows:
-            if len(row) != len(header):
-                raise DataError(
-                    f"{where}, line {rows.line_num}: {len(row)} fields, "
-                    f"the header has {len(header)}"
-                )
-            yield row[index]
-    except csv.Error as error:
-        raise DataError(f"{where}, line {rows.line_num}: not a valid table: {error}") from error
-
-
-def _read_parquet(stream: IO[bytes], where: str, reading: ReadingConfig) -> Iterator[str]:
-    column = reading.text_column
-    try:
-        source = stream if stream.seekable() else io.BytesIO(stream.read())
-        parquet = pq.ParquetFile(source)
-        names = parquet.schema_arrow.names
-        if column not in names:
-            raise DataError(
-                f"{where} has no column {column!r}; it has {', '.join(names)}; "
-                "set reading.text_column"
-            )
-        for batch in parquet.iter_batches(batch_size=1024, columns=[column]):
-            for text in batch.column(0).to_pylist():
-                if not isinstance(text, str):
-                    raise DataError(f"{where}: the column {column!r} does not hold text throughout")
-                yield text
-    except pa.ArrowException as error:
-        raise DataError(f"{where} is not a whole Parquet file: {error}") from error
-
-
-def _cut(stream: IO[bytes], boundaries: Path, where: str, encoding: str) -> Iterator[str]:
-    """Documents by their offsets and lengths in characters, read in one pass."""
-    with boundaries.open(encoding="utf-8") as table:
-        spans = list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
-    if not spans or not {"char_offset", "char_length"} <= spans[0].keys():
-        raise DataError(f"{boundaries} must have the columns char_offset and char_length")
-    with _as_text(stream, where, encoding) as text:
-        position, buffer = 0, ""  # of the buffer's first character
-        for number, span in enumerate(spans, start=2):
-            start, length = int(span["char_offset"]), int(span["char_length"])
-            while len(buffer) < start + length - position and (chunk := text.read(_CHUNK)):
-                buffer += chunk
-            if start < position or len(buffer) < start + length - position:
-                raise DataError(f"{boundaries}, line {number}: the span lies outside {where}")
-            buffer, position = buffer[start - position :], start
-            yield buffer[:length]
+        yield
+    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{file} is not a whole {file.suffix} archive: {error}") from error
+    except NotImplementedError as error:
+        raise DataError(f"{file} cannot be unpacked: {error}; give the files in it") from error
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error

@@ -1,6 +1,6 @@
 """Where text comes from: a file or folder of the user's, recorded by its content."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.errors import DataError
@@ -26,16 +26,14 @@ def register_source(path: Path, out_dir: Path, name: str | None = None) -> Artif
         DataError: If there is nothing to read at ``path``.
     """
     path = path.resolve()
-    if not path.exists():
-        raise DataError(f"{path} does not exist: give a file, a folder or the name of a source")
-    files = source_files(path)
-    sizes = {_relative(file, path): file.stat().st_size for file in files}
+    sizes = _sizes(path)
     if not any(sizes.values()):
         raise DataError(f"{path} is empty: there is no text to read")
+    hashes = {relative: _sha256(path / relative if path.is_dir() else path) for relative in sizes}
     with new_artifact(out_dir, kind="raw") as draft:
         draft.info["name"] = name or path.name
         draft.info["bytes"] = sum(sizes.values())
-        draft.info["sha256"] = {_relative(file, path): sha256_file(file) for file in files}
+        draft.info["sha256"] = hashes
     write_json(out_dir / _LOCATION, {"path": str(path), "sizes": sizes})
     return draft.artifact
 
@@ -44,31 +42,64 @@ def source_path(raw: Artifact) -> Path:
     """The file or folder that a raw artifact stands for.
 
     Raises:
-        DataError: If it is gone or its size has changed since it was recorded.
+        DataError: If it is gone, or a file in it was added, removed or has another size since.
     """
     location = read_json(raw.directory / _LOCATION)
     path = Path(location["path"])
     if not path.exists():
         raise DataError(f"{path} is gone since it was recorded: put it back or give another source")
-    for name, size in location["sizes"].items():
-        file = path / name if path.is_dir() else path
-        if not file.is_file() or file.stat().st_size != size:
+    sizes, recorded = _sizes(path), location["sizes"]
+    for relative in sorted(sizes.keys() | recorded.keys()):
+        if sizes.get(relative) != recorded.get(relative):
+            file = path / relative if path.is_dir() else path
             raise DataError(f"{file} has changed since it was recorded: run the command again")
     return path
 
 
 def source_files(path: Path) -> list[Path]:
-    """The files of a source in reading order: itself, or a folder's visible files by name."""
+    """The files of a source in reading order: itself, or a folder's visible files by name.
+
+    Raises:
+        DataError: If there is no such file or folder, or a name in it is not UTF-8.
+    """
     if path.is_file():
-        return [path]
-    inside = (file for file in path.rglob("*") if file.is_file())
-    visible = (file for file in inside if not _is_hidden(file.relative_to(path)))
-    return sorted(visible, key=lambda file: file.relative_to(path).as_posix())
+        files = [path]
+    elif path.is_dir():
+        inside = (file for file in path.rglob("*") if file.is_file())
+        visible = (file for file in inside if not is_hidden(file.relative_to(path)))
+        files = sorted(visible, key=lambda file: file.relative_to(path).as_posix())
+    else:
+        raise DataError(f"{path} does not exist: give a file, a folder or the name of a source")
+    for file in files:
+        if not _is_unicode(file.name):
+            raise DataError(f"the file name {bytes(file)!r} is not UTF-8: rename the file")
+    return files
 
 
-def _relative(file: Path, path: Path) -> str:
-    return file.relative_to(path).as_posix() if path.is_dir() else file.name
+def is_hidden(relative: PurePath) -> bool:
+    """Whether a name, or that of a folder on the way, begins with a dot."""
+    return any(part.startswith(".") and part != ".." for part in relative.parts)
 
 
-def _is_hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
+def _sizes(path: Path) -> dict[str, int]:
+    """The size of each file by its name in the folder, or of the one file by its own name."""
+    is_folder = path.is_dir()
+    return {
+        file.relative_to(path).as_posix() if is_folder else file.name: file.stat().st_size
+        for file in source_files(path)
+    }
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return sha256_file(file)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,6 +1,12 @@
 """Optimizer steps, checkpoints and the run that a kill cannot harm."""
 
-from gpt_core.training.callbacks import Callback, Callbacks, RunInfo, read_records
+from gpt_core.training.callbacks import (
+    Callback,
+    Callbacks,
+    ProgressLines,
+    RunInfo,
+    read_records,
+)
 from gpt_core.training.checkpoint import best_checkpoint, latest_checkpoint
 from gpt_core.training.optimizer import build_optimizer, set_learning_rate
 from gpt_core.training.precision import autocast, resolve_device, resolve_precision
@@ -11,6 +17,7 @@ from gpt_core.training.trainer import Trainer
 __all__ = [
     "Callback",
     "Callbacks",
+    "ProgressLines",
     "RunInfo",
     "Trainer",
     "autocast",

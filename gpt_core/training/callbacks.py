@@ -1,12 +1,15 @@
 """Hooks of a training run: the trainer tells, and knows nothing of who listens."""
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gpt_core.artifact import Artifact
+from gpt_core.errors import DataError
 from gpt_core.files import atomic_write
 
 METRICS = "metrics.jsonl"
@@ -98,13 +101,16 @@ class JsonlRecorder(Callback):
         out_dir: The run's directory.
         first_step: The step that is resumed; records of later steps are dropped, for those
             steps are done again.
+
+    Raises:
+        DataError: If the disk is full or may not be written; the methods raise it too.
     """
 
     def __init__(self, out_dir: Path, first_step: int) -> None:
         self._out_dir = out_dir
         for name in (METRICS, SAMPLES):
             kept = [row for row in read_records(out_dir / name) if row["step"] <= first_step]
-            with atomic_write(out_dir / name, "w") as file:
+            with _named(out_dir / name), atomic_write(out_dir / name, "w") as file:
                 file.writelines(_line(row) for row in kept)
 
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -116,8 +122,63 @@ class JsonlRecorder(Callback):
         self._append(SAMPLES, {"step": step, "prompt": prompt, "text": text})
 
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
-        with (self._out_dir / name).open("a", encoding="utf-8", newline="\n") as file:
+        path = self._out_dir / name
+        with _named(path), path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(_line(row))
+
+
+class ProgressLines(Callback):
+    """Says what happens, a line each: loss, rate and time left.
+
+    Args:
+        write: Takes a line, such as ``print``.
+    """
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._total = self._first_step = 0
+        self._started = time.monotonic()
+
+    def on_start(self, run: RunInfo) -> None:
+        """Say what is trained."""
+        self._total, self._first_step = run.total_steps, run.first_step
+        self._started = time.monotonic()
+        resumed = f", going on from step {run.first_step:,}" if run.first_step else ""
+        self._write(
+            f"{run.n_parameters:,} parameters, {run.total_steps:,} steps of "
+            f"{run.tokens_per_step:,} tokens on {run.device} in {run.precision}{resumed}"
+        )
+
+    def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Say how it goes."""
+        figures = [f"step {step:,} of {self._total:,}"]
+        if "train/loss" in metrics:
+            figures.append(f"loss {metrics['train/loss']:.4f}")
+        if "validation/loss" in metrics:
+            figures.append(f"validation loss {metrics['validation/loss']:.4f}")
+        if "train/tokens_per_second" in metrics:
+            figures.append(f"{metrics['train/tokens_per_second']:,.0f} tokens/s")
+            figures.append(f"{self._time_left(step)} left")
+        self._write(", ".join(figures))
+
+    def on_sample(self, step: int, prompt: str, text: str) -> None:
+        """Show what the model goes on with, in one line."""
+        self._write(f"step {step:,}: {' '.join((prompt + text).split())}")
+
+    def on_checkpoint(self, step: int, checkpoint: Artifact) -> None:
+        """Say where it lies."""
+        self._write(f"step {step:,}: saved {checkpoint.path}")
+
+    def on_notice(self, message: str) -> None:
+        """Say it."""
+        self._write(f"note: {message}")
+
+    def _time_left(self, step: int) -> str:
+        done = max(1, step - self._first_step)
+        seconds = round((time.monotonic() - self._started) / done * (self._total - step))
+        minutes, seconds = divmod(seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -131,6 +192,18 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue  # cut short by a crash: its step is done again
     return [row for row in rows if isinstance(row, dict) and "step" in row]
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say in one sentence that a record cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written: {error.strerror}; mend that, and the same command goes "
+            "on from the last checkpoint"
+        ) from error
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """Checkpoints of a run: written whole, found by their manifests, kept few."""
 
 import fcntl
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,15 @@ from torch import nn
 
 from gpt_core.artifact import Artifact, new_artifact, plain, read_artifact, verify
 from gpt_core.config import PretrainConfig
-from gpt_core.data import copy_tokenizer
+from gpt_core.data import TOKENIZER, copy_tokenizer
 from gpt_core.errors import CheckpointError, DataError
 from gpt_core.files import write_json
-from gpt_core.models import save_weights
+from gpt_core.models import read_model_config, save_weights
+from gpt_core.tokenizers import load_tokenizer
 
 STATE = "training_state.pt"
 _LOCK = "run.lock"
+_LOG = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -57,7 +61,7 @@ def save_checkpoint(
     model: nn.Module,
     state: dict[str, Any],
     config: PretrainConfig,
-    shards: Artifact,
+    parents: Sequence[Artifact],
     metrics: dict[str, float],
 ) -> Artifact:
     """Write one checkpoint: weights, training state, configuration and tokenizer.
@@ -68,16 +72,20 @@ def save_checkpoint(
         model: Whose weights are saved.
         state: What else is needed to go on to the same bits.
         config: With the model's vocabulary size filled in.
-        shards: What is trained on.
+        parents: The shards that are trained on and, if there is one, the model it began as.
         metrics: The figures at this step.
+
+    Raises:
+        DataError: If it cannot be written.
     """
     target = out_dir / f"step-{step:08d}"
-    with new_artifact(target, kind="checkpoint", config=config, parents=[shards]) as draft:
+    with new_artifact(target, kind="checkpoint", config=config, parents=parents) as draft:
         save_weights(model, draft.directory / "model.safetensors")
-        torch.save(state, draft.directory / STATE)
+        with (draft.directory / STATE).open("wb") as file:  # a full disk is then an OSError
+            torch.save(state, file)
         description = {"kind": "pretrained", "step": step, "model": plain(config.model)}
         write_json(draft.directory / "config.json", description)
-        copy_tokenizer(shards, draft.directory)
+        copy_tokenizer(parents[0], draft.directory)
         draft.info |= {"step": step, "kind": "pretrained"}
         draft.metrics |= metrics
     return draft.artifact
@@ -108,16 +116,22 @@ def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
     Returns:
         The checkpoint or None, and a sentence for each newer one that is damaged.
     """
-    notices = []
+    damaged: list[str] = []
+    whole: Artifact | None = None
     for directory in list_checkpoints(out_dir):
         try:
             checkpoint = read_artifact(directory, "checkpoint")
             verify(checkpoint)
         except DataError as error:
-            notices.append(f"{error}; the checkpoint before it is used")
+            damaged.append(str(error))
             continue
-        return checkpoint, notices
-    return None, notices
+        whole = checkpoint
+        break
+    then = "the checkpoint before it is used" if whole else "no earlier one is whole"
+    notices = [f"{sentence}; {then}" for sentence in damaged]
+    for notice in notices:
+        _LOG.warning(notice)
+    return whole, notices
 
 
 def best_checkpoint(out_dir: Path) -> Artifact | None:
@@ -146,20 +160,66 @@ def prune(out_dir: Path, keep_last: int) -> None:
             shutil.rmtree(hidden)
 
 
-def require_same_run(checkpoint: Artifact, config: PretrainConfig, shards: Artifact) -> None:
+def remove_leftovers(out_dir: Path) -> None:
+    """Delete what a killed process left half-written or half-deleted.
+
+    Only the holder of the run's lock may do so: to anyone else these are work in progress.
+    """
+    for path in out_dir.glob(".*"):
+        ours = path.name.startswith((".step-", ".metrics.jsonl.", ".samples.jsonl."))
+        if ours and path.is_dir():
+            shutil.rmtree(path)
+        elif ours:
+            path.unlink()
+
+
+def require_same_run(
+    checkpoint: Artifact, config: PretrainConfig, parents: Sequence[Artifact]
+) -> None:
     """Refuse to go on with another run's checkpoint.
+
+    Args:
+        checkpoint: What is to be resumed.
+        config: With the model's vocabulary size filled in.
+        parents: The shards and, if there is one, the model that the run begins as.
 
     Raises:
         CheckpointError: Naming the first setting that differs, or that the data does.
     """
     manifest = checkpoint.manifest()
     difference = _first_difference(manifest["config"], plain(config), "")
-    if difference is None and shards.fingerprint not in manifest["parents"].values():
+    made_from, wanted = set(manifest["parents"].values()), {p.fingerprint for p in parents}
+    if difference is None and parents[0].fingerprint not in made_from:
         difference = "the token shards are not the ones it was trained on"
+    if difference is None and made_from != wanted:
+        difference = "it did not begin as the same model"
     if difference is not None:
         raise CheckpointError(
             f"{checkpoint.path} belongs to another run: {difference}; train into another directory"
         )
+
+
+def require_fitting(initial: Artifact, config: PretrainConfig, shards: Artifact) -> None:
+    """Refuse to begin as a model of another shape or with another tokenizer.
+
+    Dropout and the attention backend may differ: they are not of the weights.
+
+    Raises:
+        CheckpointError: Naming the first setting that differs, or the tokenizer.
+    """
+    model = read_model_config(initial.directory)["model"]
+    model = replace(model, dropout=config.model.dropout, attention=config.model.attention)
+    difference = _first_difference(plain(model), plain(config.model), "model")
+    if difference is not None:
+        raise CheckpointError(f"{initial.path} has another shape: {difference}")
+    theirs = load_tokenizer(initial.directory / TOKENIZER)
+    ours = load_tokenizer(shards.directory / TOKENIZER)
+    for token_id in range(ours.vocab_size):
+        if theirs.token_bytes(token_id) != ours.token_bytes(token_id):
+            raise CheckpointError(
+                f"{initial.path} and {shards.path} have different tokenizers (token {token_id} "
+                "is not the same): encode the corpus with the checkpoint's tokenizer"
+            )
 
 
 def _first_difference(saved: Any, wanted: Any, path: str) -> str | None:

@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from gpt_core.data import TOKENIZER, Batch, ShardReader, TokenLoader, sequential
 from gpt_core.errors import CheckpointError, ConfigError
 from gpt_core.generation import continue_text
 from gpt_core.models import build_model, load_weights
-from gpt_core.tokenizers import Tokenizer, load_tokenizer
+from gpt_core.tokenizers import load_tokenizer
 from gpt_core.training.callbacks import Callback, Callbacks, JsonlRecorder, RunInfo
 from gpt_core.training.checkpoint import (
     best_checkpoint,
@@ -23,6 +23,8 @@ from gpt_core.training.checkpoint import (
     load_state,
     locked,
     prune,
+    remove_leftovers,
+    require_fitting,
     require_same_run,
     save_checkpoint,
 )
@@ -36,6 +38,7 @@ def pretrain(
     out_dir: Path,
     *,
     callbacks: Sequence[Callback] = (),
+    initial: Artifact | None = None,
 ) -> Artifact:
     """Train a GPT on token shards, going on from the newest checkpoint in ``out_dir``.
 
@@ -46,6 +49,7 @@ def pretrain(
         config: The model and how to train it.
         out_dir: The run's directory: checkpoints, ``metrics.jsonl`` and ``samples.jsonl``.
         callbacks: Told of figures, samples and checkpoints.
+        initial: A checkpoint whose weights the run begins with; None draws fresh ones.
 
     Returns:
         The checkpoint with the lowest validation loss; the last one if there is no such text.
@@ -53,25 +57,26 @@ def pretrain(
     Raises:
         ConfigError: If the vocabulary disagrees with the shards, or the device is not there.
         DataError: If the text is shorter than the context, or the directory cannot be written.
-        CheckpointError: If the directory is in use or belongs to another run.
+        CheckpointError: If the directory is in use or belongs to another run, or ``initial`` has
+            another shape or tokenizer.
         DivergenceError: If the loss is no longer a number.
         SystemExit: On SIGTERM, after saving a checkpoint.
     """
     config = resolve_vocabulary(config, shards)
-    device = resolve_device(config.training.device)
-    reader = ShardReader(shards.directory, "train")
-    loader = TokenLoader(
-        reader,
-        context_length=config.model.context_length,
-        batch_size=config.training.micro_batch,
-        config=config.loader,
-    )
+    if initial is not None:
+        require_fitting(initial, config, shards)
+    plan, loader = _Plan(config, out_dir, shards, initial), _loader(shards, config)
     with locked(out_dir):
+        remove_leftovers(out_dir)
         checkpoint, notices = latest_checkpoint(out_dir)
         if checkpoint is not None:
-            require_same_run(checkpoint, config, shards)
-        if checkpoint is None or checkpoint.manifest()["info"]["step"] < config.training.steps:
-            _run(shards, config, out_dir, device, loader, checkpoint, [*callbacks], notices)
+            require_same_run(checkpoint, config, plan.parents)
+        if _step_of(checkpoint) < config.training.steps:
+            listeners = Callbacks([JsonlRecorder(out_dir, _step_of(checkpoint)), *callbacks])
+            for notice in notices:
+                listeners.on_notice(notice)
+            trainer = _prepare(plan, loader, checkpoint, listeners)
+            _Session(plan, trainer, listeners, checkpoint).run()
         best = best_checkpoint(out_dir)
     if best is None:
         raise CheckpointError(f"{out_dir} has no checkpoint after training: was it deleted?")
@@ -94,98 +99,50 @@ def resolve_vocabulary(config: PretrainConfig, shards: Artifact) -> PretrainConf
     return replace(config, model=replace(config.model, vocab_size=size))
 
 
-def _run(
-    shards: Artifact,
-    config: PretrainConfig,
-    out_dir: Path,
-    device: torch.device,
-    loader: TokenLoader,
-    checkpoint: Artifact | None,
-    callbacks: list[Callback],
-    notices: list[str],
-) -> None:
-    """Do the steps that are left."""
-    first_step = 0 if checkpoint is None else checkpoint.manifest()["info"]["step"]
-    listeners = Callbacks([JsonlRecorder(out_dir, first_step), *callbacks])
-    for notice in notices:
-        listeners.on_notice(notice)
-    model = build_model(config.model, config.training.seed).to(device)
-    torch.manual_seed(config.training.seed)  # of dropout
-    trainer = Trainer(model, config, loader, _validation(shards, config), listeners)
-    if checkpoint is not None:
-        load_weights(model, checkpoint.directory / "model.safetensors")
-        trainer.restore(load_state(checkpoint, device))
-    listeners.on_start(
-        RunInfo(
-            total_steps=config.training.steps,
-            first_step=first_step,
-            tokens_per_step=config.training.tokens_per_step,
-            n_parameters=sum(parameter.numel() for parameter in model.parameters()),
-            device=str(device),
-            precision=trainer.precision,
-            out_dir=out_dir,
-        )
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a run is, whichever process does which part of it."""
+
+    config: PretrainConfig
+    out_dir: Path
+    shards: Artifact
+    initial: Artifact | None
+
+    @property
+    def parents(self) -> list[Artifact]:
+        """What the weights come from, the shards first."""
+        return [self.shards, *([self.initial] if self.initial is not None else [])]
+
+
+def _step_of(checkpoint: Artifact | None) -> int:
+    return 0 if checkpoint is None else int(checkpoint.manifest()["info"]["step"])
+
+
+def _loader(shards: Artifact, config: PretrainConfig) -> TokenLoader:
+    return TokenLoader(
+        ShardReader(shards.directory, "train"),
+        context_length=config.model.context_length,
+        batch_size=config.training.micro_batch,
+        config=config.loader,
     )
-    _steps(trainer, config, shards, out_dir, listeners, checkpoint)
-    listeners.on_end(trainer.step)
 
 
-def _steps(
-    trainer: Trainer,
-    config: PretrainConfig,
-    shards: Artifact,
-    out_dir: Path,
-    listeners: Callback,
-    checkpoint: Artifact | None,
-) -> None:
-    training = config.training
-    tokenizer = load_tokenizer(shards.directory / TOKENIZER)
-    trainer.model.train()
-
-    def save() -> Artifact:
-        trainer.require_finite(None if checkpoint is None else checkpoint.path)
-        saved = save_checkpoint(
-            out_dir,
-            step=trainer.step,
-            model=trainer.model,
-            state=trainer.state(),
-            config=config,
-            shards=shards,
-            metrics=_figures(trainer),
-        )
-        prune(out_dir, training.keep_last)
-        listeners.on_checkpoint(trainer.step, saved)
-        return saved
-
-    with _stop_signal() as stopped:
-        while trainer.step < training.steps:
-            trainer.train_step()
-            step, last = trainer.step, trainer.step == training.steps
-            trainer.metrics.pop("validation_loss", None)
-            if step % training.log_every == 0 or last:
-                trainer.require_finite(None if checkpoint is None else checkpoint.path)
-            if step % training.eval_every == 0 or last:
-                trainer.evaluate()
-            if step % training.sample_every == 0 or last:
-                with trainer.untimed():
-                    _show_samples(trainer, config, tokenizer, listeners)
-            if step % training.save_every == 0 or last or stopped():
-                with trainer.untimed():
-                    checkpoint = save()
-            if stopped() and not last:
-                raise SystemExit(128 + signal.SIGTERM)
-
-
-def _figures(trainer: Trainer) -> dict[str, float]:
-    return {"step": float(trainer.step), **trainer.metrics}
-
-
-def _show_samples(
-    trainer: Trainer, config: PretrainConfig, tokenizer: Tokenizer, listeners: Callback
-) -> None:
-    for prompt in config.training.sample_prompts:
-        pieces = continue_text(trainer.model, tokenizer, prompt, config.generation)
-        listeners.on_sample(trainer.step, prompt, "".join(pieces))
+def _prepare(
+    plan: _Plan, loader: TokenLoader, checkpoint: Artifact | None, listeners: Callback
+) -> Trainer:
+    """A trainer as it stood at the checkpoint, or at the beginning."""
+    config = plan.config
+    device = resolve_device(config.training.device)
+    model = build_model(config.model, config.training.seed)
+    origin = checkpoint or plan.initial
+    if origin is not None:
+        load_weights(model, origin.directory / "model.safetensors")
+    model.to(device)
+    torch.manual_seed(config.training.seed)  # of dropout
+    trainer = Trainer(model, config, loader, _validation(plan.shards, config), listeners)
+    if checkpoint is not None:
+        trainer.restore(load_state(checkpoint, device))
+    return trainer
 
 
 def _validation(shards: Artifact, config: PretrainConfig) -> Callable[[], Iterator[Batch]] | None:
@@ -201,6 +158,88 @@ def _validation(shards: Artifact, config: PretrainConfig) -> Callable[[], Iterat
         )
 
     return batches
+
+
+class _Session:
+    """One process's part of a run: from where it stands to the end, or to SIGTERM.
+
+    Args:
+        plan: The run.
+        trainer: Standing at ``checkpoint``.
+        listeners: Told of all that happens.
+        checkpoint: The newest one, None at the beginning.
+    """
+
+    def __init__(
+        self, plan: _Plan, trainer: Trainer, listeners: Callback, checkpoint: Artifact | None
+    ) -> None:
+        self._plan, self._trainer, self._listeners = plan, trainer, listeners
+        self._checkpoint = checkpoint
+        self._tokenizer = load_tokenizer(plan.shards.directory / TOKENIZER)
+
+    def run(self) -> None:
+        """Do the steps that are left."""
+        trainer, total = self._trainer, self._plan.config.training.steps
+        self._listeners.on_start(self._info())
+        trainer.model.train()
+        with _stop_signal() as stopped:
+            while trainer.step < total:
+                trainer.train_step()
+                self._after_step(last=trainer.step == total, stopping=stopped())
+        self._listeners.on_end(trainer.step)
+
+    def _info(self) -> RunInfo:
+        trainer, training = self._trainer, self._plan.config.training
+        return RunInfo(
+            total_steps=training.steps,
+            first_step=trainer.step,
+            tokens_per_step=training.tokens_per_step,
+            n_parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+            device=str(trainer.device),
+            precision=trainer.precision,
+            out_dir=self._plan.out_dir,
+        )
+
+    def _after_step(self, *, last: bool, stopping: bool) -> None:
+        """What is due at this step, the checkpoint last: it holds the figures of the others."""
+        trainer, training = self._trainer, self._plan.config.training
+        trainer.metrics.pop("validation_loss", None)
+        if trainer.step % training.log_every == 0 or last:
+            self._require_finite()
+        if trainer.step % training.eval_every == 0 or last:
+            trainer.evaluate()
+        if trainer.step % training.sample_every == 0 or last:
+            self._show_samples()
+        if trainer.step % training.save_every == 0 or last or stopping:
+            self._save()
+        if stopping and not last:
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def _require_finite(self) -> None:
+        self._trainer.require_finite(self._checkpoint.path if self._checkpoint else None)
+
+    def _show_samples(self) -> None:
+        trainer, config = self._trainer, self._plan.config
+        with trainer.untimed():
+            for prompt in config.training.sample_prompts:
+                pieces = continue_text(trainer.model, self._tokenizer, prompt, config.generation)
+                self._listeners.on_sample(trainer.step, prompt, "".join(pieces))
+
+    def _save(self) -> None:
+        trainer, plan = self._trainer, self._plan
+        self._require_finite()
+        with trainer.untimed():
+            self._checkpoint = save_checkpoint(
+                plan.out_dir,
+                step=trainer.step,
+                model=trainer.model,
+                state=trainer.state(),
+                config=plan.config,
+                parents=plan.parents,
+                metrics={"step": float(trainer.step), **trainer.metrics},
+            )
+            prune(plan.out_dir, plan.config.training.keep_last)
+            self._listeners.on_checkpoint(trainer.step, self._checkpoint)
 
 
 @contextmanager

@@ -54,10 +54,10 @@ class Trainer:
 
         self._validation, self._callbacks = validation, callbacks
         self._loss_sum = torch.zeros((), device=self.device)
-        self._logged_steps = 0
+        self._summed_steps = 0
+        self._timed_steps = 0  # those of the sum that this process has done
         self._first_bad = torch.full((), -1, device=self.device)
         self._clock = time.perf_counter()
-        self._seconds = 0.0
         wanted = config.training.compile
         compiled = wanted == "on" or (wanted == "auto" and self.device.type == "cuda")
         self._loss: Callable[[Tensor, Tensor], Tensor] = self._micro_loss
@@ -106,13 +106,14 @@ class Trainer:
             "loader": {"position": position.position, "fingerprint": position.fingerprint},
             "rng": torch.get_rng_state(),
             "cuda_rng": cuda,
+            "precision": self.precision,
             "loss_sum": self._loss_sum,
-            "logged_steps": self._logged_steps,
+            "summed_steps": self._summed_steps,
             "metrics": dict(self.metrics),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state.
+        """Go on from a saved state, in the precision in which it was reached.
 
         Raises:
             CheckpointError: If it belongs to other data.
@@ -123,9 +124,11 @@ class Trainer:
         torch.set_rng_state(state["rng"].cpu())
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
+        self.precision = state["precision"]
         self._loss_sum = state["loss_sum"].to(self.device)
-        self._logged_steps = state["logged_steps"]
+        self._summed_steps = state["summed_steps"]
         self.metrics = dict(state["metrics"])
+        self._clock = time.perf_counter()
 
     def require_finite(self, last_checkpoint: str | None) -> None:
         """Stop a run whose loss is no longer a number.
@@ -168,15 +171,16 @@ class Trainer:
         """Count a step without waiting for the device."""
         self.step += 1
         self._loss_sum += loss
-        self._logged_steps += 1
+        self._summed_steps += 1
+        self._timed_steps += 1
         bad = ~(torch.isfinite(loss) & torch.isfinite(norm)) & (self._first_bad < 0)
         self._first_bad = torch.where(bad, self.step, self._first_bad)
 
     def _log(self, learning_rate: float, norm: Tensor) -> None:
-        loss = self._loss_sum.item() / self._logged_steps
+        loss = self._loss_sum.item() / self._summed_steps
         now = time.perf_counter()
         seconds = now - self._clock
-        tokens = self._logged_steps * self.config.training.tokens_per_step
+        tokens = self._timed_steps * self.config.training.tokens_per_step
         figures = {
             "train/loss": loss,
             "train/learning_rate": learning_rate,
@@ -190,9 +194,9 @@ class Trainer:
             rate = figures["train/tokens_per_second"]
             figures["train/mfu"] = rate * flops_per_token(self.config.model) / peak
         self.metrics |= {"train_loss": loss, "tokens": figures["train/tokens"]}
-        self._seconds += seconds
+        self.metrics["seconds"] = self.metrics.get("seconds", 0.0) + seconds
         self._loss_sum.zero_()
-        self._logged_steps, self._clock = 0, now
+        self._summed_steps, self._timed_steps, self._clock = 0, 0, now
         finite = {name: value for name, value in figures.items() if math.isfinite(value)}
         self._callbacks.on_metrics(self.step, finite)
 

@@ -1,33 +1,45 @@
 """A corpus is cleaned, deduplicated and split, and says what was done to it."""
 
 import json
+import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt_core.artifact import Artifact
+from gpt_core.artifact import Artifact, verify
 from gpt_core.config import CleaningConfig, ReadingConfig
 from gpt_core.errors import DataError
 from gpt_core.text import (
     SPLITS,
+    Cleaner,
     clean_corpus,
-    count_row_groups,
     iter_documents,
     iter_texts,
+    language_of,
     register_source,
-    source_path,
     split_of,
 )
 
 ALL_TRAIN = {"validation_share": 0.0, "test_share": 0.0}
 
 
-def clean(folder: Path, text: str, **cleaning: object) -> Artifact:
-    (folder / "a.txt").write_text(text, encoding="utf-8")
-    raw = register_source(folder / "a.txt", folder / "raw")
+def clean(folder: Path, text: str, name: str = "a.txt", **cleaning: Any) -> Artifact:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+    raw = register_source(folder / name, folder / "raw")
     return clean_corpus(raw, ReadingConfig(), CleaningConfig(**cleaning), folder / "out")
+
+
+def texts_of(made: Artifact) -> list[str]:
+    return [text for split in SPLITS for text in iter_texts(made, split)]
+
+
+def report_of(made: Artifact) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((made.directory / "report.json").read_text())
+    return report
 
 
 def test_every_document_lands_in_the_split_of_its_id(corpus: Artifact) -> None:
@@ -41,34 +53,42 @@ def test_every_document_lands_in_the_split_of_its_id(corpus: Artifact) -> None:
     assert corpus.manifest()["info"]["splits"]["test"]["documents"] == counts["test"]
 
 
-@given(st.text(), st.floats(0, 0.5), st.floats(0, 0.49))
-def test_a_larger_test_share_moves_no_document_out_of_the_test_part(
-    document_id: str, validation: float, test: float
+@given(st.lists(st.sampled_from(["قَالَ", "قال", "قال  ", "غير", "one", "one\u200b", "", "٣"])))
+def test_each_text_is_kept_once_and_every_document_is_accounted_for(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
 ) -> None:
-    if split_of(document_id, validation, test / 2) == "test":
-        assert split_of(document_id, validation, test) == "test"
-
-
-def test_the_shares_are_about_what_was_asked_for() -> None:
-    splits = [split_of(f"doc#{i}", 0.1, 0.2) for i in range(5000)]
-    assert abs(splits.count("validation") / 5000 - 0.1) < 0.02
-    assert abs(splits.count("test") / 5000 - 0.2) < 0.02
-
-
-def test_equal_documents_are_kept_once_and_before_the_split(tmp_path: Path) -> None:
-    made = clean(
-        tmp_path, "\n\n".join(["قَالَ", "قال", "قال  ", "غير"] * 5), language="arabic", **ALL_TRAIN
+    folder = tmp_path_factory.mktemp("corpus")
+    lines = "\n".join(json.dumps({"text": text}) for text in ["always", *texts])
+    made = clean(folder, lines, "a.jsonl", **ALL_TRAIN)
+    cleaner = Cleaner(CleaningConfig())
+    cleaned = [cleaner.clean(text) for text in ["always", *texts]]
+    assert texts_of(made) == list(dict.fromkeys(filter(None, cleaned)))
+    metrics = made.metrics()
+    assert metrics["read"] == len(texts) + 1
+    assert metrics["read"] == (
+        metrics["documents"] + metrics["duplicates"] + metrics["dropped_short"]
     )
-    texts = [text for split in SPLITS for text in iter_texts(made, split)]
-    assert sorted(texts) == sorted(["قال", "غير"])
-    assert made.metrics()["duplicates"] == 18
-    report = json.loads((made.directory / "report.json").read_text())
-    assert report["rules"]["strip_diacritics"]["documents"] == 5
-    assert report["rules"]["strip_diacritics"]["examples"][0] == {"before": "قَالَ", "after": "قال"}
+    assert metrics["dropped_short"] == cleaned.count("")
+    assert metrics["characters"] == sum(map(len, texts_of(made)))
+
+
+def test_the_report_shows_what_each_rule_removed(tmp_path: Path) -> None:
+    made = clean(tmp_path, "قَالَ (٣)\n\nنَعَمْ\n\nplain\n\n“so”", **ALL_TRAIN)
+    rules = report_of(made)["rules"]
+    assert list(rules) == [
+        "strip_diacritics", "strip_brackets", "collapse_whitespace", "straighten_quotes",
+    ]  # fmt: skip
+    assert rules["strip_diacritics"] == {
+        "characters_removed": 5,
+        "documents": 2,
+        "examples": [{"before": "قَالَ (٣)", "after": "قال (٣)"}, {"before": "نَعَمْ", "after": "نعم"}],
+    }
+    assert rules["straighten_quotes"]["examples"] == [{"before": "“so”", "after": '"so"'}]
 
 
 def test_duplicates_stay_when_asked(tmp_path: Path) -> None:
     made = clean(tmp_path, "a\n\na\n\na", deduplicate=False, **ALL_TRAIN)
+    assert texts_of(made) == ["a", "a", "a"]
     assert made.metrics()["duplicates"] == 0
 
 
@@ -77,51 +97,100 @@ def test_short_documents_are_dropped_and_counted(tmp_path: Path) -> None:
     assert made.metrics()["dropped_short"] == 1
 
 
-def test_a_large_corpus_has_several_row_groups(tmp_path: Path) -> None:
-    made = clean(tmp_path, "\n\n".join(f"{i} " + "x" * 1_000_000 for i in range(12)))
-    assert count_row_groups(made, "train") >= 2
+def test_documents_keep_their_lines_and_each_its_language(tmp_path: Path) -> None:
+    made = clean(tmp_path, "قال ١\r\nو قال\r\n\r\nNumber 1 –\r\nstays", **ALL_TRAIN)
+    assert texts_of(made) == ["قال\nو قال", "Number 1 -\nstays"]
 
 
-def test_nothing_to_train_on_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="leaves no document to train on: 2 read, 2 too short"):
-        clean(tmp_path, "a\n\nb", min_characters=9)
-    assert not (tmp_path / "out").exists()
+def test_no_language_leaves_every_character(tmp_path: Path) -> None:
+    text = "قَالَ  (٣)\u200f “x” "
+    assert texts_of(clean(tmp_path, text, language="none", **ALL_TRAIN)) == [text]
+
+
+def test_the_same_source_and_settings_give_the_same_bytes(tmp_path: Path) -> None:
+    text = "\n\n".join(f"document {number} قَالَ" for number in range(300))
+    one, two = clean(tmp_path / "one", text), clean(tmp_path / "two", text)
+    assert one.fingerprint == two.fingerprint
+    assert one.fingerprint != clean(tmp_path / "two", text, min_characters=2).fingerprint
+    verify(one)
+    assert set(one.manifest()["files"]) == {
+        "report.json", "test.parquet", "train.parquet", "validation.parquet",
+    }  # fmt: skip
+
+
+def test_progress_is_told_of_documents(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n\n".join(f"document {number}" for number in range(1200)))
+    raw = register_source(tmp_path / "a.txt", tmp_path / "raw")
+    told: list[tuple[str, int, int | None]] = []
+    clean_corpus(
+        raw,
+        ReadingConfig(),
+        CleaningConfig(),
+        tmp_path / "out",
+        progress=lambda *args: told.append(args),
+    )
+    assert told == [
+        ("documents", 500, None), ("documents", 1000, None), ("documents", 1200, 1200),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaning", "sentence"),
+    [
+        ("a\n\nb", {"min_characters": 9}, "no document to train on: 2 read, 2 too short"),
+        ("a", {"validation_share": 0.99, "test_share": 0.0}, "0 duplicates, 1 for validation"),
+        (" \n\n", {}, "no document to train on: 0 read"),
+    ],
+)
+def test_nothing_to_train_on_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, text: str, cleaning: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(DataError, match=sentence):
+        clean(tmp_path, text, **cleaning)
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "raw"}
 
 
-def test_a_source_is_known_by_its_content(tmp_path: Path) -> None:
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.txt").write_text("text")
-    one = register_source(tmp_path / "one" / "a.txt", tmp_path / "one-raw")
-    two = register_source(tmp_path / "two" / "a.txt", tmp_path / "two-raw")
-    assert one.fingerprint == two.fingerprint
-    assert source_path(one) == tmp_path / "one" / "a.txt"
-    (tmp_path / "one" / "a.txt").write_text("other text")
-    with pytest.raises(DataError, match="has changed since it was recorded"):
-        source_path(one)
-    (tmp_path / "one" / "a.txt").unlink()
-    with pytest.raises(DataError, match="is gone since it was recorded"):
-        source_path(one)
+def test_a_source_that_turns_out_bad_leaves_nothing(tmp_path: Path) -> None:
+    lines = '{"text": "good"}\n' * 3000 + "{bad\n"
+    with pytest.raises(DataError, match=r"a.jsonl, line 3001: not valid JSON"):
+        clean(tmp_path, lines, "a.jsonl")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", "raw"}
 
 
-@pytest.mark.parametrize(("make", "sentence"), [(None, "does not exist"), (b"", "is empty")])
-def test_a_source_with_nothing_in_it_is_refused(tmp_path: Path, make, sentence: str) -> None:
-    if make is not None:
-        (tmp_path / "a.txt").write_bytes(make)
-    with pytest.raises(DataError, match=sentence):
-        register_source(tmp_path / "a.txt", tmp_path / "raw")
+def test_half_a_character_is_removed_or_refused_by_its_document(tmp_path: Path) -> None:
+    line = '{"text": "half \\ud83d of one"}\n'
+    assert texts_of(clean(tmp_path, line, "a.jsonl", **ALL_TRAIN)) == ["half of one"]
+    with pytest.raises(DataError, match=r"document a.jsonl#0 holds U\+D83D, half of a character"):
+        clean(tmp_path, line, "a.jsonl", strip_controls=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("السلام عليكم hi", "arabic"),
+        ("ﺍﻟﺴﻼﻡ hi", "arabic"),
+        ("hello there سلام", "english"),
+        ("Đúng rồi سلام", "english"),
+        ("123", "english"),
+    ],
+)
+def test_the_language_is_that_of_most_letters(text: str, language: str) -> None:
+    assert language_of(text) == language
 
 
 def test_the_hadiths_come_out_without_a_diacritic(shared_data: Path, tmp_path: Path) -> None:
     raw = register_source(shared_data / "arabic" / "bukhari_raw.txt", tmp_path / "raw")
     reading = ReadingConfig(boundaries="bukhari_index.tsv")
     made = clean_corpus(raw, reading, CleaningConfig(language="arabic"), tmp_path / "out")
-    report = json.loads((made.directory / "report.json").read_text())
-    assert report["documents"]["read"] == 7277
+    report = report_of(made)
+    assert report["documents"] == {"read": 7277, "duplicates": 7, "dropped_short": 0}
     assert report["rules"]["strip_diacritics"]["characters_removed"] == 1_565_106
     assert report["rules"]["strip_tatweel"]["characters_removed"] == 10_542
     assert report["rules"]["strip_controls"]["characters_removed"] >= 70_003
+    characters = set("".join(texts_of(made)))
+    assert not [c for c in characters if unicodedata.category(c) in ("Mn", "Cf", "Cc", "Lm", "Nd")
+                and c != "\n"]  # fmt: skip
+    assert not characters & set("(){}[]«»")
 
 
 def test_page_references_of_a_classical_text_are_gone(shared_data: Path, tmp_path: Path) -> None:
@@ -129,5 +198,5 @@ def test_page_references_of_a_classical_text_are_gone(shared_data: Path, tmp_pat
     made = clean_corpus(
         raw, ReadingConfig(split="line"), CleaningConfig(language="arabic"), tmp_path / "out"
     )
-    text = "".join(text for split in SPLITS for text in iter_texts(made, split))
-    assert not set(text) & set("()[]{}0123456789٠١٢٣٤٥٦٧٨٩")
+    assert made.metrics()["read"] == 2500
+    assert not set("".join(texts_of(made))) & set("()[]{}0123456789٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹")

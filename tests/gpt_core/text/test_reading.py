@@ -1,127 +1,116 @@
-"""Any common form becomes the same documents; what cannot be read is one sentence."""
+"""A file, a folder, a gz and a zip give the same texts; nothing is unpacked to disk."""
 
 import gzip
-import json
 import re
+import struct
 import zipfile
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from gpt_core.config import ReadingConfig
 from gpt_core.errors import DataError
-from gpt_core.text import read_texts
-
-TEXTS = ["one, “quoted”", "two\tند", "three"]
+from gpt_core.text import read_documents, read_texts
 
 
-def write(folder: Path, name: str) -> Path:
-    file = folder / name
-    form = file.name.removesuffix(".gz").rsplit(".", 1)[-1]
-    if form == "parquet":
-        pq.write_table(pa.table({"text": TEXTS}), file)
-        return file
-    content = {
-        "txt": "\n\n".join(TEXTS),
-        "json": json.dumps([{"text": text} for text in TEXTS]),
-        "jsonl": "\n".join(json.dumps({"text": text}) for text in TEXTS) + "\n",
-        "csv": "id,text\n" + "".join(f'{i},"{text}"\n' for i, text in enumerate(TEXTS)),
-    }[form].encode()
-    file.write_bytes(gzip.compress(content) if file.suffix == ".gz" else content)
-    return file
+def ids_and_texts(path: Path, **reading: object) -> list[tuple[str, str]]:
+    return list(read_texts(path, ReadingConfig(**reading)))
 
 
-def texts_of(path: Path, **reading: object) -> list[str]:
-    return [text for _, text in read_texts(path, ReadingConfig(**reading))]
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two files, one of them deeper, and three that are hidden."""
+    source = tmp_path / "source"
+    (source / "deep" / ".git").mkdir(parents=True)
+    (source / "b.jsonl").write_text('"three"\n')
+    (source / "deep" / "a.txt").write_text("one\n\ntwo")
+    (source / "deep" / ".git" / "c.txt").write_text("hidden")
+    (source / ".DS_Store").write_bytes(b"\0")
+    return source
 
 
-@pytest.mark.parametrize(
-    "name", ["a.txt", "a.json", "a.jsonl", "a.csv", "a.parquet", "a.txt.gz", "a.jsonl.gz"]
-)
-def test_every_form_gives_the_same_texts(tmp_path: Path, name: str) -> None:
-    assert texts_of(write(tmp_path, name)) == TEXTS
+def test_a_folder_is_read_by_name_without_what_is_hidden(folder: Path) -> None:
+    expected = [("b.jsonl#0", "three"), ("deep/a.txt#0", "one"), ("deep/a.txt#1", "two")]
+    assert ids_and_texts(folder) == expected
+    documents = list(read_documents(folder, ReadingConfig()))
+    assert [(document.id, document.text) for document in documents] == expected
+    assert {document.source for document in documents} == {"source"}
 
 
-def test_a_folder_and_a_zip_are_read_file_by_file(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for name in ("b.txt", "a.jsonl"):
-        write(folder, name)
-    (folder / ".hidden").write_bytes(b"\0")
-    assert texts_of(folder) == TEXTS * 2
-    assert [i for i, _ in read_texts(folder, ReadingConfig())][:4] == [
-        "a.jsonl#0", "a.jsonl#1", "a.jsonl#2", "b.txt#0",
-    ]  # fmt: skip
-    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
-        archive.write(folder / "b.txt", "../outside.txt")
-    assert texts_of(tmp_path / "all.zip") == TEXTS
-    assert not (tmp_path.parent / "outside.txt").exists()
+def test_a_zip_is_read_in_place_whatever_its_names_say(folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(folder / "b.jsonl", "b.jsonl")
+        archive.write(folder / "deep" / "a.txt", "../outside.txt")
+        archive.writestr("__MACOSX/._b.jsonl", b"\0\0")
+        archive.writestr("empty/", "")
+    before = sorted(tmp_path.parent.rglob("*"))
+    assert ids_and_texts(tmp_path / "all.zip") == [
+        ("all.zip:../outside.txt#0", "one"),
+        ("all.zip:../outside.txt#1", "two"),
+        ("all.zip:b.jsonl#0", "three"),
+    ]
+    assert sorted(tmp_path.parent.rglob("*")) == before
 
 
-def test_text_is_split_as_asked(tmp_path: Path) -> None:
-    file = tmp_path / "a.txt"
-    file.write_bytes("\ufeffa\r\nb\r\n\r\n\r\nc".encode())
-    assert texts_of(file) == ["a\nb", "c"]
-    assert texts_of(file, split="line") == ["a", "b", "c"]
-    assert texts_of(file, split="file") == ["a\nb\n\n\nc"]
-    assert texts_of(tmp_path, text_column="x") == ["a\nb", "c"]
+def test_a_gz_is_read_by_the_name_before_its_suffix(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text\na\n") + gzip.compress(b"b\n"))
+    assert ids_and_texts(tmp_path / "a.csv.gz") == [("a.csv.gz#0", "a"), ("a.csv.gz#1", "b")]
 
 
-def test_boundaries_give_the_exact_documents(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("اب\n\nج\n\nد", encoding="utf-8")
-    (tmp_path / "index.tsv").write_text("n\tchar_offset\tchar_length\n1\t0\t5\n2\t7\t1\n")
-    assert texts_of(tmp_path / "a.txt", boundaries="index.tsv") == ["اب\n\nج", "د"]
-    (tmp_path / "index.tsv").write_text("n\tchar_offset\tchar_length\n1\t0\t99\n")
-    with pytest.raises(DataError, match="line 2: the span lies outside"):
-        texts_of(tmp_path / "a.txt", boundaries="index.tsv")
-    (tmp_path / "index.tsv").write_text("n\toffset\n1\t0\n")
-    with pytest.raises(DataError, match="must have the columns char_offset"):
-        texts_of(tmp_path / "a.txt", boundaries="index.tsv")
-
-
-def test_the_7277_hadiths_are_cut_as_their_index_says(shared_data: Path) -> None:
-    file = shared_data / "arabic" / "bukhari_raw.txt"
-    exact = texts_of(file, boundaries="bukhari_index.tsv")
-    assert len(exact) == 7277
-    assert len(texts_of(file)) == 7287
-    assert sum(map(len, exact)) + 2 * 7276 + len("\n") == 4_320_171
+def test_a_damaged_byte_in_an_archive_is_told_by_its_place_in_the_text(tmp_path: Path) -> None:
+    content = b"line\n" * 9000 + b"\xff"
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(content))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("inner.txt", content)
+    for name in ("a.txt.gz", "a.zip"):
+        with pytest.raises(DataError, match=r"offset 45000 \(line 9001\)"):
+            ids_and_texts(tmp_path / name)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "reading", "sentence"),
+    ("name", "content", "sentence"),
     [
-        ("a.txt", b"\x89PNG\0\0", {}, "is a binary file, not text"),
-        ("a.txt", "é".encode("latin-1"), {}, "is not utf-8: the byte 0xe9 cannot be decoded"),
-        ("a.txt", b"a", {"encoding": "utf-9"}, "reading.encoding=utf-9 is not an encoding"),
-        ("a.pdf", b"%PDF", {}, "cannot read .pdf files"),
-        ("a.jsonl", b'{"text": "a"}\n{"text"', {}, "line 2: not valid JSON"),
-        ("a.jsonl", b'{"body": "a"}\n', {}, "line 1: no text under 'text'; it has body"),
-        ("a.json", b'{"text": "a"}', {}, "must hold a JSON array"),
-        ("a.json", b"[1", {}, "line 1: not valid JSON"),
-        ("a.json", b"[1]", {}, "entry 0: no text under 'text'"),
-        ("a.csv", b"id,body\n1,a\n", {}, "has no column 'text'; it has id, body"),
-        ("a.csv", b"id,text\n1,a,b\n", {}, "line 2: 3 fields, the header has 2"),
-        ("a.csv", b'id,text\n1,"a\n', {}, "not a valid table"),
-        ("a.csv", b"", {}, "has no column 'text'; it has none"),
-        ("a.parquet", b"PAR1", {}, "is not a whole Parquet file"),
-        ("a.txt.gz", b"\x1f\x8b\x08", {}, "is not a whole .gz archive"),
-        ("a.txt.gz", b"text", {}, "is not a whole .gz archive"),
-        ("a.zip", b"PK", {}, "is not a whole .zip archive"),
+        ("a.txt.gz", b"\x1f\x8b\x08", "is not a whole .gz archive"),
+        ("a.txt.gz", b"text", "is not a whole .gz archive"),
+        ("a.txt.gz", gzip.compress(b"text" * 99)[:-9], "is not a whole .gz archive"),
+        ("a.txt.gz", gzip.compress(b"text")[:-8] + b"\0" * 8, "is not a whole .gz archive"),
+        ("a.tar.gz", gzip.compress(b"text"), "cannot read .tar files"),
+        ("a.zip", b"PK", "is not a whole .zip archive"),
     ],
 )
-def test_what_cannot_be_read_is_one_sentence(
-    tmp_path: Path, name: str, content: bytes, reading: dict[str, str], sentence: str
+def test_a_damaged_archive_is_one_sentence(
+    tmp_path: Path, name: str, content: bytes, sentence: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=re.escape(sentence)) as caught:
-        texts_of(tmp_path / name, **reading)
+        ids_and_texts(tmp_path / name)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("column", ["body", "number"])
-def test_a_parquet_column_must_be_there_and_hold_text(tmp_path: Path, column: str) -> None:
-    pq.write_table(pa.table({"number": [1], "text": ["a"]}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"has no column 'body'|does not hold text throughout"):
-        texts_of(tmp_path / "a.parquet", text_column=column)
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        (8, 1, "a.zip:a.txt is encrypted: unpack the archive"),
+        (10, 99, "a.zip cannot be unpacked: That compression method is not supported"),
+        (16, 12345, "is not a whole .zip archive: Bad CRC-32"),
+    ],
+)
+def test_a_zip_that_python_cannot_unpack_is_one_sentence(
+    tmp_path: Path, field: int, value: int, sentence: str
+) -> None:
+    """The field is one of the archive's own list of members: flags, method or checksum."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", "text")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    struct.pack_into("<H", content, content.index(b"PK\x01\x02") + field, value)
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DataError, match=sentence):
+        ids_and_texts(tmp_path / "a.zip")
+
+
+def test_a_file_that_goes_away_while_it_is_read_is_one_sentence(folder: Path) -> None:
+    texts = read_texts(folder, ReadingConfig())
+    assert next(texts) == ("b.jsonl#0", "three")
+    (folder / "deep" / "a.txt").unlink()
+    with pytest.raises(DataError, match=r"a.txt cannot be read: No such file"):
+        next(texts)

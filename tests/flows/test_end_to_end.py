@@ -1,0 +1,244 @@
+"""One command makes everything, a second one makes nothing, a changed setting what hangs on it."""
+
+import json
+import re
+import urllib.request
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+STAGES = [
+    "clean_corpus",
+    "train_tokenizer",
+    "encode_corpus",
+    "pretrain",
+    "evaluate_language_model",
+    "finetune_classifier",
+    "finetune_instructions",
+]
+
+
+@pytest.fixture(scope="module")
+def first(house: Any, small: list[str]) -> Any:
+    answer = house.run("run", *small)
+    assert answer.code == 0, answer.out + answer.err
+    return answer
+
+
+@pytest.fixture(scope="module")
+def second(house: Any, small: list[str], first: Any) -> Any:
+    answer = house.run("run", *small)
+    assert answer.code == 0, answer.out + answer.err
+    return answer
+
+
+@pytest.fixture(scope="module")
+def changed(house: Any, small: list[str], second: Any) -> list[Any]:
+    settings = (
+        ["classification.learning_rate=0.001"],
+        ["generation.seed=1", "training.steps=13"],
+        ["name=other"],
+    )
+    answers: list[Any] = house.run_several([["run", *small, *more] for more in settings])
+    assert [answer.code for answer in answers] == [0, 0, 0], answers
+    return answers
+
+
+def done_now(answer: Any) -> list[str]:
+    return re.findall(r"^✓ (\w+) \([\d.]+ s\)", answer.out, re.M)
+
+
+def there_already(answer: Any) -> list[str]:
+    return re.findall(r"^✓ (\w+) \(there already\)", answer.out, re.M)
+
+
+def mlflow_store(house: Any) -> MlflowClient:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own, of its database library
+        return MlflowClient(f"sqlite:///{house.home / 'mlflow' / 'mlflow.db'}")
+
+
+def recorded_runs(house: Any) -> list[Run]:
+    store = mlflow_store(house)
+    experiments = [experiment.experiment_id for experiment in store.search_experiments()]
+    return list(store.search_runs(experiments, order_by=["attributes.start_time"]))
+
+
+def ask_prefect(house: Any, what: str, question: dict[str, Any]) -> list[dict[str, Any]]:
+    url = json.loads((house.home / ".prefect" / "server.json").read_text())["url"]
+    request = urllib.request.Request(
+        f"{url}/{what}/filter",
+        json.dumps(question).encode(),
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        rows: list[dict[str, Any]] = json.load(answer)
+    return rows
+
+
+def manifests(house: Any) -> list[dict[str, Any]]:
+    files = (house.home / "data").rglob("manifest.json")
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def test_a_run_makes_every_kind_of_artifact(house: Any, first: Any) -> None:
+    assert done_now(first) == STAGES
+    kinds = {manifest["kind"] for manifest in manifests(house)}
+    assert kinds == {"raw", "documents", "tokenizer", "shards", "checkpoint", "report"}
+    assert house.half_written() == []
+
+
+def test_a_run_ends_with_figures_a_sample_places_and_next_commands(house: Any, first: Any) -> None:
+    _, _, end = first.out.partition("Done in")
+    for figure in ("a bigram's", "untrained", "perplexity", "bits per byte", "accuracy", "ROUGE-L"):
+        assert figure in end
+    assert "The model writes:" in end
+    report = re.search(r"report +(\S+)", end.partition("Made:")[2])
+    assert report is not None
+    assert (Path(house.root) / report[1] / "report.json").is_file()
+    command = re.search(r"gptflow generate --checkpoint (\S+) \"(.+)\"", end)
+    assert command is not None
+    written = house.run("generate", "--checkpoint", command[1], "max_new_tokens=5", command[2])
+    assert written.code == 0
+    assert written.out.startswith(command[2])
+
+
+def test_a_run_says_its_loss_line_by_line_where_there_is_no_terminal(first: Any) -> None:
+    assert re.search(r"pretrain: step 4 of 12, loss \d\.\d+, .* s left", first.out)
+    assert "\x1b" not in first.out
+    assert first.err == ""
+
+
+def test_mlflow_has_a_run_for_each_stage_below_the_flow(house: Any, first: Any) -> None:
+    runs = recorded_runs(house)
+    flow = next(run for run in runs if run.data.tags["stage"] == "run")
+    below = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == flow.info.run_id]
+    assert [run.data.tags["stage"] for run in below] == STAGES
+    assert {run.info.status for run in (flow, *below)} == {"FINISHED"}
+    assert flow.data.params["training.steps"] == "12"
+    assert flow.data.metrics["evaluate_language_model/loss"] > 0
+    trained = next(run for run in below if run.data.tags["stage"] == "pretrain")
+    assert trained.data.params["model.n_embd"] == "32"
+    history = mlflow_store(house).get_metric_history(trained.info.run_id, "train/loss")
+    assert [metric.step for metric in history] == [4, 8, 12]
+
+
+def test_prefect_has_every_task_run_completed(house: Any, first: Any) -> None:
+    flow = ask_prefect(house, "flow_runs", {"sort": "START_TIME_ASC"})[0]
+    assert flow["state"]["type"] == "COMPLETED"
+    assert flow["parameters"]["config"]["training"]["steps"] == 12
+    tasks = ask_prefect(house, "task_runs", {"flow_runs": {"id": {"any_": [flow["id"]]}}})
+    assert {task["state"]["type"] for task in tasks} == {"COMPLETED"}
+    names = Counter(task["name"].rsplit("-", 1)[0] for task in tasks)
+    assert names == Counter([*STAGES, *3 * ["fetch_corpus"]])
+
+
+def test_a_second_run_does_no_work(house: Any, second: Any) -> None:
+    assert done_now(second) == []
+    assert there_already(second) == STAGES
+    flows = [run for run in recorded_runs(house) if run.data.tags["stage"] == "run"]
+    again = flows[1].info.run_id
+    below = [r for r in recorded_runs(house) if r.data.tags.get("mlflow.parentRunId") == again]
+    assert below == []
+    assert flows[1].data.metrics == flows[0].data.metrics
+
+
+def test_one_changed_setting_redoes_what_hangs_on_it(changed: list[Any]) -> None:
+    fine_tune, training, renamed = changed
+    assert done_now(fine_tune) == ["finetune_classifier"]
+    assert done_now(training) == STAGES[3:]
+    assert done_now(renamed) == []
+
+
+def test_the_plan_says_what_is_done(house: Any, small: list[str], changed: list[Any]) -> None:
+    expected = {"name=small": 7, "training.steps=14": 3, "tokenizer.vocab_size=390": 1}
+    plans = house.run_several([["run", "--dry-run", *small, setting] for setting in expected])
+    done = [len(re.findall(r"^\w+ +done ", plan.out, re.M)) for plan in plans]
+    assert done == list(expected.values())
+
+
+def flip_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def shards_below(house: Any, checkpoint: Path) -> Path:
+    """The shards that a checkpoint was trained on."""
+    parents = json.loads((checkpoint / "manifest.json").read_text("utf-8"))["parents"].values()
+    found: Path = next(
+        directory
+        for directory in (house.home / "data" / "shards").iterdir()
+        if json.loads((directory / "manifest.json").read_text("utf-8"))["fingerprint"] in parents
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Path:
+    folder = tmp_path_factory.mktemp("bad")
+    english = project_root / "data" / "samples" / "text" / "english.txt"
+    (folder / "small.txt").write_bytes(english.read_bytes()[:20_000])
+    (folder / "short.txt").write_text("A sentence.\n\nAnd one more, hardly longer.\n")
+    (folder / "binary.txt").write_bytes(bytes(range(256)) * 20)
+    (folder / "latin.txt").write_bytes("Voilà déjà un été\n\n".encode("latin-1") * 50)
+    (folder / "table.csv").write_text("title,body\none,two\n")
+    return folder
+
+
+def test_bad_text_is_one_sentence_and_a_failed_flow_run(
+    house: Any, small: list[str], second: Any, bad: Path
+) -> None:
+    short = ["source=short.txt", "tokenizer.kind=byte", "tokenizer.vocab_size=none"]
+    cases = [
+        (["source=binary.txt"], "binary.txt is a binary file, not text"),
+        (["source=latin.txt"], "latin.txt is not utf-8: byte 0xe0 at offset 4 (line 1)"),
+        (["source=table.csv"], "table.csv has no column 'text'; it has title, body"),
+        (["source=small.txt", "tokenizer.vocab_size=9000"], "vocabulary of at most"),
+        (short, "one sample needs 65"),
+        (short, "fell into the test part"),
+    ]
+    commands = [
+        ["pretrain", *small, *(s.replace("source=", f"source={bad}/") for s in settings)]
+        for settings, _ in cases
+    ]
+    commands[-1][0] = "evaluate"
+    answers = house.run_several(commands)
+    for answer, (_, sentence) in zip(answers, cases, strict=True):
+        assert sentence in answer.mistake()
+    failed = ask_prefect(
+        house, "flow_runs", {"flow_runs": {"state": {"type": {"any_": ["FAILED"]}}}}
+    )
+    messages = [run["state"]["message"] for run in failed]
+    assert len(messages) == len(cases)
+    for _, sentence in cases:
+        assert any(sentence in message for message in messages)
+    assert house.half_written() == []
+
+
+def test_a_flipped_byte_is_named_and_nothing_is_made_of_it(
+    house: Any, small: list[str], second: Any
+) -> None:
+    weights = re.search(r"--checkpoint (\S+) ", second.out)
+    assert weights is not None
+    file = Path(house.root) / weights[1] / "model.safetensors"
+    shard = next((shards_below(house, file.parent) / "train").glob("part-*.parquet"))
+    for damaged in (shard, file):
+        flip_a_byte(damaged)
+    answers = house.run_several(
+        [
+            ["pretrain", *small, "training.steps=15"],
+            ["classify", *small, f"checkpoint={file.parent}", "classification.seed=2"],
+            ["generate", "--checkpoint", str(file.parent), "prompt"],
+        ]
+    )
+    for damaged in (shard, file):
+        flip_a_byte(damaged)
+    for answer, damaged in zip(answers, (shard, file, file), strict=True):
+        assert f"{damaged} was altered since it was written" in answer.mistake()
+    assert house.half_written() == []

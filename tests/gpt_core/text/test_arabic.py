@@ -1,0 +1,122 @@
+"""Each Arabic rule removes what it names and nothing else; twice is as good as once."""
+
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt_core.config import CleaningConfig
+from gpt_core.text import Cleaner
+from gpt_core.text.arabic import (
+    DIACRITICS,
+    RULES,
+    strip_brackets,
+    strip_diacritics,
+    strip_digits,
+    strip_page_marks,
+    strip_punctuation,
+    strip_separators,
+    strip_tatweel,
+    unify_letters,
+)
+
+SWITCHES = [rule.name for rule in RULES]
+LETTERS = "".join(
+    chr(code) for code in range(0x0620, 0x06D4) if unicodedata.category(chr(code)) == "Lo"
+)
+MARKS = "".join(
+    chr(code)
+    for first, last in ((0x0600, 0x06FF), (0x08A0, 0x08FF))
+    for code in range(first, last + 1)
+    if unicodedata.category(chr(code)) == "Mn"
+)
+LINES = st.text(
+    st.sampled_from(
+        "ابصجة د\n.،؟()[]{}«»/%*=-_0٠۴5\u064b\u0651\u0654\u0670\u0640\u200f\u00a0\r\u06dd"
+    )
+)
+
+
+def test_no_sign_above_or_below_an_arabic_letter_remains() -> None:
+    assert len(MARKS) > 90
+    assert strip_diacritics(f"ب{MARKS}\u06e5\u06e6\ufe77ت") == "بت"
+
+
+def test_letters_are_not_touched_by_the_rule_for_marks() -> None:
+    assert strip_diacritics(LETTERS) == LETTERS
+
+
+def test_the_signs_of_the_quran_leave_a_space() -> None:
+    assert strip_diacritics("العالمين۝٢ الرحيم۞ملك").split() == ["العالمين", "٢", "الرحيم", "ملك"]
+
+
+@given(st.text(st.sampled_from(LETTERS + MARKS + " x")))
+def test_a_letter_of_one_or_two_characters_stays_the_same_letter(text: str) -> None:
+    composed = strip_diacritics(unicodedata.normalize("NFC", text))
+    decomposed = strip_diacritics(unicodedata.normalize("NFD", text))
+    assert composed == decomposed
+
+
+@pytest.mark.parametrize(
+    ("rule", "before", "after"),
+    [
+        (strip_tatweel, "الـــله", "الله"),
+        (unify_letters, "أإآٱ ى ة ؤ ئ ک ی", "اااا ي ه و ي ك ي"),
+        (strip_digits, "في ١٢٣ و ۴۵ و 1,234.5 و 50% و ٣٫٥٪ نعم.", "في و و و و نعم."),
+        (strip_digits, "سنة 9/482", "سنة"),
+        (strip_brackets, "قال ( 9 / 482 ) ثم (١٢) ثم [٣] ثم (۵-۷)", "قال ثم ثم ثم"),
+        (strip_brackets, "قال (ص 12) ثم (ج 2 / ص: ١٥) ثم (صفحة ٤)", "قال ثم ثم"),
+        (strip_brackets, "ولد (سنة 12) ومات (صالح 5)", "ولد سنة 12 ومات صالح 5"),
+        (strip_brackets, "قال [انظر الفتح] {الحمد لله} (نعم) «لا» ﴿قل﴾", "قال الحمد لله نعم لا قل"),
+        (strip_brackets, "( ص )", "ص"),
+        (
+            strip_page_marks,
+            "قبل\n- ١٢ -\nصفحة ٤ من 9\nص 12\n \u2014 ۷ \u2014\nPage 3\nبعد",
+            "قبل بعد",
+        ),
+        (strip_page_marks, "كتب صفحة ٤ منه\nصفحة\n- قال", "كتب صفحة ٤ منه صفحة - قال"),
+        (strip_separators, "قبل\n=====\n \u00a0----\nـــــ\n***\nبعد", "قبل بعد"),
+        (strip_separators, "--\nقال ---- نعم", "-- قال ---- نعم"),
+        (strip_punctuation, "قال: نعم، لا؟ (hm) «x»؛ a-b.", "قال نعم لا hm x a b"),
+    ],
+)
+def test_a_rule_removes_what_it_names(rule: Callable[[str], str], before: str, after: str) -> None:
+    assert " ".join(rule(before).split()) == after
+
+
+@given(LINES | st.text(), st.sets(st.sampled_from(SWITCHES)))
+def test_cleaning_twice_is_cleaning_once_whatever_is_switched_on(text: str, on: set[str]) -> None:
+    switches = {name: name in on for name in SWITCHES}
+    once = Cleaner(CleaningConfig(language="arabic", **switches)).clean(text)
+    assert Cleaner(CleaningConfig(language="arabic", **switches)).clean(once) == once
+
+
+@given(LINES | st.text())
+def test_no_mark_bracket_digit_or_tatweel_is_left_in_any_text(text: str) -> None:
+    cleaned = Cleaner(CleaningConfig(language="arabic")).clean(text)
+    assert not any(character in DIACRITICS for character in cleaned)
+    assert not set(cleaned) & set("()[]{}«»0123456789٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹\u0640\u200f\r")
+
+
+@given(st.text(st.sampled_from(LETTERS + " \n")))
+def test_letters_and_words_stay_as_they_are(text: str) -> None:
+    assert Cleaner(CleaningConfig(language="arabic")).clean(text).split() == text.split()
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_every_rule_has_a_switch(switch: str) -> None:
+    text = "قَالَ أحمـد: «نعم»  (12)\n- 3 -\n\n=====\n\n\n٤ [انظر]\u200f"
+    on = dict.fromkeys(SWITCHES, True)
+    all_on = Cleaner(CleaningConfig(language="arabic", **on))
+    one_off = Cleaner(CleaningConfig(language="arabic", **{**on, switch: False}))
+    all_on.clean(text)
+    one_off.clean(text)
+    assert switch in all_on.report()
+    assert switch not in one_off.report()
+
+
+def test_one_letter_words_do_not_cut_a_line() -> None:
+    text = "قال و سكت ثم مضى"
+    assert Cleaner(CleaningConfig(language="arabic")).clean(text) == text

@@ -1,0 +1,67 @@
+"""Documents come back as they were written, and their split is a matter of their id alone."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt_core.artifact import new_artifact
+from gpt_core.errors import DataError
+from gpt_core.text import (
+    SPLITS,
+    Document,
+    DocumentWriter,
+    count_row_groups,
+    documents_file,
+    iter_documents,
+    iter_texts,
+    read_row_group,
+    split_of,
+)
+
+SHARES = st.floats(0, 0.5)
+
+
+@given(st.text(), SHARES, SHARES)
+def test_a_larger_test_share_moves_no_document_out_of_the_test_part(
+    document_id: str, validation: float, test: float
+) -> None:
+    if split_of(document_id, validation, test / 2) == "test":
+        assert split_of(document_id, validation, test) == "test"
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.1, 0.2), (0.05, 0.05), (0.0, 0.5)])
+def test_the_shares_are_about_what_was_asked_for(validation: float, test: float) -> None:
+    splits = [split_of(f"doc#{number}", validation, test) for number in range(20_000)]
+    assert abs(splits.count("validation") / len(splits) - validation) < 0.01
+    assert abs(splits.count("test") / len(splits) - test) < 0.01
+
+
+@pytest.mark.parametrize(
+    "texts", [["text"] * 70_000, ["x" * 500_000] * 6, []], ids=["many", "long", "none"]
+)
+def test_documents_come_back_in_order_from_several_row_groups(
+    tmp_path: Path, texts: list[str]
+) -> None:
+    documents = [Document(f"a#{i}", text, "a") for i, text in enumerate(texts)]
+    with new_artifact(tmp_path / "made", kind="documents") as draft:
+        for split in SPLITS:
+            with DocumentWriter(draft.directory / f"{split}.parquet") as writer:
+                for document in documents:
+                    writer.write(document)
+    assert writer.n_documents == len(texts)
+    assert writer.n_characters == sum(map(len, texts))
+    groups = count_row_groups(draft.artifact, "test")
+    assert groups >= 2 or not texts
+    file = documents_file(draft.artifact, "test")
+    assert [text for group in range(groups) for text in read_row_group(file, group)] == texts
+    assert list(iter_texts(draft.artifact, "test")) == texts
+    assert list(iter_documents(draft.artifact, "test")) == documents
+
+
+def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
+    with new_artifact(tmp_path / "made", kind="documents") as draft:
+        (draft.directory / "train.parquet").write_bytes(b"PAR1 but no more")
+    with pytest.raises(DataError, match=r"train.parquet cannot be read as documents"):
+        list(iter_texts(draft.artifact, "train"))

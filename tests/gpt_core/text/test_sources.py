@@ -1,0 +1,80 @@
+"""A source is known by its content and noticed when it changes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gpt_core.errors import DataError
+from gpt_core.text import register_source, source_files, source_path
+
+
+def test_a_source_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text("text")
+    one = register_source(tmp_path / "one" / "a.txt", tmp_path / "one-raw")
+    two = register_source(tmp_path / "two" / "a.txt", tmp_path / "two-raw")
+    assert one.fingerprint == two.fingerprint
+    assert source_path(one) == tmp_path / "one" / "a.txt"
+    (tmp_path / "two" / "a.txt").write_text("tex!")
+    changed = register_source(tmp_path / "two" / "a.txt", tmp_path / "two-raw")
+    assert changed.fingerprint != one.fingerprint
+    assert changed.manifest()["info"]["bytes"] == 4
+
+
+def test_a_change_since_the_record_is_noticed(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.txt").write_text("text")
+    raw = register_source(source, tmp_path / "raw", name="mine")
+    assert raw.manifest()["info"]["name"] == "mine"
+    (source / "b.txt").write_text("new")
+    with pytest.raises(DataError, match=r"b.txt has changed since it was recorded"):
+        source_path(raw)
+    (source / "b.txt").unlink()
+    assert source_path(raw) == source
+    (source / "a.txt").write_text("longer text")
+    with pytest.raises(DataError, match=r"a.txt has changed since it was recorded"):
+        source_path(raw)
+    (source / "a.txt").unlink()
+    source.rmdir()
+    with pytest.raises(DataError, match="is gone since it was recorded"):
+        source_path(raw)
+
+
+@pytest.mark.parametrize(("make", "sentence"), [(None, "does not exist"), (b"", "is empty")])
+def test_a_source_with_nothing_in_it_is_refused_and_leaves_nothing(
+    tmp_path: Path, make: bytes | None, sentence: str
+) -> None:
+    if make is not None:
+        (tmp_path / "a.txt").write_bytes(make)
+    with pytest.raises(DataError, match=sentence):
+        register_source(tmp_path / "a.txt", tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "source" / ".git").mkdir(parents=True)
+    (tmp_path / "source" / ".git" / "config").write_text("hidden")
+    with pytest.raises(DataError, match="source is empty"):
+        register_source(tmp_path / "source", tmp_path / "raw")
+
+
+def test_a_file_name_that_is_not_unicode_is_refused(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    try:
+        (tmp_path / name).write_text("text")
+    except OSError:
+        pytest.skip("this file system has only Unicode names")
+    with pytest.raises(DataError, match="is not UTF-8: rename the file"):
+        source_files(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that cannot be read")
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.txt").write_text("text")
+    (tmp_path / "source" / "b.txt").symlink_to("/proc/self/mem")
+    with pytest.raises(DataError, match=r"b.txt cannot be read: "):
+        register_source(tmp_path / "source", tmp_path / "raw")

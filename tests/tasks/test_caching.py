@@ -1,0 +1,117 @@
+"""A stage is done again when, and only when, something that it hangs on has changed."""
+
+from pathlib import Path
+
+import grimp
+import pytest
+from prefect import flow
+
+from gpt_core.artifact import Artifact, read_artifact
+from gpt_core.config import CleaningConfig, ReadingConfig, RunConfig
+from tasks.caching import cached_artifact, results_dir, source_files, stage_key
+from tasks.corpus import clean_corpus, fetch_corpus
+from tasks.tracking import FlowRecord, client, tracked_flow
+from tasks.tracking.store import experiment_id
+
+ROOMS = ("text", "tokenizers", "data", "interop", "evaluation", "training", "finetuning")
+
+
+@flow(name="clean")
+def cleaning_flow(source: str, cleaning: CleaningConfig) -> Artifact:
+    with tracked_flow("clean", RunConfig(name="small"), {}) as record:
+        made: Artifact = clean_corpus(fetch_corpus(source), ReadingConfig(), cleaning, record)
+        return made
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    file = tmp_path / "mine.txt"
+    file.write_text("\n\n".join(f"Document number {n} has words." for n in range(60)))
+    return file
+
+
+def times_done() -> int:
+    runs = client().search_runs([experiment_id()], "tags.stage = 'clean_corpus'")
+    return len(runs)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_stage_hangs_on_every_module_that_its_room_imports(project_root: Path, room: str) -> None:
+    graph = grimp.build_graph("gpt_core")
+    needed = graph.find_upstream_modules(f"gpt_core.{room}", as_package=True)
+    choosing = {"gpt_core.config.presets", "gpt_core.config.loading"}
+    hashed = {
+        ".".join(file.relative_to(project_root).with_suffix("").parts).removesuffix(".__init__")
+        for file in source_files(room)
+    }
+    assert needed - choosing - {"gpt_core"} <= hashed
+
+
+def test_cleaning_does_not_hang_on_training() -> None:
+    rooms = {file.parent.name for file in source_files("text")}
+    assert not rooms & {"training", "finetuning", "models"}
+
+
+def test_the_key_changes_with_settings_and_inputs_and_nothing_else() -> None:
+    raw = Artifact(kind="raw", path="here", fingerprint="a")
+    moved = Artifact(kind="raw", path="there", fingerprint="a")
+    other = Artifact(kind="raw", path="here", fingerprint="b")
+    plain, strict = CleaningConfig(), CleaningConfig(min_characters=5)
+    key = stage_key("clean_corpus", raw, plain)
+    assert stage_key("clean_corpus", moved, plain) == key
+    assert len({key, stage_key("clean_corpus", other, plain)}) == 2
+    assert len({key, stage_key("clean_corpus", raw, strict)}) == 2
+    assert len({key, stage_key("train_tokenizer", raw, plain)}) == 2
+
+
+def test_an_unchanged_stage_is_done_once(prefect_home: Path, text: Path) -> None:
+    made = cleaning_flow(str(text), CleaningConfig())
+    again = cleaning_flow(str(text), CleaningConfig())
+    assert again == made
+    assert times_done() == 1
+    assert made.directory.parent == prefect_home / "data" / "corpora"
+    raw = read_artifact(next((prefect_home / "data" / "raw").iterdir()), "raw")
+    found = cached_artifact("clean_corpus", raw, ReadingConfig(), CleaningConfig())
+    assert found == made  # so a plan says what a run will do
+
+
+def test_a_changed_setting_or_text_is_done_anew(prefect_home: Path, text: Path) -> None:
+    first = cleaning_flow(str(text), CleaningConfig())
+    second = cleaning_flow(str(text), CleaningConfig(min_characters=2))
+    text.write_text(text.read_text() + "\n\nOne more document.")
+    third = cleaning_flow(str(text), CleaningConfig())
+    assert len({first.path, second.path, third.path}) == 3
+    assert times_done() == 3
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut short", "record spoilt"])
+def test_a_result_that_is_not_whole_is_made_again(
+    prefect_home: Path, text: Path, damage: str
+) -> None:
+    made = cleaning_flow(str(text), CleaningConfig())
+    if damage == "deleted":
+        for file in made.directory.iterdir():
+            file.unlink()
+    elif damage == "cut short":
+        file = made.directory / "train.parquet"
+        file.write_bytes(file.read_bytes()[:-1])
+    else:
+        for file in results_dir().iterdir():
+            file.write_text("{")
+    again = cleaning_flow(str(text), CleaningConfig())
+    assert read_artifact(again.directory, "documents") == made
+    assert times_done() == 2
+
+
+def test_whose_flow_it_is_does_not_matter(prefect_home: Path) -> None:
+    raw = Artifact(kind="raw", path="here", fingerprint="a")
+    records = [FlowRecord("one", "1"), FlowRecord("two", "2")]
+    keys = {
+        clean_corpus.cache_policy.compute_key(
+            task_ctx=type("Context", (), {"task": clean_corpus})(),
+            inputs={"raw": raw, "config": CleaningConfig(), "flow": record},
+            flow_parameters={},
+        )
+        for record in records
+    }
+    assert len(keys) == 1

@@ -1,0 +1,124 @@
+"""Every figure arrives once, whatever happens to the server or to the process."""
+
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gpt_core.training import RunInfo
+from tasks.servers import start_mlflow_server, wait_until_healthy
+from tasks.tracking import MLflowCallback, client, tracking_uri
+from tasks.tracking.metrics import send_put_by
+from tasks.tracking.store import answers, experiment_id
+
+Start = Callable[[], None]
+
+
+def steps(run_id: str, name: str = "train/loss") -> list[int]:
+    return sorted(metric.step for metric in client().get_metric_history(run_id, name))
+
+
+def new_run() -> str:
+    return str(client().create_run(experiment_id()).info.run_id)
+
+
+def info(out_dir: Path, first_step: int) -> RunInfo:
+    return RunInfo(
+        total_steps=40,
+        first_step=first_step,
+        tokens_per_step=1,
+        n_parameters=1,
+        device="cpu",
+        precision="fp32",
+        out_dir=out_dir,
+    )
+
+
+def test_figures_arrive_in_order_and_once_also_such_as_are_no_numbers(home: Path) -> None:
+    run_id = new_run()
+    callback = MLflowCallback(run_id, tracking_uri())
+    for step in range(1200):
+        callback.on_metrics(step, {"train/loss": math.nan if step == 7 else 1.0 / (step + 1)})
+    callback.close()
+    history = client().get_metric_history(run_id, "train/loss")
+    assert steps(run_id) == list(range(1200))
+    assert math.isnan(next(metric.value for metric in history if metric.step == 7))
+
+
+def test_a_resumed_run_sends_what_its_killed_process_kept_and_repeats_nothing(home: Path) -> None:
+    run_id = new_run()
+    rows = [{"step": step, "train/loss": 0.5} for step in range(1, 21)]
+    (home / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    killed = MLflowCallback(run_id, tracking_uri())
+    for row in rows[:12]:
+        killed.on_metrics(int(row["step"]), {"train/loss": row["train/loss"]})
+    killed.close()
+    resumed = MLflowCallback(run_id, tracking_uri())
+    resumed.on_start(info(home, 20))
+    for step in range(18, 31):
+        resumed.on_metrics(step, {"train/loss": 0.5})
+    resumed.close()
+    assert steps(run_id) == list(range(1, 31))
+
+
+@pytest.fixture
+def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Start, Start]]:
+    """A real MLflow server that can be stopped and started again at its address."""
+    running = []
+    port = None
+
+    def start() -> None:
+        nonlocal port
+        process, url = start_mlflow_server(port)
+        running.append(process)
+        wait_until_healthy(f"{url}/health", process)
+        port = int(url.rpartition(":")[2])
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+
+    def stop() -> None:
+        process = running.pop()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        while answers(f"http://127.0.0.1:{port}"):
+            time.sleep(0.05)
+
+    start()
+    yield start, stop
+    while running:
+        stop()
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_and_comes_back_misses_and_repeats_nothing(
+    home: Path, server: tuple[Start, Start]
+) -> None:
+    start, stop = server
+    run_id = new_run()
+    callback = MLflowCallback(run_id, tracking_uri())
+    for step in range(300):
+        if step == 100:
+            time.sleep(1.5)
+            stop()
+        if step == 200:
+            time.sleep(1.5)
+            start()
+        began = time.monotonic()
+        callback.on_metrics(step, {"train/loss": 1.0, "train/epoch": 0.1})
+        assert time.monotonic() - began < 1.0  # the trainer does not wait
+    callback.close()
+    assert steps(run_id) == steps(run_id, "train/epoch") == list(range(300))
+    lost = MLflowCallback(run_id, tracking_uri(), last_tries_seconds=1.0)
+    stop()
+    for step in range(300, 310):
+        lost.on_metrics(step, {"train/loss": 1.0})
+    lost.close()
+    assert len(list((home / "data" / "unsent").iterdir())) == 1
+    start()
+    assert send_put_by(client(), tracking_uri()) == 10
+    assert send_put_by(client(), tracking_uri()) == 0
+    assert steps(run_id) == list(range(310))
