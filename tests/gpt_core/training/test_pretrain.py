@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gpt_core.artifact import Artifact
+from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import (
     DecodingConfig,
     GPTConfig,
@@ -20,11 +20,14 @@ from gpt_core.config import (
     OptimizerConfig,
     PretrainConfig,
     ScheduleConfig,
+    ShardConfig,
+    TokenizerConfig,
     TrainingConfig,
 )
-from gpt_core.data import ShardReader, TokenLoader
+from gpt_core.data import ShardReader, TokenLoader, encode_corpus
 from gpt_core.errors import CheckpointError, ConfigError, DataError, DivergenceError
 from gpt_core.models import build_model, load_model, next_token_loss
+from gpt_core.tokenizers import train_tokenizer
 from gpt_core.training import (
     Callback,
     RunInfo,
@@ -296,3 +299,40 @@ def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     file.write_text(json.dumps({"step": 1, "a": 2.0}) + '\n{"step": 2, "a"')
     assert read_records(file) == [{"step": 1, "a": 2.0}]
+
+
+def test_a_run_begins_as_the_model_it_is_given(
+    shards: Artifact, undisturbed: tuple[Path, Heard], tmp_path: Path
+) -> None:
+    first = read_artifact(last(undisturbed[0]), "checkpoint")
+    config, heard = config_of(steps=4), Heard()
+    pretrain(shards, config, tmp_path / "on", callbacks=[heard], initial=first)
+    fresh = Heard()
+    pretrain(shards, config, tmp_path / "fresh", callbacks=[fresh])
+    assert heard.metrics[0][1]["train/loss"] < fresh.metrics[0][1]["train/loss"] - 0.01
+    with pytest.raises(CheckpointError, match="did not begin as the same model"):
+        pretrain(shards, config_of(steps=4), tmp_path / "on")
+
+
+def test_a_model_of_another_shape_or_tokenizer_is_not_begun_as(
+    shards: Artifact,
+    undisturbed: tuple[Path, Heard],
+    corpus: Artifact,
+    tmp_path: Path,
+) -> None:
+    first = read_artifact(last(undisturbed[0]), "checkpoint")
+    deeper = dataclasses.replace(config_of().model, n_layer=3)
+    with pytest.raises(CheckpointError, match="n_layer"):
+        pretrain(
+            shards, dataclasses.replace(config_of(), model=deeper), tmp_path / "a", initial=first
+        )
+    kind = TokenizerConfig(kind="bpe", vocab_size=257)
+    other = encode_corpus(
+        corpus,
+        train_tokenizer(corpus, kind, tmp_path / "t"),
+        ShardConfig(workers=1),
+        tmp_path / "s",
+    )
+    with pytest.raises(CheckpointError, match="different tokenizers"):
+        pretrain(other, config_of(), tmp_path / "b", initial=first)
+    assert not (tmp_path / "b").exists()
