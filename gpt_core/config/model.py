@@ -32,7 +32,10 @@ class GPTConfig(Section):
     """Tokens of the vocabulary; None takes the tokenizer's."""
 
     dropout: float = 0.0
-    """Probability of dropping an activation in training."""
+    """Probability of dropping what is embedded, or added to the residual stream, in training."""
+
+    attention_dropout: float = 0.0
+    """Probability of dropping an attention weight in training; a CPU then has no fused kernel."""
 
     bias: bool = True
     """Linear layers and layer norms have biases, as GPT-2's do."""
@@ -48,7 +51,7 @@ class GPTConfig(Section):
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "n_layer", "n_head", "n_embd", "context_length", "vocab_size")
-        require_share(self, "dropout")
+        require_share(self, "dropout", "attention_dropout")
         require_positive(self, "layer_norm_epsilon")
         near = self.n_head * max(1, round(self.n_embd / self.n_head))
         require(

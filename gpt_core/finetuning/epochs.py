@@ -25,7 +25,6 @@ from gpt_core.training import (
     build_optimizer,
     learning_rate_at,
     resolve_precision,
-    set_learning_rate,
 )
 
 E = TypeVar("E")
@@ -172,13 +171,13 @@ class EpochLoop(Generic[E]):
 
     def _train(self, batch: Sequence[E], learning_rate: float) -> None:
         """One update; nothing in it waits for the device."""
-        set_learning_rate(self.optimizer, learning_rate)
+        self.optimizer.set_learning_rate(learning_rate)
         with autocast(self.device, self.precision):
             loss = self.objective.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _MAX_GRAD_NORM)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self.step += 1
         self._loss_sum += loss.detach()
         self._bad |= ~(torch.isfinite(loss) & torch.isfinite(norm))

@@ -67,7 +67,7 @@ def huggingface_settings(config: GPTConfig, eos_id: int) -> dict[str, object]:
         "vocab_size": config.vocab_size,
         "layer_norm_epsilon": config.layer_norm_epsilon,
         "tie_word_embeddings": config.tied_head,
-        "attn_pdrop": config.dropout,
+        "attn_pdrop": config.attention_dropout,
         "embd_pdrop": config.dropout,
         "resid_pdrop": config.dropout,
         "bos_token_id": eos_id,

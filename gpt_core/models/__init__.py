@@ -20,6 +20,7 @@ from gpt_core.models.factory import (
     flops_per_token,
 )
 from gpt_core.models.gpt import GPT
+from gpt_core.models.head_loss import head_loss
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import GELU, FeedForward, LayerNorm
 from gpt_core.models.loss import IGNORED, next_token_loss
@@ -52,6 +53,7 @@ __all__ = [
     "explicit_attention",
     "fit_bigram",
     "flops_per_token",
+    "head_loss",
     "load_classifier",
     "load_model",
     "load_weights",

@@ -170,7 +170,7 @@ class MultiHeadAttention(nn.Module):
         self.n_head = config.n_head
         self.layer = layer
         self.backend = config.attention
-        self.dropout = config.dropout
+        self.dropout = config.attention_dropout
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)
         self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
         self.residual_dropout = nn.Dropout(config.dropout)

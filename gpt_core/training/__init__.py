@@ -8,7 +8,7 @@ from gpt_core.training.callbacks import (
     read_records,
 )
 from gpt_core.training.checkpoint import best_checkpoint, latest_checkpoint
-from gpt_core.training.optimizer import build_optimizer, set_learning_rate
+from gpt_core.training.optimizer import build_optimizer
 from gpt_core.training.precision import autocast, resolve_device, resolve_precision
 from gpt_core.training.pretrain import pretrain, resolve_vocabulary
 from gpt_core.training.schedule import learning_rate_at
@@ -30,5 +30,4 @@ __all__ = [
     "resolve_device",
     "resolve_precision",
     "resolve_vocabulary",
-    "set_learning_rate",
 ]

@@ -208,7 +208,8 @@ def require_fitting(initial: Artifact, config: PretrainConfig, shards: Artifact)
         CheckpointError: Naming the first setting that differs, or the tokenizer.
     """
     model = read_model_config(initial.directory)["model"]
-    model = replace(model, dropout=config.model.dropout, attention=config.model.attention)
+    free = ("dropout", "attention_dropout", "attention")
+    model = replace(model, **{name: getattr(config.model, name) for name in free})
     difference = _first_difference(plain(model), plain(config.model), "model")
     if difference is not None:
         raise CheckpointError(f"{initial.path} has another shape: {difference}")

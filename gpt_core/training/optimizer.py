@@ -1,14 +1,57 @@
-"""AdamW that decays matrices only."""
+"""The optimizer of a model: AdamW for all of it, or Muon for the blocks' matrices."""
 
 import inspect
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gpt_core.config import OptimizerConfig
+from gpt_core.training.muon import Muon
+from gpt_core.training.precision import resolve_precision
+
+_IN_A_BLOCK = re.compile(r"(^|\.)h\.\d+\.")
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
+class Optimizers:
+    """Optimizers of different parts of a model, used as one.
+
+    Args:
+        parts: Each has parameters that the others do not.
+    """
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        self.parts = tuple(parts)
+
+    def step(self) -> None:
+        """Update every part."""
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Use a learning rate for the next step."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = learning_rate
+
+    def state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` needs to go on from here."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        for part, saved in zip(self.parts, state["parts"], strict=True):
+            part.load_state_dict(saved)
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizers:
     """An optimizer over the parameters that are trained.
 
     Matrices and embeddings decay; norms and biases, whose size is not a matter of overfitting, do
@@ -21,10 +64,44 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ad
     References:
         Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    hidden = {name for name, value in named.items() if _is_hidden_matrix(name, value)}
+    if config.kind == "adamw" or not hidden:
+        return Optimizers([_adamw(list(named.values()), config)])
+    rest = [value for name, value in named.items() if name not in hidden]
+    muon = _muon({name: named[name] for name in hidden}, config)
+    return Optimizers([muon, _adamw(rest, config)] if rest else [muon])
+
+
+def _is_hidden_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether it maps one hidden space to another: no embedding, head, norm or bias does."""
+    return parameter.dim() == 2 and _IN_A_BLOCK.search(name) is not None
+
+
+def _muon(matrices: dict[str, Tensor], config: OptimizerConfig) -> Muon:
+    joint = [value for name, value in sorted(matrices.items()) if _is_joint(name)]
+    single = [value for name, value in sorted(matrices.items()) if not _is_joint(name)]
+    groups = [{"params": joint, "parts": 3}, {"params": single, "parts": 1}]
+    device = next(iter(matrices.values())).device
+    bf16 = resolve_precision("auto", device) == "bf16"
+    return Muon(
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        dtype=torch.bfloat16 if bf16 else torch.float32,
+    )
+
+
+def _is_joint(name: str) -> bool:
+    """Whether queries, keys and values come from the one matrix."""
+    return name.endswith("c_attn.weight")
+
+
+def _adamw(parameters: Sequence[Tensor], config: OptimizerConfig) -> torch.optim.AdamW:
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     fused = {"fused": True} if "fused" in inspect.signature(torch.optim.AdamW).parameters else {}
     return torch.optim.AdamW(
@@ -34,9 +111,3 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ad
         eps=config.epsilon,
         **fused,
     )
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Use a learning rate for the next step."""
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate

@@ -18,9 +18,9 @@ from gpt_core.config import PretrainConfig
 from gpt_core.data import Batch, LoaderState, TokenLoader
 from gpt_core.errors import DivergenceError
 from gpt_core.evaluation import token_loss
-from gpt_core.models import GPT, flops_per_token, next_token_loss
+from gpt_core.models import GPT, flops_per_token, head_loss, next_token_loss
 from gpt_core.training.callbacks import Callback
-from gpt_core.training.optimizer import build_optimizer, set_learning_rate
+from gpt_core.training.optimizer import build_optimizer
 from gpt_core.training.precision import autocast, peak_flops, resolve_precision
 from gpt_core.training.schedule import learning_rate_at
 
@@ -69,7 +69,7 @@ class Trainer:
         config = self.config
         peak, total = config.optimizer.learning_rate, config.training.steps
         rate = learning_rate_at(self.step, config.schedule, peak=peak, total_steps=total)
-        set_learning_rate(self.optimizer, rate)
+        self.optimizer.set_learning_rate(rate)
         n_micro = config.micro_batches_per_step
         step_loss = torch.zeros((), device=self.device)
         for _ in range(n_micro):
@@ -79,7 +79,7 @@ class Trainer:
             step_loss += loss.detach()
         norm = self._clip()
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self._note(step_loss, norm)
         if self.step % config.training.log_every == 0 or self.step == total:
             self._log(rate, norm)
@@ -149,7 +149,13 @@ class Trainer:
             )
 
     def _micro_loss(self, token_ids: Tensor, targets: Tensor) -> Tensor:
+        # The explicit backend is the textbook's arithmetic, to the bit; a GPU's compiler fuses
+        # head and loss by itself.
+        fused = self.device.type == "cpu" and self.config.model.attention == "sdpa"
         with autocast(self.device, self.precision):
+            if fused:
+                hidden = self.model.hidden(token_ids)
+                return head_loss(hidden, self.model.lm_head.weight, targets)
             logits = self.model(token_ids)
         return next_token_loss(logits, targets)
 

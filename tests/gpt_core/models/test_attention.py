@@ -104,7 +104,9 @@ def test_the_mask_is_aligned_at_the_newest_key() -> None:
 @pytest.mark.parametrize("backend", ["explicit", "sdpa"])
 def test_attention_weights_are_dropped_in_training_only(backend: str) -> None:
     torch.manual_seed(0)
-    layer = MultiHeadAttention(GPTConfig(n_embd=C, n_head=H, attention=backend, dropout=0.5))
+    layer = MultiHeadAttention(
+        GPTConfig(n_embd=C, n_head=H, attention=backend, attention_dropout=0.5)
+    )
     x = fresh(B, T, C)
     assert not torch.equal(layer(x), layer(x))
     layer.eval()

@@ -179,8 +179,8 @@ def test_training_equals_a_plain_loop_to_the_bit(shards: Artifact, tmp_path: Pat
         context_length=32, batch_size=4, config=LoaderConfig(),
     )  # fmt: skip
     for step in range(12):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, config.schedule, peak=1e-3, total_steps=12)
+        rate = learning_rate_at(step, config.schedule, peak=1e-3, total_steps=12)
+        optimizer.set_learning_rate(rate)
         for _ in range(2):
             batch = loader.next_batch()
             (next_token_loss(model(batch.token_ids), batch.targets) / 2).backward()
