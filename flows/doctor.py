@@ -6,7 +6,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 
-from gpt_core.models.speed import describe_device
+from gpt_core.training.speed import describe_device
 from tasks.paths import data_dir, newest_checkpoint, project_root
 from tasks.servers import running_prefect_server
 from tasks.sources import PublicSource, placed_file, public_sources

@@ -15,9 +15,8 @@ from flows.display import short
 from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import GPTConfig, RunConfig
 from gpt_core.models import count_parameters, flops_per_token
-from gpt_core.models.speed import training_speed
 from gpt_core.text import register_source
-from gpt_core.training import resolve_device
+from gpt_core.training.speed import training_speed
 from tasks.caching import cached_artifact, stage_key
 from tasks.paths import project_root, stage_dir
 from tasks.sources import PublicSource, Role, find_source, placed_file
@@ -109,7 +108,7 @@ class _Planner:
 
     def _shards(self) -> Artifact | None:
         config = self._config
-        raw = self._raw(config.source, "text")
+        raw = self._raw(config.source, "text", config.reading.boundaries)
         corpus = self._stage("clean_corpus", raw, config.reading, config.cleaning)
         tokenizer = self._stage("train_tokenizer", corpus, config.tokenizer)
         return self._stage("encode_corpus", corpus, tokenizer, config.shards)
@@ -136,7 +135,7 @@ class _Planner:
         self.stages.append(PlannedStage(name, artifact, begun))
         return artifact
 
-    def _raw(self, source: str, role: Role) -> Artifact | None:
+    def _raw(self, source: str, role: Role, companion: str | None = None) -> Artifact | None:
         """The source's record, if its file is there; it is noted if it is to be fetched."""
         found = find_source(source, role)
         path = placed_file(source, found) if isinstance(found, PublicSource) else found
@@ -144,7 +143,7 @@ class _Planner:
             state = f"to fetch, {found.bytes:,} bytes"
             self.stages.append(PlannedStage(f"fetch {source}", None, state))
             return None
-        return register_source(path, self._folder / role)
+        return register_source(path, self._folder / role, companion=companion)
 
 
 def _steps_done(run_dir: Path) -> str:
@@ -189,8 +188,7 @@ def _vocabulary(config: RunConfig, stages: Sequence[PlannedStage]) -> int:
 
 def _time(config: RunConfig, model: GPTConfig, flops: float) -> str:
     """The time of pretraining, from the speed that this machine reaches now."""
-    device = str(resolve_device(config.training.device))
-    speed = training_speed(model, config.training.micro_batch, time.perf_counter, device)
+    speed = training_speed(model, config.training, time.perf_counter)
     evaluations = config.training.steps // config.training.eval_every + 1
     evaluated = evaluations * config.training.eval_tokens * flops_per_token(model) / 3
     seconds = (flops + evaluated) / speed

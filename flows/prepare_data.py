@@ -20,7 +20,7 @@ def prepare_data(config: RunConfig) -> Artifact:
 
 def to_shards(config: RunConfig, record: FlowRecord) -> Artifact:
     """Read, clean, train the tokenizer, encode."""
-    raw = fetch_corpus(config.source)
+    raw = fetch_corpus(config.source, companion=config.reading.boundaries)
     corpus = clean_corpus(raw, config.reading, config.cleaning, record)
     record.note("clean_corpus", corpus)
     tokenizer = train_tokenizer(corpus, config.tokenizer, record)

@@ -40,8 +40,9 @@ def samples_dir() -> Path:
 
 
 def sources_file() -> Path:
-    """The list of public sources."""
-    return checkout() / "data" / "sources.toml"
+    """The list of public sources: the home's own, or the one that comes with the project."""
+    own = data_dir() / "sources.toml"
+    return own if own.is_file() else checkout() / "data" / "sources.toml"
 
 
 def experiments_file() -> Path:

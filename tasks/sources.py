@@ -2,11 +2,8 @@
 
 import tomllib
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal
-
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from gpt_core.artifact import Artifact, fingerprint_of
 from gpt_core.config import RunConfig
@@ -21,7 +18,6 @@ _SAMPLES: dict[Role, str] = {
     "classification": "messages.tsv",
     "instruction": "instructions.json",
 }
-_TRIES = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +84,6 @@ def check_sources(config: RunConfig, flow: str) -> None:
             raise DataError(f"{found} is empty: there is nothing to read")
 
 
-@cache
 def public_sources() -> dict[str, PublicSource]:
     """The named sources."""
     entries = tomllib.loads(sources_file().read_text(encoding="utf-8"))
@@ -100,23 +95,28 @@ def placed_file(name: str, source: PublicSource) -> Path:
     return data_dir() / "raw" / name / source.file
 
 
-def fetch_source(name: str, role: Role, progress: Progress | None = None) -> Artifact:
+def fetch_source(
+    name: str, role: Role, companion: str | None = None, progress: Progress | None = None
+) -> Artifact:
     """A source as a raw artifact, recorded anew every time, for its file may have changed.
 
     Args:
         name: ``samples``, a path, or a name in ``data/sources.toml``.
         role: What it is read as.
+        companion: A file beside it that says how it is read.
         progress: Told of ``bytes`` downloaded.
 
     Raises:
         ConfigError: If there is no such source.
-        DataError: If it is empty, is not what was published, or cannot be fetched.
+        DataError: If it is empty or is not what was published.
+        DownloadError: If it did not come, which trying again may mend.
     """
     found = find_source(name, role)
     is_public = isinstance(found, PublicSource)
     path = _fetch_public(name, found, progress) if isinstance(found, PublicSource) else found
     label = name if is_public else path.stem
-    return register_source(path, stage_dir("fetch_corpus", label, fingerprint_of(str(path))))
+    out_dir = stage_dir("fetch_corpus", label, fingerprint_of(str(path)))
+    return register_source(path, out_dir, companion=companion)
 
 
 def _fetch_public(name: str, source: PublicSource, progress: Progress | None) -> Path:
@@ -127,9 +127,9 @@ def _fetch_public(name: str, source: PublicSource, progress: Progress | None) ->
         raise DataError(f"{name} is not published as one file: {by_hand}")
     if not file.is_file():
         try:
-            _download(source, file, progress)
+            download(source.url, file, sha256=source.sha256, size=source.bytes, progress=progress)
         except DataError as error:
-            raise DataError(f"{error}; {by_hand}") from error
+            raise type(error)(f"{error}; {by_hand}") from error
     if sha256_file(file) != source.sha256:
         raise DataError(f"{file} is not {source.title} as published: delete it, then {by_hand}")
     return file
@@ -140,13 +140,3 @@ def _by_hand(name: str, source: PublicSource) -> str:
         f"put {source.title} ({source.bytes:,} bytes, sha256 {source.sha256}) at "
         f"{placed_file(name, source)} or give a path"
     )
-
-
-@retry(
-    retry=retry_if_exception_type(DataError),
-    stop=stop_after_attempt(_TRIES),
-    wait=wait_exponential(multiplier=0.5, max=8),
-    reraise=True,
-)
-def _download(source: PublicSource, file: Path, progress: Progress | None) -> None:
-    download(source.url, file, sha256=source.sha256, size=source.bytes, progress=progress)

@@ -20,7 +20,7 @@ from gpt_core.models.factory import (
     flops_per_token,
 )
 from gpt_core.models.gpt import GPT
-from gpt_core.models.head_loss import head_loss
+from gpt_core.models.head_loss import head_loss, model_loss
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import GELU, FeedForward, LayerNorm
 from gpt_core.models.loss import IGNORED, next_token_loss
@@ -57,6 +57,7 @@ __all__ = [
     "load_classifier",
     "load_model",
     "load_weights",
+    "model_loss",
     "next_token_loss",
     "read_model_config",
     "save_weights",

@@ -9,7 +9,9 @@ from gpt_core.files import read_json, sha256_file, write_json
 _LOCATION = "location.json"  # beside the manifest and not in it: a moved source is the same source
 
 
-def register_source(path: Path, out_dir: Path, name: str | None = None) -> Artifact:
+def register_source(
+    path: Path, out_dir: Path, name: str | None = None, companion: str | None = None
+) -> Artifact:
     """Record a file or a folder as an artifact, without copying it.
 
     The fingerprint hangs on the files' names and bytes, not on where they lie.
@@ -18,6 +20,8 @@ def register_source(path: Path, out_dir: Path, name: str | None = None) -> Artif
         path: The file or folder.
         out_dir: Where the record goes.
         name: What to call it; None takes the path's own name.
+        companion: A file beside the source that says how to read it, such as
+            ``ReadingConfig.boundaries``; where it exists, its bytes are of the fingerprint.
 
     Returns:
         A raw artifact; ``source_path`` gives the file or folder back.
@@ -30,6 +34,9 @@ def register_source(path: Path, out_dir: Path, name: str | None = None) -> Artif
     if not any(sizes.values()):
         raise DataError(f"{path} is empty: there is no text to read")
     hashes = {relative: _sha256(path / relative if path.is_dir() else path) for relative in sizes}
+    beside = path.parent / companion if companion else None
+    if beside is not None and path.is_file() and beside.is_file():
+        hashes[f"beside it: {companion}"] = _sha256(beside)
     with new_artifact(out_dir, kind="raw") as draft:
         draft.info["name"] = name or path.name
         draft.info["bytes"] = sum(sizes.values())

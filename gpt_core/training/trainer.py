@@ -18,7 +18,7 @@ from gpt_core.config import PretrainConfig
 from gpt_core.data import Batch, LoaderState, TokenLoader
 from gpt_core.errors import DivergenceError
 from gpt_core.evaluation import token_loss
-from gpt_core.models import GPT, flops_per_token, head_loss, next_token_loss
+from gpt_core.models import GPT, flops_per_token, model_loss
 from gpt_core.training.callbacks import Callback
 from gpt_core.training.optimizer import build_optimizer
 from gpt_core.training.precision import autocast, peak_flops, resolve_precision
@@ -149,15 +149,8 @@ class Trainer:
             )
 
     def _micro_loss(self, token_ids: Tensor, targets: Tensor) -> Tensor:
-        # The explicit backend is the textbook's arithmetic, to the bit; a GPU's compiler fuses
-        # head and loss by itself.
-        fused = self.device.type == "cpu" and self.config.model.attention == "sdpa"
         with autocast(self.device, self.precision):
-            if fused:
-                hidden = self.model.hidden(token_ids)
-                return head_loss(hidden, self.model.lm_head.weight, targets)
-            logits = self.model(token_ids)
-        return next_token_loss(logits, targets)
+            return model_loss(self.model, token_ids, targets)
 
     def _to_device(self, batch: Batch) -> Batch:
         if self.device.type == "cpu":

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 SMALL = (
     "name=small",
@@ -86,6 +88,13 @@ class Door:
         """One command in a process of its own."""
         return self._answer([sys.executable, "-m", "flows", *arguments])
 
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """One command that is not waited for, in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows", *arguments], cwd=self.root, env=self.environment(),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
     def run_several(self, commands: Sequence[Sequence[str]]) -> list[Answer]:
         """Several commands, one after the other in one process."""
         answer = self._answer([sys.executable, "-c", SEVERAL], json.dumps(commands))
@@ -95,6 +104,12 @@ class Door:
     def python(self, script: str) -> Answer:
         """A script."""
         return self._answer([sys.executable, "-c", script])
+
+    def records(self) -> MlflowClient:
+        """What MLflow has of this folder's runs."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow's own, of its database library
+            return MlflowClient(f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}")
 
     def half_written(self) -> list[Path]:
         """What a stage that failed should not have left."""
@@ -115,6 +130,14 @@ def door(tmp_path: Path, project_root: Path) -> Iterator[Door]:
     yield opened
     if (opened.home / ".prefect").is_dir():
         opened.run("down")
+
+
+@pytest.fixture(scope="module")
+def own_house(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Door]:
+    """A door that keeps its servers and artifacts for the tests of one file."""
+    opened = Door(tmp_path_factory.mktemp("own"), project_root)
+    yield opened
+    opened.run("down")
 
 
 @pytest.fixture(scope="session")

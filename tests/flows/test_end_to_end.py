@@ -3,13 +3,11 @@
 import json
 import re
 import urllib.request
-import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
 STAGES = [
@@ -57,14 +55,8 @@ def there_already(answer: Any) -> list[str]:
     return re.findall(r"^✓ (\w+) \(there already\)", answer.out, re.M)
 
 
-def mlflow_store(house: Any) -> MlflowClient:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's own, of its database library
-        return MlflowClient(f"sqlite:///{house.home / 'mlflow' / 'mlflow.db'}")
-
-
 def recorded_runs(house: Any) -> list[Run]:
-    store = mlflow_store(house)
+    store = house.records()
     experiments = [experiment.experiment_id for experiment in store.search_experiments()]
     return list(store.search_runs(experiments, order_by=["attributes.start_time"]))
 
@@ -124,7 +116,7 @@ def test_mlflow_has_a_run_for_each_stage_below_the_flow(house: Any, first: Any) 
     assert flow.data.metrics["evaluate_language_model/loss"] > 0
     trained = next(run for run in below if run.data.tags["stage"] == "pretrain")
     assert trained.data.params["model.n_embd"] == "32"
-    history = mlflow_store(house).get_metric_history(trained.info.run_id, "train/loss")
+    history = house.records().get_metric_history(trained.info.run_id, "train/loss")
     assert [metric.step for metric in history] == [4, 8, 12]
 
 

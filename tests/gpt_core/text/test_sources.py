@@ -78,3 +78,14 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "source" / "b.txt").symlink_to("/proc/self/mem")
     with pytest.raises(DataError, match=r"b.txt cannot be read: "):
         register_source(tmp_path / "source", tmp_path / "raw")
+
+
+def test_what_says_how_to_read_a_source_is_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    alone = register_source(tmp_path / "a.txt", tmp_path / "raw", companion="a.tsv")
+    (tmp_path / "a.tsv").write_text("0\t2\n")
+    one = register_source(tmp_path / "a.txt", tmp_path / "raw", companion="a.tsv")
+    (tmp_path / "a.tsv").write_text("0\t4\n")
+    other = register_source(tmp_path / "a.txt", tmp_path / "raw", companion="a.tsv")
+    assert len({alone.fingerprint, one.fingerprint, other.fingerprint}) == 3
+    assert source_path(other) == tmp_path / "a.txt"

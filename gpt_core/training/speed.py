@@ -8,16 +8,16 @@ from dataclasses import replace
 
 import torch
 
-from gpt_core.config import GPTConfig
-from gpt_core.models.factory import build_model, flops_per_token
-from gpt_core.models.loss import next_token_loss
+from gpt_core.config import GPTConfig, TrainingConfig
+from gpt_core.models import build_model, flops_per_token, model_loss
+from gpt_core.training.precision import autocast, resolve_device, resolve_precision
 
 _MOST_LAYERS, _MOST_TOKENS_OF_VOCABULARY, _LONGEST_CONTEXT = 2, 8192, 256
 _MOST_FLOPS = 1e10  # of one pass that is timed: a moment on two cores
 
 
 def training_speed(
-    config: GPTConfig, micro_batch: int, clock: Callable[[], float], device: str = "cpu"
+    config: GPTConfig, training: TrainingConfig, clock: Callable[[], float]
 ) -> float:
     """Floating-point operations a second that training reaches on a model of this shape.
 
@@ -26,12 +26,11 @@ def training_speed(
 
     Args:
         config: The shape, with ``vocab_size`` set.
-        micro_batch: Samples that go through the model at once.
+        training: Device, precision and micro-batch.
         clock: Gives seconds, such as ``time.perf_counter``.
-        device: Where to train.
 
     Raises:
-        ConfigError: If ``config.vocab_size`` is None.
+        ConfigError: If ``config.vocab_size`` is None, or the device is not there.
     """
     few = replace(
         config,
@@ -39,15 +38,19 @@ def training_speed(
         vocab_size=config.vocab_size and min(config.vocab_size, _MOST_TOKENS_OF_VOCABULARY),
         context_length=min(config.context_length, _LONGEST_CONTEXT),
     )
+    device = resolve_device(training.device)
+    precision = resolve_precision(training.precision, device)
     model = build_model(few, seed=0).to(device)
     T = few.context_length
-    B = max(1, min(micro_batch, int(_MOST_FLOPS / (T * flops_per_token(few)))))
+    B = max(1, min(training.micro_batch, int(_MOST_FLOPS / (T * flops_per_token(few)))))
     token_ids = torch.zeros(B, T, dtype=torch.long, device=device)
 
     def seconds_of_a_pass() -> float:
         started = clock()
-        next_token_loss(model(token_ids), token_ids).backward()  # type: ignore[no-untyped-call]
-        if device == "cuda":
+        with autocast(device, precision):
+            loss = model_loss(model, token_ids, token_ids)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if device.type == "cuda":
             torch.cuda.synchronize()
         return clock() - started
 

@@ -1,0 +1,96 @@
+"""A named source is fetched from where it is published, and again when the network failed."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from gpt_core.errors import DataError, DownloadError
+from gpt_core.text import source_path
+from tasks.corpus import fetch_corpus
+
+TEXT = b"In winter the mill stood still.\n" * 100
+
+
+class Publisher(ThreadingHTTPServer):
+    """A web server that answers with these statuses in turn, the last one for ever."""
+
+    daemon_threads = True
+
+    def __init__(self, statuses: list[int]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.statuses, self.asked = statuses, 0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        publisher = self.server
+        assert isinstance(publisher, Publisher)
+        status = publisher.statuses[min(publisher.asked, len(publisher.statuses) - 1)]
+        publisher.asked += 1
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(TEXT)))
+        self.end_headers()
+        self.wfile.write(TEXT)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    with Publisher([200]) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def publish(home: Path, publisher: Publisher, text: bytes = TEXT) -> None:
+    (home / "data").mkdir()
+    (home / "data" / "sources.toml").write_text(
+        f'[mill]\ntitle = "The Mill"\nfile = "mill.txt"\nlicence = "ours"\n'
+        f'url = "http://127.0.0.1:{publisher.server_port}/mill.txt"\n'
+        f'sha256 = "{hashlib.sha256(text).hexdigest()}"\nbytes = {len(text)}\n'
+    )
+
+
+@pytest.mark.parametrize("statuses", [[200], [503, 200]])
+def test_a_named_source_is_fetched_once(
+    prefect_home: Path, publisher: Publisher, statuses: list[int]
+) -> None:
+    publisher.statuses = statuses
+    publish(prefect_home, publisher)
+    raw = fetch_corpus("mill")
+    assert source_path(raw).read_bytes() == TEXT
+    assert publisher.asked == len(statuses)
+    assert fetch_corpus("mill").fingerprint == raw.fingerprint
+    assert publisher.asked == len(statuses)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "error"), [(404, TEXT, "answers 404"), (200, TEXT[::-1], "not the expected")]
+)
+def test_what_no_further_try_mends_is_said_at_once(
+    prefect_home: Path, publisher: Publisher, status: int, text: bytes, error: str
+) -> None:
+    publisher.statuses = [status]
+    publish(prefect_home, publisher, text)
+    with pytest.raises(DataError, match=rf"{error}.*put The Mill .* at .*mill.txt or give a path"):
+        fetch_corpus("mill")
+    assert not (prefect_home / "data" / "raw" / "mill" / "mill.txt").exists()
+
+
+def test_a_server_that_stays_away_is_tried_four_times(
+    prefect_home: Path, publisher: Publisher
+) -> None:
+    publisher.statuses = [503]
+    publish(prefect_home, publisher)
+    waiting = fetch_corpus.with_options(retry_delay_seconds=0)
+    with pytest.raises(DownloadError, match=r"answers 503"):
+        waiting("mill")
+    assert publisher.asked == 4
