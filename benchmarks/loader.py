@@ -5,24 +5,17 @@ from our Parquet shards, nanoGPT from a flat file of 16-bit ids. Its ``get_batch
 anew: it maps the file, draws the starts, and stacks a converted slice for each row, twice.
 """
 
-import os
-import platform
 import statistics
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
+from report import in_turn, publish, timed
 
 from gpt_core.config import LoaderConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 N_TOKENS, VOCABULARY = 50_000_000, 50_257
 SHAPES = ((64, 256), (12, 64), (12, 1024))
 TURN = 64  # batches; our order is computed for this many at once, so that it is counted as well
@@ -37,10 +30,13 @@ def main() -> None:
         token_ids.tofile(folder / "train.bin")
         for n_files in (1, 16):
             write_shards(folder / str(n_files), token_ids, n_files)
-        report = "\n".join([*head(), *speeds(folder), "", *sizes(folder), ""])
-    print(report)
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(f"\n{report}\n")
+        how = f"Median of {TURNS} turns of {TURN} batches, ours and nanoGPT's in turn; all ids are "
+        publish(
+            "Shards and loader",
+            "loader.py",
+            f"{how}in the page cache.",
+            [*speeds(folder), "", *sizes(folder)],
+        )
 
 
 def write_shards(directory: Path, token_ids: np.ndarray, n_files: int) -> None:
@@ -54,26 +50,6 @@ def write_shards(directory: Path, token_ids: np.ndarray, n_files: int) -> None:
             writer.write(part)
 
 
-def head() -> list[str]:
-    """Date, machine and command."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    return [
-        f"## Shards and loader ({datetime.now(UTC):%Y-%m-%d})",
-        "",
-        f"`python benchmarks/loader.py` at {commit}; {platform.machine()}, {os.cpu_count()} cores, "
-        f"load {os.getloadavg()[0]:.1f} at the start, Python {platform.python_version()}, torch "
-        f"{torch.__version__}. Median of {TURNS} turns of {TURN} batches, ours and nanoGPT's in "
-        "turn; all ids are in the page cache.",
-        "",
-    ]
-
-
 def speeds(folder: Path) -> list[str]:
     """The table of batches."""
     lines = [
@@ -83,8 +59,13 @@ def speeds(folder: Path) -> list[str]:
     for B, T in SHAPES:
         for n_files in (1, 16):
             loader = loader_of(folder / str(n_files), B, T)
-            ours, peer = in_turn(
-                loader.next_batch, lambda B=B, T=T: get_batch(folder / "train.bin", B, T)
+            ours, peer = (
+                statistics.median(seconds) / TURN
+                for seconds in in_turn(
+                    TURNS,
+                    lambda loader=loader: [loader.next_batch() for _ in range(TURN)],
+                    lambda B=B, T=T: [get_batch(folder / "train.bin", B, T) for _ in range(TURN)],
+                )
             )
             target = "≥ 20" if SHAPES[0] == (B, T) else ""
             lines.append(
@@ -131,22 +112,6 @@ def get_batch(file: Path, B: int, T: int) -> tuple[torch.Tensor, torch.Tensor]:
     token_ids = [torch.from_numpy(data[i : i + T].astype(np.int64)) for i in starts]
     targets = [torch.from_numpy(data[i + 1 : i + 1 + T].astype(np.int64)) for i in starts]
     return torch.stack(token_ids), torch.stack(targets)
-
-
-def in_turn(ours: Callable[[], object], peer: Callable[[], object]) -> tuple[float, float]:
-    """Median seconds a batch of both, measured alternately."""
-    measured: tuple[list[float], list[float]] = ([], [])
-    for _ in range(TURNS):
-        for make, seconds in zip((ours, peer), measured, strict=True):
-            seconds.append(timed(lambda make=make: [make() for _ in range(TURN)]) / TURN)
-    return statistics.median(measured[0]), statistics.median(measured[1])
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of some work."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

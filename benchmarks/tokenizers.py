@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import random
 import resource
 import statistics
@@ -18,14 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
-MINBPE = ROOT / ".peers" / "minbpe"
-RESULTS = ROOT / "benchmarks" / "RESULTS.md"
+from report import DATA, PEERS, publish
+
+MINBPE = PEERS / "minbpe"
 TURNS = 3
 Measured = dict[str, Any]
 
@@ -51,30 +48,9 @@ def main() -> None:
         with large.open("w", encoding="utf-8") as file:
             for number, text in enumerate(perturbed(texts, 100_000_000)):
                 file.write(f"\0{text}" if number else text)
-        report = "\n".join([*head(), *training(small, large, tiny), "", *encoding(small), ""])
-    print(report)
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(f"\n{report}\n")
-
-
-def head() -> list[str]:
-    """Date, machine and command."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    load = os.getloadavg()[0]
-    return [
-        f"## Tokenizers ({datetime.now(UTC):%Y-%m-%d})",
-        "",
-        f"`python benchmarks/tokenizers.py` at {commit}; {platform.machine()}, {os.cpu_count()} "
-        f"cores, load {load:.1f} at the start, Python {platform.python_version()}. Median of "
-        f"{TURNS} turns, ours and the peer's one after the other; minbpe once.",
-        "",
-    ]
+        how = f"Median of {TURNS} turns, ours and the peer's one after the other; minbpe once."
+        tables = [*training(small, large, tiny), "", *encoding(small)]
+        publish("Tokenizers", "tokenizers.py", how, tables)
 
 
 def training(small: Path, large: Path, tiny: Path) -> list[str]:
@@ -94,9 +70,7 @@ def training(small: Path, large: Path, tiny: Path) -> list[str]:
         ours, peer = in_turn("ours_1k", "minbpe_1k", tiny, turns=1)
         lines.append(row("1 k on 1 MB, minbpe", ours, peer) + " ties differ | ≤ 0.01 |")
     else:
-        lines.append(
-            f"| 1 k on 1 MB, minbpe: not there ({MINBPE.relative_to(ROOT)}) | | | | | | | |"
-        )
+        lines.append(f"| 1 k on 1 MB, minbpe: not there (.peers/minbpe) | | | | | | | |")
     return lines
 
 

@@ -1,0 +1,92 @@
+"""What Prefect and MLflow cost the training loop, against ``python -m gpt_core train``.
+
+Run from the checkout: ``python benchmarks/overhead.py``. The same model is trained on the same
+shards through both doors in turn, each time in a process of its own and with another seed, so that
+nothing is answered from the cache. What is compared is the time that the training steps took,
+which both write into their checkpoint: what a flow needs to start is not of the loop.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from report import ROOT, publish
+
+from gpt_core.artifact import Artifact, read_artifact
+
+TURNS = 5
+SETTINGS = (
+    "training.steps=250",
+    "training.log_every=10",
+    "training.eval_every=250",
+    "training.sample_every=250",
+    "training.save_every=250",
+)
+
+
+def main() -> None:
+    """Train in turn, print the table and append it to the results."""
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name) / "home"
+        flow(home, "prepare")
+        shards = newest(home / "data" / "shards")
+        bare, tracked = [], []
+        for seed in range(TURNS):
+            settings = (*SETTINGS, f"training.seed={seed}")
+            out = Path(name) / f"bare-{seed}"
+            command = ["-m", "gpt_core", "train", "--shards", shards.path, "--out", str(out)]
+            call([*command, *settings], home)
+            bare.append(seconds_of(read_artifact(max(out.glob("step-*")))))
+            flow(home, "pretrain", *settings)
+            runs = newest(home / "data" / "checkpoints", "*/step-*")
+            tracked.append(seconds_of(runs))
+        flow(home, "down")
+    ratios = [t / b for t, b in zip(tracked, bare, strict=True)]
+    how = (
+        f"Preset tiny, 250 steps, the median of {TURNS} turns; a turn is one run through each door."
+    )
+    publish("Overhead of Prefect and MLflow", "overhead.py", how, table(bare, tracked, ratios))
+
+
+def table(bare: list[float], tracked: list[float], ratios: list[float]) -> list[str]:
+    """Seconds of both doors and their ratio."""
+    spread = f"{min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}"
+    return [
+        "| door | seconds in training steps | over the bare door | each turn | target |",
+        "|---|---|---|---|---|",
+        f"| `python -m gpt_core train` | {statistics.median(bare):.2f} | | | |",
+        f"| `gptflow pretrain` | {statistics.median(tracked):.2f} | "
+        f"{statistics.median(ratios) - 1:+.1%} | {spread} | ≤ 1 % |",
+    ]
+
+
+def flow(home: Path, *arguments: str) -> None:
+    """A command of the front door."""
+    call(["-m", "flows", *arguments], home)
+
+
+def call(command: list[str], home: Path) -> None:
+    """A process of this Python, with servers and artifacts of its own."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
+    environment = {**own, "GPTFLOW_HOME": str(home)}
+    subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, check=True, capture_output=True
+    )
+
+
+def newest(folder: Path, pattern: str = "*") -> Artifact:
+    """The artifact that was written last."""
+    manifests = folder.glob(f"{pattern}/manifest.json")
+    return read_artifact(max(manifests, key=lambda file: file.stat().st_mtime).parent)
+
+
+def seconds_of(checkpoint: Artifact) -> float:
+    """The time that the training steps took."""
+    return checkpoint.metrics()["seconds"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""How fast we train, against nanoGPT and Hugging Face's GPT-2, measured in turn.
+
+Run from the checkout: ``python benchmarks/training.py``. The three train a model of the same shape
+on the same batches: forward, backward, clipping to norm 1 and AdamW. nanoGPT (``.peers/nanoGPT``,
+left out when it is not there) and Hugging Face run as their own scripts do on a CPU, in float32 and
+uncompiled; ours is the Trainer with its defaults.
+"""
+
+import gc
+import importlib.util
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from report import PEERS, in_turn, publish
+
+from gpt_core.config import GPTConfig, LoaderConfig, PretrainConfig, TrainingConfig
+from gpt_core.data import ShardReader, ShardWriter, TokenLoader
+from gpt_core.models import build_model
+from gpt_core.training import Callback, Trainer, resolve_precision
+
+SHAPES = {
+    "GPT-2 124M, T = 1024, B = 1": (GPTConfig(vocab_size=50_304), 1, 1),
+    "6 layers, 384 wide, T = 256, B = 16": (
+        GPTConfig(n_layer=6, n_head=6, n_embd=384, context_length=256, vocab_size=65), 16, 2,
+    ),
+    "4 layers, 128 wide, T = 64, B = 12": (
+        GPTConfig(n_layer=4, n_head=4, n_embd=128, context_length=64, vocab_size=65), 12, 40,
+    ),
+    "6 layers, 192 wide, 22,000 tokens, T = 256, B = 8": (
+        GPTConfig(n_layer=6, n_head=6, n_embd=192, context_length=256, vocab_size=22_000), 8, 2,
+    ),
+}  # fmt: skip
+"""Name to shape, samples in a batch, and steps in a turn."""
+
+TARGETS = ("≥ 3", "≥ 3", "≥ 2.5", "")
+TURNS = 7
+Step = Callable[[], object]
+
+
+def main() -> None:
+    """Train in turn, print the table and append it to the results."""
+    lines = [
+        "| model | ours, tokens/s | nanoGPT | Hugging Face | ours / nanoGPT | ours / HF | target |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (name, (shape, batch, steps)), target in zip(SHAPES.items(), TARGETS, strict=True):
+        lines.append(f"| {name} | {measure(shape, batch, steps)} | {target} |")
+        gc.collect()
+    precision = resolve_precision("auto", torch.device("cpu"))
+    how = (
+        f"{torch.get_num_threads()} threads, ours in {precision}, the peers in fp32 as shipped. "
+        f"Median of {TURNS} turns after one that does not count."
+    )
+    publish("Training speed", "training.py", how, lines)
+
+
+def measure(shape: GPTConfig, batch: int, steps: int) -> str:
+    """The cells of one shape."""
+    with tempfile.TemporaryDirectory() as folder:
+        makers = {"ours": ours, "nanoGPT": nanogpt, "HF": huggingface}
+        loader = loader_of(Path(folder), shape, batch)
+        made = {name: make(shape, batch, loader) for name, make in makers.items()}
+        there = {name: step for name, step in made.items() if step is not None}
+        for step in there.values():
+            step()
+        work = [lambda step=step: [step() for _ in range(steps)] for step in there.values()]
+        seconds = dict(zip(there, in_turn(TURNS, *work), strict=True))
+    tokens = batch * shape.context_length * steps
+    median = {name: tokens / statistics.median(taken) for name, taken in seconds.items()}
+    speeds = [f"{median[name]:,.0f}" if name in median else "not there" for name in makers]
+    ratios = [
+        f"{ratio(seconds['ours'], seconds[name]):.2f}" if name in seconds else ""
+        for name in ("nanoGPT", "HF")
+    ]
+    return " | ".join([*speeds, *ratios])
+
+
+def ratio(ours: list[float], peer: list[float]) -> float:
+    """The median of the turns' ratios."""
+    return statistics.median(p / o for o, p in zip(ours, peer, strict=True))
+
+
+def loader_of(folder: Path, shape: GPTConfig, batch: int) -> TokenLoader:
+    """Random ids through our shards."""
+    size = shape.vocab_size or 0
+    token_ids = np.random.default_rng(0).integers(0, size, 200_000).astype(np.uint16)
+    (folder / "train").mkdir()
+    with ShardWriter(
+        folder / "train" / "part-00000.parquet",
+        vocab_size=size, eos_id=size - 1, tokenizer_fingerprint="random",
+    ) as writer:  # fmt: skip
+        writer.write(token_ids)
+    reader = ShardReader(folder, "train")
+    return TokenLoader(
+        reader, context_length=shape.context_length, batch_size=batch, config=LoaderConfig()
+    )
+
+
+def ours(shape: GPTConfig, batch: int, loader: TokenLoader) -> Step:
+    """A step of our Trainer."""
+    training = TrainingConfig(
+        steps=10**6, tokens_per_step=batch * shape.context_length, micro_batch=batch
+    )
+    config = PretrainConfig(model=shape, training=training)
+    model = build_model(shape, seed=0).train()
+    return Trainer(model, config, loader, None, Callback()).train_step
+
+
+def nanogpt(shape: GPTConfig, batch: int, loader: TokenLoader) -> Step | None:
+    """A step of nanoGPT's training script."""
+    module = load_nanogpt()
+    if module is None:
+        return None
+    config = module.GPTConfig(
+        block_size=shape.context_length, vocab_size=shape.vocab_size, n_layer=shape.n_layer,
+        n_head=shape.n_head, n_embd=shape.n_embd, dropout=0.0, bias=True,
+    )  # fmt: skip
+    model = module.GPT(config).train()
+    optimizer = model.configure_optimizers(0.1, 1e-3, (0.9, 0.95), "cpu")
+
+    def step() -> None:
+        given = loader.next_batch()
+        _, loss = model(given.token_ids, given.targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def huggingface(shape: GPTConfig, batch: int, loader: TokenLoader) -> Step | None:
+    """A step of Hugging Face's GPT-2 with AdamW."""
+    try:
+        from transformers import GPT2Config, GPT2LMHeadModel
+    except ImportError:
+        return None
+    config = GPT2Config(
+        vocab_size=shape.vocab_size, n_positions=shape.context_length, n_layer=shape.n_layer,
+        n_head=shape.n_head, n_embd=shape.n_embd, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        use_cache=False,
+    )  # fmt: skip
+    model: Any = GPT2LMHeadModel(config).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1)
+
+    def step() -> None:
+        given = loader.next_batch()
+        logits = model(given.token_ids).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), given.targets.flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def load_nanogpt() -> ModuleType | None:
+    """nanoGPT's ``model.py``, if it was fetched."""
+    file = PEERS / "nanoGPT" / "model.py"
+    if not file.is_file():
+        return None
+    spec = importlib.util.spec_from_file_location("nanogpt_model", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclass looks itself up there
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()
