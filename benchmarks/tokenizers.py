@@ -70,7 +70,7 @@ def training(small: Path, large: Path, tiny: Path) -> list[str]:
         ours, peer = in_turn("ours_1k", "minbpe_1k", tiny, turns=1)
         lines.append(row("1 k on 1 MB, minbpe", ours, peer) + " ties differ | ≤ 0.01 |")
     else:
-        lines.append(f"| 1 k on 1 MB, minbpe: not there (.peers/minbpe) | | | | | | | |")
+        lines.append("| 1 k on 1 MB, minbpe: not there (.peers/minbpe) | | | | | | | |")
     return lines
 
 

@@ -163,7 +163,7 @@ def huggingface(shape: GPTConfig, batch: int, loader: TokenLoader) -> Step | Non
 
 
 def load_nanogpt() -> ModuleType | None:
-    """nanoGPT's ``model.py``, if it was fetched."""
+    """The ``model.py`` of nanoGPT, if it was fetched."""
     file = PEERS / "nanoGPT" / "model.py"
     if not file.is_file():
         return None

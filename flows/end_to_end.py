@@ -13,7 +13,7 @@ from gpt_core.config import RunConfig
 from tasks.reporting import report_run
 
 
-@flow(name="run")
+@flow(name="run", flow_run_name="{config.name}")
 def end_to_end(config: RunConfig) -> dict[str, Artifact]:
     """Raw text to a trained, evaluated and fine-tuned GPT."""
     with recorded("run", config) as record:
@@ -27,5 +27,6 @@ def end_to_end(config: RunConfig) -> dict[str, Artifact]:
             "classifier": to_classifier(checkpoint, config, record),
             "instructions": to_instructions(checkpoint, config, record),
         }
-        report_run(config.name, {name: artifact.metrics() for name, artifact in made.items()})
+        figures = {name: artifact.metrics() for name, artifact in made.items()}
+        record.describe(report_run(config.name, figures))
         return made

@@ -12,7 +12,7 @@ from tasks.evaluate import evaluate_language_model
 from tasks.tracking import FlowRecord
 
 
-@flow(name="evaluate")
+@flow(name="evaluate", flow_run_name="{config.name}")
 def evaluate_model(config: RunConfig) -> Artifact:
     """A model to a report; what it needs is made first, if it is not there."""
     with recorded("evaluate", config) as record:

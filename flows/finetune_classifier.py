@@ -11,7 +11,7 @@ from tasks.finetune import finetune_classifier
 from tasks.tracking import FlowRecord
 
 
-@flow(name="classify")
+@flow(name="classify", flow_run_name="{config.name}")
 def train_classifier(config: RunConfig) -> Artifact:
     """A model to a classifier of texts; the model is trained first, if it is not there."""
     with recorded("classify", config) as record:

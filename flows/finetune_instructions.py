@@ -11,7 +11,7 @@ from tasks.finetune import finetune_instructions
 from tasks.tracking import FlowRecord
 
 
-@flow(name="instruct")
+@flow(name="instruct", flow_run_name="{config.name}")
 def train_instructions(config: RunConfig) -> Artifact:
     """A model to one that answers; the model is trained first, if it is not there."""
     with recorded("instruct", config) as record:

@@ -10,7 +10,7 @@ from tasks.gpt2 import import_gpt2
 from tasks.tracking import FlowRecord
 
 
-@flow(name="import-gpt2")
+@flow(name="import-gpt2", flow_run_name="{config.name}")
 def import_release(config: RunConfig) -> Artifact:
     """A GPT-2 release to a checkpoint."""
     with recorded("import-gpt2", config) as record:

@@ -11,7 +11,7 @@ from tasks.tokenizer import train_tokenizer
 from tasks.tracking import FlowRecord
 
 
-@flow(name="prepare")
+@flow(name="prepare", flow_run_name="{config.name}")
 def prepare_data(config: RunConfig) -> Artifact:
     """Raw text to token shards."""
     with recorded("prepare", config) as record:

@@ -13,7 +13,7 @@ from tasks.pretrain import pretrain
 from tasks.tracking import FlowRecord
 
 
-@flow(name="pretrain")
+@flow(name="pretrain", flow_run_name="{config.name}")
 def pretrain_model(config: RunConfig) -> Artifact:
     """Raw text to a pretrained model."""
     with recorded("pretrain", config) as record:

@@ -21,6 +21,7 @@ from tasks.servers import (
     stop_prefect_server,
     wait_until_healthy,
 )
+from tasks.tracking import runs_link
 
 
 def serve_all(
@@ -47,7 +48,7 @@ def serve_all(
     try:
         wait_until_healthy(f"{mlflow_url}/health", process)
         prefect_url = server.wait().removesuffix("/api")
-        typer.echo(f"Prefect  {prefect_url}/deployments\nMLflow   {mlflow_url}")
+        typer.echo(f"Prefect  {prefect_url}/deployments\nMLflow   {runs_link()}")
         typer.echo("Runs started there work here. Ctrl-C stops all of it.")
         deployments = [
             _deployment(name, *flow, config, schedule if name == "run" else None)

@@ -29,6 +29,7 @@ def _did_not_come(task: Any, task_run: Any, state: Any) -> bool:
 
 @task(
     name="fetch_corpus",
+    task_run_name="fetch_corpus ({role})",
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=3,

@@ -24,4 +24,4 @@ def pretrain(shards: Artifact, config: PretrainConfig, flow: FlowRecord) -> Arti
         stage.record.log_figure(loss_figure(read_records(stage.out_dir / METRICS)), "loss")
         stage.record.log_table(read_records(stage.out_dir / SAMPLES), "samples")
         stage.record.log_model(checkpoint, f"{flow.name}-pretrained")
-        return stage.done(checkpoint)
+        return stage.done(checkpoint, prefix="best/")  # beside those of the last step

@@ -41,15 +41,21 @@ def report_stage(stage: str, artifact: Artifact, link: str) -> None:
     )
 
 
-def report_run(name: str, figures: Mapping[str, Mapping[str, float]]) -> None:
-    """One page about a whole run: every stage's figures."""
-    lines = [f"# {name}", "", "| stage | figure | value |", "|---|---|---:|"]
+def report_run(name: str, figures: Mapping[str, Mapping[str, float]]) -> str:
+    """One page about a whole run: every stage's figures.
+
+    Returns:
+        The page, in Markdown.
+    """
+    lines = ["| stage | figure | value |", "|---|---|---:|"]
     lines += [
         f"| {stage} | {figure} | {value:,.6g} |"
         for stage, values in figures.items()
         for figure, value in values.items()
     ]
-    create_markdown_artifact("\n".join(lines), key=f"{_key(name)}-summary", description=name)
+    page = "\n".join(lines)
+    create_markdown_artifact(page, key=f"{_key(name)}-summary", description=name)
+    return page
 
 
 class ProgressBar:

@@ -37,6 +37,7 @@ def stage_task(function: Callable[..., Artifact], days: float = 1.0) -> Any:
     """
     decorate = task(
         name=function.__name__,
+        task_run_name=function.__name__,
         timeout_seconds=days * _DAY,
         cache_policy=STAGE_CACHE,
         persist_result=True,
@@ -64,10 +65,10 @@ class Stage:
         self.display.progress(self.name, unit, done, total)
         self.bar.update(done, total)
 
-    def done(self, artifact: Artifact) -> Artifact:
-        """Record and show what was made."""
+    def done(self, artifact: Artifact, prefix: str = "") -> Artifact:
+        """Record and show what was made; in the record its figures' names get a prefix."""
         self.bar.finish()
-        self.record.finish(artifact)
+        self.record.finish(artifact, prefix)
         report_stage(self.name, artifact, run_link(self.record.run_id))
         self.display.stage_finished(self.name, artifact, time.perf_counter() - self.started)
         return artifact

@@ -2,7 +2,7 @@
 
 from tasks.tracking.metrics import MLflowCallback
 from tasks.tracking.records import FlowRecord, StageRecord, tracked_flow, tracked_stage
-from tasks.tracking.store import client, run_link, tracking_uri
+from tasks.tracking.store import client, run_link, runs_link, tracking_uri
 
 __all__ = [
     "FlowRecord",
@@ -10,6 +10,7 @@ __all__ = [
     "StageRecord",
     "client",
     "run_link",
+    "runs_link",
     "tracked_flow",
     "tracked_stage",
     "tracking_uri",

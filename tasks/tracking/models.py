@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
@@ -39,6 +40,8 @@ def log_model(run_id: str, checkpoint: Artifact, name: str) -> str:
         released = without_training_state(checkpoint, Path(folder) / "model")
         client().log_model_artifacts(logged.model_id, released.path)
     client().finalize_logged_model(logged.model_id, "READY")
+    step = int(checkpoint.metrics().get("step", 0))
+    client().log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
     _register(name, run_id, logged.model_id)
     return str(logged.model_id)
 

@@ -50,6 +50,10 @@ class FlowRecord:
         client().set_tag(self.run_id, f"artifact.{stage}", artifact.path)
         current_display().stage_present(stage, artifact)
 
+    def describe(self, markdown: str) -> None:
+        """What MLflow shows at the head of the flow's run."""
+        client().set_tag(self.run_id, "mlflow.note.content", markdown)
+
 
 @dataclass(slots=True)
 class StageRecord:
@@ -77,9 +81,10 @@ class StageRecord:
         """Record a checkpoint as the newest version of a model."""
         self._model_id = log_model(self.run_id, checkpoint, name)
 
-    def finish(self, artifact: Artifact) -> None:
-        """Record what the stage made."""
-        log_metrics(self.run_id, artifact.metrics(), self._model_id)
+    def finish(self, artifact: Artifact, prefix: str = "") -> None:
+        """Record what the stage made, its figures' names behind a prefix."""
+        metrics = {f"{prefix}{name}": value for name, value in artifact.metrics().items()}
+        log_metrics(self.run_id, metrics, self._model_id)
         tags = {"artifact": artifact.path, "fingerprint": artifact.fingerprint}
         client().log_batch(self.run_id, tags=_tags(tags), synchronous=True)
 
@@ -117,7 +122,8 @@ def tracked_stage(
     """One MLflow run for a stage, below the flow's.
 
     Args:
-        stage: The verb's name.
+        stage: The verb's name; with the flow's it names the run, so that charts of several
+            runs tell them apart.
         flow: The flow's record.
         inputs: The artifacts and configurations that the stage works on.
         tags: What ties it to the Prefect task run.
@@ -134,7 +140,7 @@ def tracked_stage(
     with run_file(remembered) as file:
         run_id = _resume(file.read(None), every)
         if run_id is None:
-            run_id = _create(stage, every)
+            run_id = _create(f"{stage} {flow.name}", every)
             _log_params(run_id, flatten(params))
             _log_inputs(run_id, parents)
             file.write(run_id, None)

@@ -28,6 +28,7 @@ AWAY = (MlflowException, RequestException, OSError)
 _PORTS = {"http": 80, "https": 443}
 _FIRST_SECONDS = 5.0  # a server that was never there is not waited for long
 _PATIENCE_SECONDS = 60.0
+_AS_TRAINING = "?workflowType=machine_learning"  # else MLflow shows what it has on agents
 
 
 def tracking_uri() -> str:
@@ -112,14 +113,14 @@ def answers(uri: str) -> bool:
 
 def experiment_id() -> str:
     """The experiment that runs go into, made when it is not there."""
-    name = settings()["experiment"]["name"]
+    name, tags = settings()["experiment"]["name"], settings()["experiment"]["tags"]
     found = client().get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     local = tracking_uri().startswith("sqlite")
     place = str(tracking_dir() / "artifacts") if local else None
     try:
-        return str(client().create_experiment(name, artifact_location=place))
+        return str(client().create_experiment(name, artifact_location=place, tags=tags))
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
@@ -128,8 +129,17 @@ def experiment_id() -> str:
 
 def run_link(run_id: str) -> str:
     """Where a browser shows a run: on the tracking server, or on the one that shows the store."""
+    return f"{_runs_page()}/{run_id}{_AS_TRAINING}"
+
+
+def runs_link() -> str:
+    """Where a browser shows all runs."""
+    return f"{_runs_page()}{_AS_TRAINING}"
+
+
+def _runs_page() -> str:
     server = shown_uri() if tracking_uri().startswith("http") else mlflow_ui_url()
-    return f"{server.rstrip('/')}/#/experiments/{experiment_id()}/runs/{run_id}"
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id()}/runs"
 
 
 @cache

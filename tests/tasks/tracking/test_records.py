@@ -33,7 +33,7 @@ def test_a_stage_is_recorded_below_its_flow(record: FlowRecord, tmp_path: Path) 
         s.finish(parent)
     run = client().get_run(s.run_id)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "pretrain"
+    assert run.info.run_name == "pretrain small"
     tags = run.data.tags
     assert tags["mlflow.parentRunId"] == record.run_id
     assert tags["prefect.flow_run"] == "f1"
