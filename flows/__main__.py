@@ -33,6 +33,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop
 FLOWS = {
     "run": ("end_to_end", "end_to_end", "The whole way, from raw text to fine-tuned models."),
     "prepare": ("prepare_data", "prepare_data", "Raw text to token shards."),
+    "compare-tokenizers": (
+        "compare_tokenizers",
+        "compare_on_corpus",
+        "Several tokenizers on one corpus, side by side.",
+    ),
     "pretrain": ("pretrain", "pretrain_model", "Raw text to a pretrained model."),
     "import-gpt2": ("import_gpt2", "import_release", "A GPT-2 release to a checkpoint."),
     "evaluate": ("evaluate", "evaluate_model", "A model to a report."),
@@ -95,7 +100,7 @@ def _run(name: str, config: RunConfig) -> None:
         module, function, _ = FLOWS[name]
         flow: Any = getattr(import_module(f"flows.{module}"), function)
         from flows.display import TerminalDisplay
-        from flows.summary import print_artifact, print_summary
+        from flows.summary import print_artifact, print_comparison, print_summary
         from tasks.progress import set_display
 
         check_tables(name, config)
@@ -106,6 +111,8 @@ def _run(name: str, config: RunConfig) -> None:
     seconds = time.monotonic() - started
     if name == "run":
         print_summary(console, config, made, seconds, server.url)
+    elif name == "compare-tokenizers":
+        print_comparison(console, made, seconds)
     else:
         print_artifact(console, made, seconds)
 

@@ -117,12 +117,12 @@ class TerminalDisplay(Display):
     def stage_finished(self, stage: str, artifact: Artifact, seconds: float) -> None:
         """Say what was made."""
         self._bars.update(self._bar, visible=False)
-        self._finished.add(stage)
+        self._finished.add(artifact.path)
         self._say_done(stage, f"{seconds:.1f} s", artifact)
 
     def stage_present(self, stage: str, artifact: Artifact) -> None:
         """Say that nothing was to be done."""
-        if stage not in self._finished:
+        if artifact.path not in self._finished:
             self._say_done(stage, "there already", artifact)
 
     def _say_done(self, stage: str, took: str, artifact: Artifact) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.display import short
+from flows.preflight import given_tokenizer
 from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import GPTConfig, RunConfig
 from gpt_core.models import count_parameters, flops_per_token
@@ -89,6 +90,9 @@ class _Planner:
         if flow == "import-gpt2":
             self._imported()
             return
+        if flow == "compare-tokenizers":
+            self._comparison()
+            return
         reads_text = config.checkpoint is None or flow not in ("classify", "instruct")
         shards = self._shards() if reads_text else None
         if flow == "prepare":
@@ -106,10 +110,26 @@ class _Planner:
             answering = (config.instruction, config.lora)
             self._stage("finetune_instructions", checkpoint, examples, *answering)
 
-    def _shards(self) -> Artifact | None:
+    def _corpus(self) -> Artifact | None:
         config = self._config
         raw = self._raw(config.source, "text", config.reading.boundaries)
-        corpus = self._stage("clean_corpus", raw, config.reading, config.cleaning)
+        return self._stage("clean_corpus", raw, config.reading, config.cleaning)
+
+    def _comparison(self) -> None:
+        config, corpus = self._config, self._corpus()
+        reports = []
+        for name, wanted in config.comparison.candidates(config.tokenizer).items():
+            tokenizer = (
+                given_tokenizer(wanted)
+                if isinstance(wanted, Path)
+                else self._stage("train_tokenizer", corpus, wanted)
+            )
+            alone = replace(config.comparison, tokenizers=(name,))
+            reports.append(self._stage("measure_tokenizer", corpus, tokenizer, alone))
+        self._stage("compare_tokenizers", reports if all(reports) else None)
+
+    def _shards(self) -> Artifact | None:
+        config, corpus = self._config, self._corpus()
         tokenizer = self._stage("train_tokenizer", corpus, config.tokenizer)
         return self._stage("encode_corpus", corpus, tokenizer, config.shards)
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from gpt_core.artifact import read_artifact
+from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError, DataError
 from tasks.paths import data_dir, prefect_dir, project_root, tracking_dir
@@ -14,15 +14,29 @@ def check_flow(flow: str, config: RunConfig) -> None:
     """Find all that a flow reads, and see that it can write.
 
     Raises:
-        ConfigError: If a source is unknown, or the release or checkpoint is not one.
-        DataError: If a source has nothing to read, or the project's folder cannot be written.
+        ConfigError: If a source is unknown, or there is no release.
+        DataError: If a source has nothing to read, the checkpoint or tokenizer is none, or the
+            project's folder cannot be written.
     """
     check_home()
     if flow == "import-gpt2" or config.checkpoint == "gpt2":
         _require_release(config)
     elif config.checkpoint is not None:
         read_artifact(Path(config.checkpoint).expanduser().resolve(), "checkpoint")
+    if flow == "compare-tokenizers":
+        for wanted in config.comparison.candidates(config.tokenizer).values():
+            if isinstance(wanted, Path):
+                given_tokenizer(wanted)
     check_sources(config, flow)
+
+
+def given_tokenizer(directory: Path) -> Artifact:
+    """A tokenizer that was trained before.
+
+    Raises:
+        DataError: If there is none in the directory.
+    """
+    return read_artifact(directory.expanduser().resolve(), "tokenizer")
 
 
 def check_home() -> None:

@@ -20,11 +20,17 @@ def prepare_data(config: RunConfig) -> Artifact:
 
 def to_shards(config: RunConfig, record: FlowRecord) -> Artifact:
     """Read, clean, train the tokenizer, encode."""
-    raw = fetch_corpus(config.source, companion=config.reading.boundaries)
-    corpus = clean_corpus(raw, config.reading, config.cleaning, record)
-    record.note("clean_corpus", corpus)
+    corpus = to_corpus(config, record)
     tokenizer = train_tokenizer(corpus, config.tokenizer, record)
     record.note("train_tokenizer", tokenizer)
     shards: Artifact = encode_corpus(corpus, tokenizer, config.shards, record)
     record.note("encode_corpus", shards)
     return shards
+
+
+def to_corpus(config: RunConfig, record: FlowRecord) -> Artifact:
+    """Read and clean."""
+    raw = fetch_corpus(config.source, companion=config.reading.boundaries)
+    corpus: Artifact = clean_corpus(raw, config.reading, config.cleaning, record)
+    record.note("clean_corpus", corpus)
+    return corpus

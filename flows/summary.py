@@ -1,14 +1,17 @@
 """The last lines of a run: what was made, how good it is, what to do next."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from flows.display import short
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
+from gpt_core.evaluation import REPORT
 from gpt_core.files import read_json
 
 _ROWS = (
@@ -22,6 +25,18 @@ _ROWS = (
     ("instructions", "instructions", "exact_match", "exact match", ".1%"),
     ("", "instructions", "rouge_l", "ROUGE-L", ".3f"),
 )
+_COLUMNS = {
+    "vocab_size": ("tokens", ",.0f"),
+    "tokens_per_word": ("per word", ".2f"),
+    "bytes_per_token": ("bytes each", ".2f"),
+    "whole_words": ("words whole", ".0%"),
+    "vocabulary_used": ("used", ".0%"),
+    "unknown_share": ("unknown", ".1%"),
+    "exact_share": ("exact", ".0%"),
+    "train_seconds": ("training", ".1f s"),
+    "megabytes_per_second": ("encoding", ".1f MB/s"),
+}
+_PIECE_COLOURS = ("black on cyan", "black on yellow", "black on green", "black on magenta")
 _MADE = {
     "shards": "token shards",
     "pretrained": "pretrained",
@@ -57,7 +72,7 @@ def print_summary(
         if value is not None:
             table.add_row(f"  {model}", label, format(value, form))
     console.print(table)
-    _print_samples(console, read_json(made["report"].directory / "report.json")["samples"])
+    _print_samples(console, read_json(made["report"].directory / REPORT)["samples"])
     _print_lines(console, "Made", [(_MADE[key], str(short(made[key].directory))) for key in _MADE])
     _print_lines(console, "Next", _next_commands(config, made, prefect_url))
 
@@ -71,6 +86,36 @@ def print_artifact(console: Console, artifact: Artifact, seconds: float) -> None
     if artifact.kind == "checkpoint":
         lines.append(("write on", _generate_command(artifact, "...")))
     _print_lines(console, "Made", lines)
+
+
+def print_comparison(console: Console, comparison: Artifact, seconds: float) -> None:
+    """Print the table of several tokenizers and how each cuts a sentence."""
+    content = read_json(comparison.directory / REPORT)
+    _print(console, f"\nDone in {seconds:.0f} s.", style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("tokenizer", no_wrap=True)
+    for label, _ in _COLUMNS.values():
+        table.add_column(label, justify="right", no_wrap=True)
+    for row in content["tokenizers"]:
+        table.add_row(row["tokenizer"], *(_cell(row.get(name), name) for name in _COLUMNS))
+    console.print(table, soft_wrap=True)
+    sentence = content["sentences"][0]["sentence"] if content["sentences"] else ""
+    _print(console, f"\n{sentence}", style="bold")
+    for row in content["sentences"]:
+        if row["sentence"] == sentence:
+            line = Text(f"  {row['tokenizer']:<20}{row['tokens']:>4}  ")
+            between = "" if console.is_terminal else "|"  # in place of colours
+            for piece, colour in zip(row["pieces"], cycle(_PIECE_COLOURS), strict=False):
+                line.append(piece + between, style=colour)
+            console.print(line, soft_wrap=True)
+    _print_lines(console, "Made", [("report", str(short(comparison.directory)))])
+    _print_lines(console, "Next", [("look at plots", "gptflow up   (then MLflow)")])
+
+
+def _cell(value: float | None, name: str) -> str:
+    """A figure of a tokenizer with its unit."""
+    form, _, unit = _COLUMNS[name][1].partition(" ")
+    return "" if value is None else f"{value:{form}} {unit}".rstrip()
 
 
 def _next_commands(

@@ -23,6 +23,8 @@ _ROOMS = {
     "pretrain": "training",
     "import_gpt2": "interop",
     "evaluate_language_model": "evaluation",
+    "measure_tokenizer": "evaluation",
+    "compare_tokenizers": "evaluation",
     "finetune_classifier": "finetuning",
     "finetune_instructions": "finetuning",
     "export_huggingface": "interop",

@@ -13,6 +13,8 @@ _ROOMS = {
     "finetune_classifier": "checkpoints",
     "finetune_instructions": "checkpoints",
     "evaluate_language_model": "reports",
+    "measure_tokenizer": "reports",
+    "compare_tokenizers": "reports",
     "export_huggingface": "releases",
 }
 _KEY_DIGITS = 12

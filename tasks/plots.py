@@ -46,3 +46,46 @@ def confusion_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
             color = "white" if count > largest / 2 else "black"
             axes.text(j, i, f"{count:,}", ha="center", va="center", color=color)
     return figure
+
+
+def tokenizers_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """What tokenizers make of a text, a bar each.
+
+    Args:
+        rows: ``tokenizer`` and its figures.
+    """
+    panels = {
+        "tokens_per_word": "tokens a word",
+        "bytes_per_token": "bytes a token",
+        "whole_words": "share of words left whole",
+        "vocabulary_used": "share of the vocabulary used",
+        "megabytes_per_second": "encoding, MB a second",
+        "train_seconds": "training, seconds",
+    }
+    names = [str(row["tokenizer"]) for row in rows]
+    figure = Figure(figsize=(11, 1.4 + 0.5 * len(rows)), layout="constrained")
+    grid = figure.subplots(2, 3, sharey=True).flat
+    for axes, (key, title) in zip(grid, panels.items(), strict=True):
+        axes.barh(names, [row.get(key, 0.0) for row in rows], height=0.6)
+        axes.set_title(title, fontsize=10)
+        axes.grid(alpha=0.3, axis="x")
+    figure.axes[0].invert_yaxis()  # the first on top, in all of them
+    return figure
+
+
+def zipf_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """How often tokens occur, from the most frequent on, on logarithmic axes.
+
+    Args:
+        rows: ``tokenizer``, ``rank`` and ``count``.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for name in dict.fromkeys(row["tokenizer"] for row in rows):
+        points = [(row["rank"], row["count"]) for row in rows if row["tokenizer"] == name]
+        axes.loglog(*zip(*points, strict=True), label=str(name))
+    axes.set_xlabel("rank of the token")
+    axes.set_ylabel("occurrences")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure

@@ -1,12 +1,15 @@
 """What Prefect's UI shows of a stage: a table of figures, links, progress."""
 
+import base64
+import io
 import logging
 import time
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 from uuid import UUID
 
 from httpx import HTTPError
+from matplotlib.figure import Figure
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -56,6 +59,38 @@ def report_run(name: str, figures: Mapping[str, Mapping[str, float]]) -> str:
     page = "\n".join(lines)
     create_markdown_artifact(page, key=f"{_key(name)}-summary", description=name)
     return page
+
+
+def report_table(
+    name: str, rows: Sequence[Mapping[str, Any]], figures: Sequence[Figure], link: str
+) -> None:
+    """One page with a table and its plots.
+
+    Args:
+        name: The page's.
+        rows: All with the columns of the first; what is no number is shown as it is.
+        figures: The plots, as matplotlib has them.
+        link: To the MLflow run.
+    """
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    lines = [
+        f"[run in MLflow]({link})\n",
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
+    ]
+    for row in rows:
+        cells = [row.get(column, "") for column in columns]
+        shown = [f"{cell:,.4g}" if isinstance(cell, float) else str(cell) for cell in cells]
+        lines.append(f"| {' | '.join(shown)} |")
+    lines += [f"\n![plot]({_image(figure)})" for figure in figures]
+    create_markdown_artifact("\n".join(lines), key=f"{_key(name)}-table", description=name)
+
+
+def _image(figure: Figure) -> str:
+    """A plot as an address that holds the picture itself."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 class ProgressBar:

@@ -55,6 +55,8 @@ def find_source(name: str, role: Role) -> Path | PublicSource:
 
 def sources_of(config: RunConfig, flow: str) -> list[tuple[str, Role]]:
     """The sources that a flow reads, and what it reads them as."""
+    if flow == "compare-tokenizers":
+        return [(config.source, "text")]
     released = flow == "import-gpt2" or config.checkpoint == "gpt2"
     sources: list[tuple[str, Role]] = [(config.gpt2.source, "text")] if released else []
     if flow == "import-gpt2":

@@ -76,7 +76,7 @@ class Stage:
 
 @contextmanager
 def running_stage(
-    name: str, flow: FlowRecord, *inputs: object, resumable: bool = False
+    name: str, flow: FlowRecord, *inputs: object, resumable: bool = False, label: str = ""
 ) -> Iterator[Stage]:
     """A stage with its directory, its MLflow run and its progress.
 
@@ -85,6 +85,7 @@ def running_stage(
         flow: The flow's record.
         inputs: All that the result hangs on, in the order of the task's parameters.
         resumable: The stage keeps work in its directory and goes on in the MLflow run it had.
+        label: Names the MLflow run instead of the flow's name.
 
     Raises:
         DataError: If an input was altered since it was written.
@@ -96,7 +97,10 @@ def running_stage(
     for parent in inputs:
         if isinstance(parent, Artifact):
             verify(parent)
-    with tracked_stage(name, flow, inputs, tags=task_tags(), remembered=remembered) as record:
+    tracked = tracked_stage(
+        name, flow, inputs, tags=task_tags(), remembered=remembered, label=label
+    )
+    with tracked as record:
         yield Stage(name, out_dir, record, display)
 
 

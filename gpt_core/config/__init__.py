@@ -6,7 +6,7 @@ from others are properties, not settings.
 """
 
 from gpt_core.config.data import LoaderConfig, ShardConfig
-from gpt_core.config.evaluation import EvaluationConfig
+from gpt_core.config.evaluation import ComparisonConfig, EvaluationConfig
 from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.loading import load_config
@@ -21,6 +21,7 @@ __all__ = [
     "BigramConfig",
     "ClassificationConfig",
     "CleaningConfig",
+    "ComparisonConfig",
     "DecodingConfig",
     "EvaluationConfig",
     "GPT2ImportConfig",

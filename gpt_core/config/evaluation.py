@@ -1,9 +1,12 @@
-"""How a model is measured."""
+"""How a model, or a tokenizer, is measured."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, cast, get_args
 
-from gpt_core.config.checks import Section, require_at_least
+from gpt_core.config.checks import Section, require, require_at_least
+from gpt_core.config.text import TokenizerConfig, TokenizerKind
+from gpt_core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,3 +30,76 @@ class EvaluationConfig(Section):
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "batch_size", "max_tokens")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparisonConfig(Section):
+    """Tokenizers side by side on one corpus."""
+
+    tokenizers: tuple[str, ...] = (
+        "byte", "character", "word", "bpe", "sentencepiece-bpe", "unigram",
+    )  # fmt: skip
+    """Each a kind, a kind with its size and pattern such as ``bpe:8000`` or ``bpe:8000:gpt2``, or
+    the directory of a trained tokenizer (with a ``/``). What is not said is as in the section
+    ``tokenizer``; characters and words take all of the text."""
+
+    max_bytes: int = 5_000_000
+    """Most bytes of held-out text that each is measured on."""
+
+    sentences: tuple[str, ...] = ()
+    """Sentences whose pieces are shown; if none, some of the held-out text."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "max_bytes")
+        require(bool(self.tokenizers), "tokenizers must name at least one, such as bpe:8000")
+        require(
+            len(set(map(short_name, self.tokenizers))) == len(self.tokenizers),
+            f"tokenizers must differ from each other, got {', '.join(self.tokenizers)}",
+        )
+
+    def candidates(self, base: TokenizerConfig) -> dict[str, TokenizerConfig | Path]:
+        """What is to be trained, or loaded, by its short name.
+
+        Args:
+            base: The settings that a name does not say.
+
+        Raises:
+            ConfigError: If a name is not of the form above.
+        """
+        return {
+            short_name(name): Path(name) if _is_directory(name) else _named_tokenizer(name, base)
+            for name in self.tokenizers
+        }
+
+
+def short_name(tokenizer: str) -> str:
+    """What a tokenizer of a comparison is called: itself, or the last part of a directory.
+
+    Example:
+        >>> short_name("bpe:8000"), short_name("data/tokenizers/tiny-1234")
+        ('bpe:8000', 'tiny-1234')
+    """
+    return Path(tokenizer).name if _is_directory(tokenizer) else tokenizer
+
+
+def _is_directory(tokenizer: str) -> bool:
+    return "/" in tokenizer and tokenizer.partition(":")[0] not in get_args(TokenizerKind)
+
+
+def _named_tokenizer(name: str, base: TokenizerConfig) -> TokenizerConfig:
+    kind, _, rest = name.partition(":")
+    size, _, pattern = rest.partition(":")  # a pattern may hold colons itself
+    kinds, field = get_args(TokenizerKind), f"comparison.tokenizers: {name}"
+    require(kind in kinds, f"{field}: there is no kind {kind!r}; there are {', '.join(kinds)}")
+    require(not size or size.isdecimal(), f"{field}: after the colon comes a size, as in bpe:8000")
+    default = base.vocab_size or TokenizerConfig().vocab_size
+    sized = kind in ("bpe", "sentencepiece-bpe", "unigram")
+    try:
+        return replace(
+            base,
+            kind=cast(TokenizerKind, kind),
+            vocab_size=int(size) if size else default if sized else None,
+            pattern=pattern or base.pattern,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{field}: {error}") from error

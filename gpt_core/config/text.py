@@ -5,6 +5,10 @@ from typing import Literal
 
 from gpt_core.config.checks import Section, require, require_at_least, require_share
 
+TokenizerKind = Literal[
+    "unigram", "sentencepiece-bpe", "bpe", "gpt2", "byte", "codepoint", "character", "word"
+]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadingConfig(Section):
@@ -106,9 +110,7 @@ class CleaningConfig(Section):
 class TokenizerConfig(Section):
     """Which tokenizer, and how it is trained."""
 
-    kind: Literal[
-        "unigram", "sentencepiece-bpe", "bpe", "gpt2", "byte", "codepoint", "character", "word"
-    ] = "unigram"
+    kind: TokenizerKind = "unigram"
     """``unigram`` and ``sentencepiece-bpe``: SentencePiece; ``bpe``: our byte-level BPE; ``gpt2``:
     the released vocabulary; ``byte``, ``codepoint``, ``character`` (a letter with its marks),
     ``word``: one token each, of which only bytes can write every text."""

@@ -68,6 +68,14 @@ class Tokenizer(ABC):
         """The ids of each text."""
         return [self.encode(text) for text in texts]
 
+    def pieces(self, text: str) -> list[bytes]:
+        """The text's own bytes, cut where its ids are: one piece for each id.
+
+        Raises:
+            DataError: If the text holds a lone surrogate.
+        """
+        return [self.token_bytes(token_id) for token_id in self.encode(text)]
+
     @abstractmethod
     def token_bytes(self, token_id: int) -> bytes:
         """The UTF-8 bytes that an id stands for; none for a special id, U+FFFD for a lost unit.

@@ -98,6 +98,10 @@ class VocabularyTokenizer(Tokenizer):
         unknown = len(self.units)
         return [self._ids.get(unit, unknown) for unit in self.split(text)]
 
+    def pieces(self, text: str) -> list[bytes]:
+        """The units of a text, also those that are lost."""
+        return [require_encodable(unit) for unit in self.split(text)]
+
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes of a unit."""
         self._require_id(token_id)

@@ -43,11 +43,18 @@ class FlowRecord:
     tags: tuple[tuple[str, str], ...] = ()
     """What ties the stages to the flow run."""
 
-    def note(self, stage: str, artifact: Artifact) -> None:
-        """Record and show a stage's figures with the flow, so that flows can be compared."""
-        metrics = {f"{stage}/{name}": value for name, value in artifact.metrics().items()}
+    def note(self, stage: str, artifact: Artifact, label: str = "") -> None:
+        """Record and show a stage's figures with the flow, so that flows can be compared.
+
+        Args:
+            stage: The verb's name.
+            artifact: What it made.
+            label: Tells the figures of a stage from those of its other runs in the same flow.
+        """
+        label = label or stage
+        metrics = {f"{label}/{name}": value for name, value in artifact.metrics().items()}
         log_metrics(self.run_id, metrics)
-        client().set_tag(self.run_id, f"artifact.{stage}", artifact.path)
+        client().set_tag(self.run_id, plain_name(f"artifact.{label}"), artifact.path)
         current_display().stage_present(stage, artifact)
 
     def describe(self, markdown: str) -> None:
@@ -72,6 +79,10 @@ class StageRecord:
     def log_figure(self, figure: Any, name: str) -> None:
         """Record a figure of matplotlib."""
         client().log_figure(self.run_id, figure, f"{name}.png")
+
+    def log_text(self, text: str, name: str) -> None:
+        """Record a page of text or HTML under a file's name."""
+        client().log_text(self.run_id, text, name)
 
     def log_file(self, path: Path) -> None:
         """Record a file."""
@@ -118,17 +129,19 @@ def tracked_stage(
     *,
     tags: Mapping[str, str],
     remembered: Path | None = None,
+    label: str = "",
 ) -> Iterator[StageRecord]:
     """One MLflow run for a stage, below the flow's.
 
     Args:
-        stage: The verb's name; with the flow's it names the run, so that charts of several
-            runs tell them apart.
+        stage: The verb's name.
         flow: The flow's record.
         inputs: The artifacts and configurations that the stage works on.
         tags: What ties it to the Prefect task run.
         remembered: Where a stage that can be resumed keeps its run's id, so that it goes on in the
             run it had.
+        label: What names the run, behind the stage, so that charts of several runs tell them
+            apart; the flow's name if it is empty.
     """
     parents = [value for value in inputs if isinstance(value, Artifact)]
     settings = [plain(value) for value in inputs if not isinstance(value, Artifact)]
@@ -140,7 +153,7 @@ def tracked_stage(
     with run_file(remembered) as file:
         run_id = _resume(file.read(None), every)
         if run_id is None:
-            run_id = _create(f"{stage} {flow.name}", every)
+            run_id = _create(f"{stage} {label or flow.name}", every)
             _log_params(run_id, flatten(params))
             _log_inputs(run_id, parents)
             file.write(run_id, None)

@@ -31,7 +31,16 @@ def test_help_and_a_wrong_setting_import_nothing_heavy(door: Any, arguments: lis
 def test_help_names_every_command(door: Any) -> None:
     answer = door.run("--help")
     assert answer.code == 0
-    flows = ["run", "prepare", "pretrain", "import-gpt2", "evaluate", "classify", "instruct"]
+    flows = [
+        "run",
+        "prepare",
+        "compare-tokenizers",
+        "pretrain",
+        "import-gpt2",
+        "evaluate",
+        "classify",
+        "instruct",
+    ]
     assert all(f" {name} " in answer.out for name in [*flows, "generate", "up", "down", "doctor"])
 
 

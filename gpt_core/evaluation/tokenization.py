@@ -1,0 +1,217 @@
+"""How tokenizers cut a text: into how many pieces, at which places, how fast."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import regex
+
+from gpt_core.artifact import Artifact
+from gpt_core.config import ComparisonConfig
+from gpt_core.evaluation.report import REPORT, write_report
+from gpt_core.files import Progress, read_json
+from gpt_core.text import iter_texts
+from gpt_core.tokenizers import Tokenizer, load_tokenizer
+
+_BATCH_BYTES = 1 << 20  # of text, encoded at a time
+_SHOWN, _SHOWN_CHARACTERS = 5, 90  # sentences of the corpus whose pieces are shown
+_RANKS = 200  # points of a Zipf curve
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+
+Rows = list[dict[str, Any]]
+
+
+def measure_tokenizer(
+    documents: Artifact,
+    tokenizer: Artifact,
+    config: ComparisonConfig,
+    out_dir: Path,
+    *,
+    progress: Progress | None = None,
+) -> Artifact:
+    """Figures of one tokenizer on held-out text, or on training text if none is held out.
+
+    Args:
+        documents: The corpus.
+        tokenizer: Any tokenizer; it need not be of this corpus.
+        config: The tokenizer's name, how much text, and the sentences whose pieces are shown.
+        out_dir: Where the report goes.
+        progress: Told of ``bytes``.
+
+    Returns:
+        A report artifact. Figures: ``vocab_size``, ``tokens_per_word`` (of words between spaces),
+        ``bytes_per_token``, ``whole_words`` (share of runs of letters that no piece cuts),
+        ``vocabulary_used`` (share of ids that occur), ``unknown_share`` of tokens, ``exact_share``
+        of documents that come back as they were, ``megabytes_per_second`` of encoding, and
+        ``train_seconds`` if it was trained here. Tables: ``ranks``, how often the tokens occur
+        from the most frequent on (Zipf's curve), and ``sentences`` with their pieces.
+    """
+    loaded = load_tokenizer(tokenizer.directory)
+    tally = _Tally(loaded)
+    sentences = list(config.sentences)
+    for texts in _batches(documents, config.max_bytes):
+        tally.add(texts)
+        if not config.sentences and len(sentences) < _SHOWN:
+            sentences += [_first_words(text) for text in texts[: _SHOWN - len(sentences)]]
+        if progress is not None:
+            progress("bytes", tally.n_bytes, None)
+    trained = tokenizer.metrics().get("train_seconds")
+    metrics = tally.figures() | ({} if trained is None else {"train_seconds": trained})
+    tables = {"ranks": tally.ranks(), "sentences": [_cut(text, loaded) for text in sentences]}
+    parents = (documents, tokenizer)
+    return write_report(out_dir, metrics, tables, config=config, parents=parents)
+
+
+def compare_tokenizers(reports: Sequence[Artifact], out_dir: Path) -> Artifact:
+    """One table of several tokenizers.
+
+    Args:
+        reports: What ``measure_tokenizer`` made of each.
+        out_dir: Where the report goes.
+
+    Returns:
+        A report artifact with the tables ``tokenizers`` (a row each), ``ranks`` and ``sentences``
+        (rows of all, with the column ``tokenizer``).
+    """
+    tables: dict[str, Rows] = {"tokenizers": [], "ranks": [], "sentences": []}
+    for report in reports:
+        name = " ".join(report.manifest()["config"]["tokenizers"])
+        content = read_json(report.directory / REPORT)
+        tables["tokenizers"].append({"tokenizer": name, **content["metrics"]})
+        for table in ("ranks", "sentences"):
+            tables[table] += [{"tokenizer": name, **row} for row in content[table]]
+    metrics = {"tokenizers": float(len(reports))}
+    return write_report(out_dir, metrics, tables, config=None, parents=reports)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is counted of the text that was encoded so far."""
+
+    tokenizer: Tokenizer
+    n_documents: int = 0
+    n_exact: int = 0
+    n_bytes: int = 0
+    n_spaced: int = 0
+    """Words between spaces."""
+
+    n_words: int = 0
+    """Runs of letters, marks and digits."""
+
+    n_whole: int = 0
+    seconds: float = 0.0
+    counts: npt.NDArray[np.int64] = field(init=False)
+    """How often each id occurred."""
+
+    def __post_init__(self) -> None:
+        self.counts = np.zeros(self.tokenizer.vocab_size, dtype=np.int64)
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Encode texts and count."""
+        started = time.perf_counter()
+        encoded = self.tokenizer.encode_batch(texts)
+        self.seconds += time.perf_counter() - started
+        self.n_documents += len(texts)
+        for text, ids in zip(texts, encoded, strict=True):
+            self.n_bytes += len(text.encode())
+            self.n_spaced += len(text.split())
+            self.n_exact += self.tokenizer.decode(ids) == text
+            self.counts += np.bincount(ids, minlength=len(self.counts))
+            words, whole = whole_words(text, self.tokenizer.pieces(text), self._known(ids))
+            self.n_words += words
+            self.n_whole += whole
+
+    def figures(self) -> dict[str, float]:
+        """The figures of all that was counted."""
+        n_tokens = max(1, int(self.counts.sum()))
+        unk_id = self.tokenizer.unk_id
+        return {
+            "vocab_size": float(self.tokenizer.vocab_size),
+            "tokens_per_word": n_tokens / max(1, self.n_spaced),
+            "bytes_per_token": self.n_bytes / n_tokens,
+            "whole_words": self.n_whole / max(1, self.n_words),
+            "vocabulary_used": float(np.count_nonzero(self.counts)) / len(self.counts),
+            "unknown_share": 0.0 if unk_id is None else float(self.counts[unk_id]) / n_tokens,
+            "exact_share": self.n_exact / max(1, self.n_documents),
+            "megabytes_per_second": self.n_bytes / 1e6 / max(1e-9, self.seconds),
+        }
+
+    def ranks(self) -> Rows:
+        """Zipf's curve, at ranks that lie evenly on a logarithmic axis."""
+        sorted_counts = np.sort(self.counts[self.counts > 0])[::-1]
+        ranks = np.unique(np.geomspace(1, len(sorted_counts), _RANKS).astype(int))
+        return [{"rank": int(rank), "count": int(sorted_counts[rank - 1])} for rank in ranks]
+
+    def _known(self, ids: Sequence[int]) -> npt.NDArray[np.bool_]:
+        unk_id = self.tokenizer.unk_id
+        return np.array([token_id != unk_id for token_id in ids], dtype=np.bool_)
+
+
+def whole_words(
+    text: str, pieces: Sequence[bytes], known: npt.NDArray[np.bool_]
+) -> tuple[int, int]:
+    """How many words a text has, and how many of them no piece cuts.
+
+    Args:
+        text: The text.
+        pieces: Its bytes, cut.
+        known: Whether each piece is in the vocabulary; a word that is lost is not whole.
+
+    Returns:
+        The words (runs of letters, marks and digits), and those that lie within one piece.
+
+    Example:
+        >>> whole_words("to unlock", [b"to", b" un", b"lock"], np.array([True, True, True]))
+        (2, 1)
+    """
+    spans = np.array([match.span() for match in _WORD.finditer(text)], dtype=np.int64)
+    if not len(spans):
+        return 0, 0
+    code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+    widths = 1 + (code_points > 0x7F) + (code_points > 0x7FF) + (code_points > 0xFFFF)
+    offsets = np.concatenate([[0], np.cumsum(widths)])[spans]  # of characters to those of bytes
+    ends = np.cumsum([len(piece) for piece in pieces])  # of pieces, in bytes
+    first = np.searchsorted(ends, offsets[:, 0], side="right")  # the piece with the first byte
+    last = np.searchsorted(ends, offsets[:, 1], side="left")
+    return len(spans), int(((first == last) & known[first]).sum())
+
+
+def _batches(documents: Artifact, max_bytes: int) -> Iterator[list[str]]:
+    """Texts in batches of about a megabyte, as far as they are to be read."""
+    held_out = documents.manifest()["info"]["splits"]["validation"]["documents"]
+    batch: list[str] = []
+    held, left = 0, max_bytes
+    for text in iter_texts(documents, "validation" if held_out else "train"):
+        size = len(text.encode())
+        batch.append(text)
+        held, left = held + size, left - size
+        if held >= _BATCH_BYTES or left <= 0:
+            yield batch
+            batch, held = [], 0
+        if left <= 0:
+            return
+    if batch:
+        yield batch
+
+
+def _first_words(text: str) -> str:
+    """The beginning of a text, on one line, cut after a word."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else line[:_SHOWN_CHARACTERS].rpartition(" ")[0]
+
+
+def _cut(sentence: str, tokenizer: Tokenizer) -> dict[str, Any]:
+    """A sentence with its pieces; bytes that are no whole character are shown as numbers."""
+    pieces = tokenizer.pieces(sentence)
+    return {"sentence": sentence, "tokens": len(pieces), "pieces": [_shown(p) for p in pieces]}
+
+
+def _shown(piece: bytes) -> str:
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return "".join(f"<{byte:02X}>" for byte in piece)

@@ -1,0 +1,68 @@
+"""Tokenizers compared on one corpus: one table, with plots, of which each row is kept."""
+
+import re
+from typing import Any
+
+import pytest
+
+COMPARE = 'comparison.tokenizers=["byte", "bpe:300", "unigram"]'
+
+
+@pytest.fixture(scope="module")
+def compared(house: Any, small: list[str]) -> Any:
+    answer = house.run("compare-tokenizers", *small, COMPARE)
+    assert answer.code == 0, answer.out + answer.err
+    return answer
+
+
+def figures(answer: Any) -> dict[str, list[str]]:
+    """The printed table's cells by tokenizer."""
+    rows = [re.split(r" {2,}", line.strip()) for line in answer.out.splitlines()]
+    return {row[0]: row[1:] for row in rows if len(row) > 8 and row[0] != "tokenizer"}
+
+
+def test_the_table_and_the_pieces_are_shown(compared: Any) -> None:
+    rows = figures(compared)
+    assert list(rows) == ["byte", "bpe:300", "unigram"]
+    assert [row[0] for row in rows.values()] == ["257", "300", "400"]
+    assert {row[6] for row in rows.values()} == {"100%"}, "all of them come back exactly"
+    assert "|" in compared.out
+
+
+def test_mlflow_has_table_plots_and_a_run_for_each(house: Any, compared: Any) -> None:
+    store = house.records()
+    runs = store.search_runs([e.experiment_id for e in store.search_experiments()])
+    by_name = {run.info.run_name: run for run in runs}
+    for name in ("byte", "bpe:300", "unigram"):
+        assert by_name[f"measure_tokenizer {name}"].data.metrics["exact_share"] == 1.0
+    made = by_name["compare_tokenizers small"].info.run_id
+    files = {file.path for file in store.list_artifacts(made)}
+    assert files == {"tokenizers.json", "tokenizers.png", "zipf.png", "pieces.html"}
+
+
+def test_another_tokenizer_leaves_the_rest_as_it_is(house: Any, small: list[str]) -> None:
+    trained = next((house.home / "data" / "tokenizers").iterdir())
+    names = COMPARE.replace("]", f', "character", "{trained}"]')
+    answer = house.run("compare-tokenizers", *small, names)
+    done = re.findall(r"^✓ (\w+) \([\d.]+ s\)", answer.out, re.M)
+    assert done == ["train_tokenizer", *["measure_tokenizer"] * 2, "compare_tokenizers"]
+    plan = house.run("compare-tokenizers", "--dry-run", *small, names)
+    assert len(re.findall(r"^\w+ +done ", plan.out, re.M)) == 11
+    assert " to do" not in plan.out
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ("bp:300", "there is no kind 'bp'; there are unigram"),
+        ("bpe:many", "bpe:many: after the colon comes a size"),
+        ("bpe:5", "comparison.tokenizers: bpe:5: vocab_size must be at least 257"),
+        ("./nowhere", "nowhere is not a directory, so it cannot be a tokenizer"),
+        ("[]", "comparison.tokenizers must name at least one"),
+        ('["byte", "byte"]', "comparison.tokenizers must differ"),
+    ],
+)
+def test_a_wrong_name_is_one_sentence(door: Any, names: str, sentence: str) -> None:
+    answer = door.run("compare-tokenizers", f"comparison.tokenizers={names}")
+    assert sentence in answer.mistake()
+    assert not door.home.exists()
