@@ -41,6 +41,11 @@ FLOWS = {
     "pretrain": ("pretrain", "pretrain_model", "Raw text to a pretrained model."),
     "import-gpt2": ("import_gpt2", "import_release", "A GPT-2 release to a checkpoint."),
     "evaluate": ("evaluate", "evaluate_model", "A model to a report."),
+    "compare-models": (
+        "compare_models",
+        "compare_checkpoints",
+        "Several checkpoints on public benchmarks, side by side.",
+    ),
     "classify": ("finetune_classifier", "train_classifier", "Fine-tune a text classifier."),
     "instruct": ("finetune_instructions", "train_instructions", "Fine-tune on instructions."),
 }
@@ -100,7 +105,7 @@ def _run(name: str, config: RunConfig) -> None:
         module, function, _ = FLOWS[name]
         flow: Any = getattr(import_module(f"flows.{module}"), function)
         from flows.display import TerminalDisplay
-        from flows.summary import print_artifact, print_comparison, print_summary
+        from flows.summary import print_artifact, print_comparison, print_models, print_summary
         from tasks.progress import set_display
 
         check_tables(name, config)
@@ -113,6 +118,8 @@ def _run(name: str, config: RunConfig) -> None:
         print_summary(console, config, made, seconds, server.url)
     elif name == "compare-tokenizers":
         print_comparison(console, made, seconds)
+    elif name == "compare-models":
+        print_models(console, made, seconds)
     else:
         print_artifact(console, made, seconds)
 

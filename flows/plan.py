@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.display import short
-from flows.preflight import given_tokenizer
-from gpt_core.artifact import Artifact, read_artifact
+from flows.preflight import given_checkpoint, given_tokenizer
+from gpt_core.artifact import Artifact
 from gpt_core.config import GPTConfig, RunConfig
 from gpt_core.models import count_parameters, flops_per_token
 from gpt_core.text import register_source
@@ -23,7 +23,7 @@ from tasks.paths import project_root, stage_dir
 from tasks.sources import PublicSource, Role, find_source, placed_file
 
 _FIXED_VOCABULARIES = {"byte": 257, "gpt2": 50_257}
-_WEIGHT_BYTES = 16  # of a parameter in training: itself, its gradient and AdamW's two means
+_WEIGHT_BYTES = 28  # of a parameter in training: itself, its gradient, two means, a saved copy
 _SAVED_BYTES = 12  # of a parameter in a checkpoint: itself and the two means
 _LAYER_BYTES, _LOGIT_BYTES = 64, 16  # of an activation's element a layer and of a logit, measured
 _PROCESS_BYTES = 500e6  # of Python with torch, Prefect and MLflow, before any tensor
@@ -93,6 +93,9 @@ class _Planner:
         if flow == "compare-tokenizers":
             self._comparison()
             return
+        if flow == "compare-models":
+            self._benchmarks()
+            return
         reads_text = config.checkpoint is None or flow not in ("classify", "instruct")
         shards = self._shards() if reads_text else None
         if flow == "prepare":
@@ -128,6 +131,17 @@ class _Planner:
             reports.append(self._stage("measure_tokenizer", corpus, tokenizer, alone))
         self._stage("compare_tokenizers", reports if all(reports) else None)
 
+    def _benchmarks(self) -> None:
+        config = self._config.benchmarks
+        sources = {name: self._raw(source, name) for name, source in config.sources().items()}
+        known = sources if all(sources.values()) else None
+        reports = []
+        for label, named in config.by_label().items():
+            checkpoint = self._imported() if named == "gpt2" else given_checkpoint(named)
+            alone = replace(config, checkpoints=(label,))
+            reports.append(self._stage("run_benchmarks", checkpoint, known, alone))
+        self._stage("compare_models", reports if all(reports) else None)
+
     def _shards(self) -> Artifact | None:
         config, corpus = self._config, self._corpus()
         tokenizer = self._stage("train_tokenizer", corpus, config.tokenizer)
@@ -139,7 +153,7 @@ class _Planner:
             return self._stage("pretrain", shards, config.pretrain)
         if config.checkpoint == "gpt2":
             return self._imported()
-        return read_artifact(Path(config.checkpoint).expanduser().resolve(), "checkpoint")
+        return given_checkpoint(config.checkpoint)
 
     def _imported(self) -> Artifact | None:
         release = self._raw(self._config.gpt2.source, "text")

@@ -4,10 +4,17 @@ import os
 from pathlib import Path
 
 from gpt_core.artifact import Artifact, read_artifact
-from gpt_core.config import RunConfig
+from gpt_core.config import BenchmarkConfig, RunConfig
 from gpt_core.errors import ConfigError, DataError
 from tasks.paths import data_dir, prefect_dir, project_root, tracking_dir
-from tasks.sources import PublicSource, check_sources, find_source, placed_file, sources_of
+from tasks.sources import (
+    PublicSource,
+    check_sources,
+    find_source,
+    placed_file,
+    reads_release,
+    sources_of,
+)
 
 
 def check_flow(flow: str, config: RunConfig) -> None:
@@ -19,15 +26,36 @@ def check_flow(flow: str, config: RunConfig) -> None:
             project's folder cannot be written.
     """
     check_home()
-    if flow == "import-gpt2" or config.checkpoint == "gpt2":
+    if reads_release(config, flow):
         _require_release(config)
-    elif config.checkpoint is not None:
-        read_artifact(Path(config.checkpoint).expanduser().resolve(), "checkpoint")
     if flow == "compare-tokenizers":
         for wanted in config.comparison.candidates(config.tokenizer).values():
             if isinstance(wanted, Path):
                 given_tokenizer(wanted)
+    elif flow == "compare-models":
+        _check_benchmarks(config.benchmarks)
+    elif config.checkpoint not in (None, "gpt2"):
+        given_checkpoint(str(config.checkpoint))
     check_sources(config, flow)
+
+
+def _check_benchmarks(config: BenchmarkConfig) -> None:
+    if not config.checkpoints:
+        raise ConfigError("benchmarks.checkpoints must name at least one checkpoint's directory")
+    if not config.sources():
+        raise ConfigError("benchmarks needs one of lambada, hellaswag and text, with a file's path")
+    for checkpoint in config.checkpoints:
+        if checkpoint != "gpt2":
+            given_checkpoint(checkpoint)
+
+
+def given_checkpoint(directory: str) -> Artifact:
+    """A checkpoint that was made before.
+
+    Raises:
+        DataError: If there is none in the directory.
+    """
+    return read_artifact(Path(directory).expanduser().resolve(), "checkpoint")
 
 
 def given_tokenizer(directory: Path) -> Artifact:

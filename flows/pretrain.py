@@ -1,13 +1,12 @@
 """Raw text to a pretrained model, or a model that is there already."""
 
-from pathlib import Path
-
 from prefect import flow
 
 from flows.import_gpt2 import to_import
+from flows.preflight import given_checkpoint
 from flows.prepare_data import to_shards
 from flows.recorded import recorded
-from gpt_core.artifact import Artifact, read_artifact
+from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from tasks.pretrain import pretrain
 from tasks.tracking import FlowRecord
@@ -34,5 +33,5 @@ def to_checkpoint(
     if config.checkpoint == "gpt2":
         return to_import(config, record)
     if config.checkpoint is not None:
-        return read_artifact(Path(config.checkpoint).expanduser().resolve(), "checkpoint")
+        return given_checkpoint(config.checkpoint)
     return to_pretrained(shards or to_shards(config, record), config, record)

@@ -112,6 +112,22 @@ def print_comparison(console: Console, comparison: Artifact, seconds: float) -> 
     _print_lines(console, "Next", [("look at plots", "gptflow up   (then MLflow)")])
 
 
+def print_models(console: Console, comparison: Artifact, seconds: float) -> None:
+    """Print the table of several checkpoints, a column each."""
+    rows = read_json(comparison.directory / REPORT)["checkpoints"]
+    _print(console, f"\nDone in {seconds:.0f} s.", style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("figure", no_wrap=True)
+    for row in rows:
+        table.add_column(row["checkpoint"], justify="right", no_wrap=True)
+    for name in dict.fromkeys(key for row in rows for key in row if key != "checkpoint"):
+        values = [row.get(name) for row in rows]
+        table.add_row(name, *("" if value is None else f"{value:,.4f}" for value in values))
+    console.print(table, soft_wrap=True)
+    _print_lines(console, "Made", [("report", str(short(comparison.directory)))])
+    _print_lines(console, "Next", [("look at answers", "gptflow up   (then MLflow)")])
+
+
 def _cell(value: float | None, name: str) -> str:
     """A figure of a tokenizer with its unit."""
     form, _, unit = _COLUMNS[name][1].partition(" ")

@@ -234,6 +234,29 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} is not valid JSON: line {error.lineno}: {error.msg}") from error
 
 
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines, each with its line's number, counted from 1.
+
+    Raises:
+        DataError: If the file is missing or is not UTF-8, or naming the line that is no object.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise DataError(f"{path}, line {number} is not a JSON object")
+                yield number, row
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: byte {error.start} cannot be read") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {number} is not valid JSON: {error.msg}") from error
+
+
 def _flush(path: Path) -> None:
     """Ask the disk to keep what is written of a file or a directory's list of names."""
     handle = os.open(path, os.O_RDONLY)

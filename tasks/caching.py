@@ -25,6 +25,8 @@ _ROOMS = {
     "evaluate_language_model": "evaluation",
     "measure_tokenizer": "evaluation",
     "compare_tokenizers": "evaluation",
+    "run_benchmarks": "evaluation",
+    "compare_models": "evaluation",
     "finetune_classifier": "finetuning",
     "finetune_instructions": "finetuning",
     "export_huggingface": "interop",

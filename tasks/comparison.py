@@ -7,15 +7,22 @@ from typing import Any
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import ComparisonConfig
-from gpt_core.evaluation import REPORT
-from gpt_core.evaluation import compare_tokenizers as compare
+from gpt_core.evaluation import REPORT, compare_reports
 from gpt_core.evaluation import measure_tokenizer as measure
 from gpt_core.files import read_json
-from tasks.plots import tokenizers_figure, zipf_figure
+from tasks.plots import figures_figure, zipf_figure
 from tasks.reporting import report_table
 from tasks.stage import running_stage, stage_task
 from tasks.tracking import FlowRecord, run_link
 
+_TITLES = {
+    "tokens_per_word": "tokens a word",
+    "bytes_per_token": "bytes a token",
+    "whole_words": "share of words left whole",
+    "vocabulary_used": "share of the vocabulary used",
+    "megabytes_per_second": "encoding, MB a second",
+    "train_seconds": "training, seconds",
+}
 _COLOURS = ("#cfe8ff", "#ffe3c2", "#d5f2d0", "#f3d6ee")
 
 
@@ -39,11 +46,12 @@ def measure_tokenizer(
 
 @stage_task
 def compare_tokenizers(reports: list[Artifact], flow: FlowRecord) -> Artifact:
-    """Reports to one comparison, with plots, see ``gpt_core.evaluation.compare_tokenizers``."""
+    """Reports to one comparison, with plots, see ``gpt_core.evaluation.compare_reports``."""
     with running_stage("compare_tokenizers", flow, *reports) as stage:
-        made = compare(reports, stage.out_dir)
+        made = compare_reports(reports, "tokenizers", stage.out_dir)
         content = read_json(made.directory / REPORT)
-        figures = [tokenizers_figure(content["tokenizers"]), zipf_figure(content["ranks"])]
+        bars = figures_figure(content["tokenizers"], "tokenizer", _TITLES)
+        figures = [bars, zipf_figure(content["ranks"])]
         for figure, name in zip(figures, ("tokenizers", "zipf"), strict=True):
             stage.record.log_figure(figure, name)
         stage.record.log_table(content["tokenizers"], "tokenizers")

@@ -15,6 +15,8 @@ _ROOMS = {
     "evaluate_language_model": "reports",
     "measure_tokenizer": "reports",
     "compare_tokenizers": "reports",
+    "run_benchmarks": "reports",
+    "compare_models": "reports",
     "export_huggingface": "releases",
 }
 _KEY_DIGITS = 12

@@ -1,5 +1,6 @@
 """Figures that MLflow keeps beside a run."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,27 +49,29 @@ def confusion_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def tokenizers_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """What tokenizers make of a text, a bar each.
+def figures_figure(
+    rows: Sequence[Mapping[str, Any]], column: str, titles: Mapping[str, str] | None = None
+) -> Figure:
+    """Figures of several things, a panel for each figure and a bar for each thing.
 
     Args:
-        rows: ``tokenizer`` and its figures.
+        rows: The things' figures, with their name in one column.
+        column: That column.
+        titles: Which figures to draw, and how each is called; None draws all by their names.
     """
-    panels = {
-        "tokens_per_word": "tokens a word",
-        "bytes_per_token": "bytes a token",
-        "whole_words": "share of words left whole",
-        "vocabulary_used": "share of the vocabulary used",
-        "megabytes_per_second": "encoding, MB a second",
-        "train_seconds": "training, seconds",
-    }
-    names = [str(row["tokenizer"]) for row in rows]
-    figure = Figure(figsize=(11, 1.4 + 0.5 * len(rows)), layout="constrained")
-    grid = figure.subplots(2, 3, sharey=True).flat
-    for axes, (key, title) in zip(grid, panels.items(), strict=True):
+    named = titles or {key: key for row in rows for key in row if key != column}
+    names = [str(row[column]) for row in rows]
+    n_columns = min(3, len(named))
+    n_rows = math.ceil(len(named) / n_columns)
+    size = (3.7 * n_columns, n_rows * (0.7 + 0.25 * len(rows)))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False).flat
+    for axes, (key, title) in zip(grid, named.items(), strict=False):
         axes.barh(names, [row.get(key, 0.0) for row in rows], height=0.6)
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.3, axis="x")
+    for axes in figure.axes[len(named) :]:
+        axes.set_axis_off()
     figure.axes[0].invert_yaxis()  # the first on top, in all of them
     return figure
 

@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from gpt_core.artifact import Artifact, fingerprint_of
 from gpt_core.config import RunConfig
@@ -12,7 +12,7 @@ from gpt_core.files import Progress, download, sha256_file
 from gpt_core.text import register_source, source_files
 from tasks.paths import data_dir, samples_dir, sources_file, stage_dir
 
-Role = Literal["text", "classification", "instruction"]
+Role = Literal["text", "classification", "instruction", "lambada", "hellaswag"]
 _SAMPLES: dict[Role, str] = {
     "text": "text",
     "classification": "messages.tsv",
@@ -39,7 +39,7 @@ def find_source(name: str, role: Role) -> Path | PublicSource:
     Raises:
         ConfigError: If it is neither.
     """
-    if name == "samples":
+    if name == "samples" and role in _SAMPLES:
         return samples_dir() / _SAMPLES[role]
     path = Path(name).expanduser()
     if path.exists():
@@ -57,8 +57,11 @@ def sources_of(config: RunConfig, flow: str) -> list[tuple[str, Role]]:
     """The sources that a flow reads, and what it reads them as."""
     if flow == "compare-tokenizers":
         return [(config.source, "text")]
-    released = flow == "import-gpt2" or config.checkpoint == "gpt2"
+    released = reads_release(config, flow)
     sources: list[tuple[str, Role]] = [(config.gpt2.source, "text")] if released else []
+    if flow == "compare-models":
+        given = config.benchmarks.sources()
+        return sources + [(source, cast(Role, name)) for name, source in given.items()]
     if flow == "import-gpt2":
         return sources
     if config.checkpoint is None or flow not in ("classify", "instruct"):
@@ -68,6 +71,13 @@ def sources_of(config: RunConfig, flow: str) -> list[tuple[str, Role]]:
     if flow in ("run", "instruct"):
         sources.append((config.instruction.source, "instruction"))
     return sources
+
+
+def reads_release(config: RunConfig, flow: str) -> bool:
+    """Whether a flow imports the release in ``gpt2.source``."""
+    if flow == "compare-models":
+        return "gpt2" in config.benchmarks.checkpoints
+    return flow == "import-gpt2" or (config.checkpoint == "gpt2" and flow != "compare-tokenizers")
 
 
 def check_sources(config: RunConfig, flow: str) -> None:

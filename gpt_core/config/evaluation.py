@@ -33,6 +33,66 @@ class EvaluationConfig(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BenchmarkConfig(Section):
+    """Checkpoints side by side on public benchmarks, none of which they were tuned on."""
+
+    checkpoints: tuple[str, ...] = ()
+    """Directories of checkpoints, or ``gpt2`` for the release in ``gpt2.source``."""
+
+    lambada: str | None = None
+    """LAMBADA as JSON lines with ``text``: a path or a named source."""
+
+    hellaswag: str | None = None
+    """HellaSwag as JSON lines with ``ctx``, ``endings`` and ``label``: a path."""
+
+    text: str | None = None
+    """A text whose perplexity is measured: a path."""
+
+    detokenize: Literal["none", "wikitext"] = "none"
+    """``wikitext`` writes the marks of WikiText as usual before it is read; words are counted
+    as they were."""
+
+    stride: int = 512
+    """Tokens by which the window over the text moves."""
+
+    limit: int | None = None
+    """Most questions of each benchmark; None asks all."""
+
+    batch_size: int = 16
+    """Questions or windows that go through the model at once."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "stride", "limit", "batch_size")
+        require(
+            len(self.by_label()) == len(self.checkpoints),
+            f"checkpoints must differ from each other, got {', '.join(self.checkpoints)}",
+        )
+
+    def by_label(self) -> dict[str, str]:
+        """The checkpoints by short names: a directory's last part, or last two if it is a step."""
+        return {_label(checkpoint): checkpoint for checkpoint in self.checkpoints}
+
+    def sources(self) -> dict[str, str]:
+        """The benchmarks that are given, by name."""
+        given = {"lambada": self.lambada, "hellaswag": self.hellaswag, "text": self.text}
+        return {name: source for name, source in given.items() if source is not None}
+
+
+def _label(checkpoint: str) -> str:
+    """What a checkpoint is called.
+
+    Example:
+        >>> _label("data/checkpoints/tiny-1234/step-00000250/"), _label("gpt2")
+        ('tiny-1234/step-00000250', 'gpt2')
+    """
+    path = Path(checkpoint)
+    return "/".join(path.parts[-2:]) if path.name.startswith("step-") else path.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ComparisonConfig(Section):
     """Tokenizers side by side on one corpus."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from gpt_core.config.checks import Section, require
 from gpt_core.config.data import LoaderConfig, ShardConfig
-from gpt_core.config.evaluation import ComparisonConfig, EvaluationConfig
+from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
 from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.model import GPTConfig
@@ -83,6 +83,7 @@ class RunConfig(Section):
     generation: DecodingConfig = field(default_factory=DecodingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
+    benchmarks: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     gpt2: GPT2ImportConfig = field(default_factory=GPT2ImportConfig)
     classification: ClassificationConfig = field(default_factory=ClassificationConfig)
     instruction: InstructionConfig = field(default_factory=InstructionConfig)

@@ -50,8 +50,9 @@ class OptimizerConfig(Section):
 class ScheduleConfig(Section):
     """The learning rate over the run."""
 
-    kind: Literal["cosine", "linear", "constant"] = "cosine"
-    """The curve from the peak to the end."""
+    kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
+    """The curve from the peak to the end; ``wsd`` (warm-up, stable, decay) stays at the peak and
+    falls linearly at the end."""
 
     warmup_steps: int = 100
     """Steps of linear rise from 0 to the peak."""
@@ -59,8 +60,13 @@ class ScheduleConfig(Section):
     final_ratio: float = 0.1
     """The last learning rate as a share of the peak."""
 
+    decay_share: float = 0.3
+    """``wsd``: the share of all steps in which the rate falls."""
+
     def __post_init__(self) -> None:
         require_at_least(self, 0, "warmup_steps")
+        require_positive(self, "decay_share")
+        require(self.decay_share <= 1, f"decay_share must be at most 1, got {self.decay_share}")
         require(
             0 <= self.final_ratio <= 1, f"final_ratio must be in [0, 1], got {self.final_ratio}"
         )
@@ -81,6 +87,24 @@ class TrainingConfig(Section):
 
     seed: int = 1337
     """Seed of the weights and of dropout."""
+
+    zero_init: bool = False
+    """The projections that write into the residual stream begin at zero: at first every block
+    passes on what it gets."""
+
+    ema_decay: float | None = None
+    """Keep a running mean of the weights with this decay a step; it is what is evaluated, sampled
+    from and saved. None keeps none."""
+
+    bad_step: Literal["stop", "skip"] = "stop"
+    """What becomes of a step whose loss or gradient is no number, or whose loss jumps: the run
+    stops, or the step's batch is left out and that is recorded."""
+
+    spike_factor: float | None = None
+    """A loss that is more than this many times its running mean has jumped; None never."""
+
+    patience: int | None = None
+    """The run ends after so many evaluations without a new lowest validation loss; None never."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; ``auto`` takes the GPU when there is one."""
@@ -115,5 +139,7 @@ class TrainingConfig(Section):
     def __post_init__(self) -> None:
         every = ("log_every", "eval_every", "sample_every", "save_every")
         sizes = ("steps", "tokens_per_step", "micro_batch", "eval_tokens", "keep_last")
-        require_at_least(self, 1, *every, *sizes)
+        require_at_least(self, 1, *every, *sizes, "patience", "spike_factor")
         require_at_least(self, 0, "seed")
+        if self.ema_decay is not None:
+            require_share(self, "ema_decay")

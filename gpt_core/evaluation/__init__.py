@@ -1,23 +1,33 @@
 """Measures: of models' predictions, answers and classes; of tokenizers' cuts."""
 
 from gpt_core.evaluation.answers import exact_match, longest_common_subsequence, rouge_l
+from gpt_core.evaluation.benchmarks import Benchmark, run_benchmarks
 from gpt_core.evaluation.classification import classification_metrics
 from gpt_core.evaluation.language_model import (
     evaluate_language_model,
     token_loss,
 )
-from gpt_core.evaluation.report import REPORT, write_report
-from gpt_core.evaluation.tokenization import compare_tokenizers, measure_tokenizer, whole_words
+from gpt_core.evaluation.perplexity import detokenize_wikitext, text_figures
+from gpt_core.evaluation.report import REPORT, compare_reports, write_report
+from gpt_core.evaluation.tokenization import measure_tokenizer, whole_words
+from gpt_core.evaluation.zero_shot import read_hellaswag, read_lambada, score_choices
 
 __all__ = [
     "REPORT",
+    "Benchmark",
     "classification_metrics",
-    "compare_tokenizers",
+    "compare_reports",
+    "detokenize_wikitext",
     "evaluate_language_model",
     "exact_match",
     "longest_common_subsequence",
     "measure_tokenizer",
+    "read_hellaswag",
+    "read_lambada",
     "rouge_l",
+    "run_benchmarks",
+    "score_choices",
+    "text_figures",
     "token_loss",
     "whole_words",
     "write_report",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt_core.artifact import Artifact, new_artifact
-from gpt_core.files import write_json
+from gpt_core.files import read_json, write_json
 
 REPORT = "report.json"
 
@@ -32,3 +32,28 @@ def write_report(
         content = {"metrics": dict(metrics), **{name: list(rows) for name, rows in tables.items()}}
         write_json(draft.directory / REPORT, content)
     return draft.artifact
+
+
+def compare_reports(reports: Sequence[Artifact], subject: str, out_dir: Path) -> Artifact:
+    """Reports on several subjects as one.
+
+    Args:
+        reports: Each names its subject in its configuration.
+        subject: The configuration's field with that name, in the plural: ``tokenizers``.
+        out_dir: Where the report goes.
+
+    Returns:
+        A report artifact: a table called as the subject with a row of figures each, and the
+        reports' own tables, the rows of all together; the first column is the subject's name.
+    """
+    column = subject.removesuffix("s")
+    tables: dict[str, list[dict[str, Any]]] = {subject: []}
+    for report in reports:
+        name = " ".join(report.manifest()["config"][subject])
+        content = read_json(report.directory / REPORT)
+        tables[subject].append({column: name, **content.pop("metrics")})
+        for table, rows in content.items():
+            tables.setdefault(table, []).extend({column: name, **row} for row in rows)
+    return write_report(
+        out_dir, {subject: float(len(reports))}, tables, config=subject, parents=reports
+    )

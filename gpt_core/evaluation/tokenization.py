@@ -12,8 +12,8 @@ import regex
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import ComparisonConfig
-from gpt_core.evaluation.report import REPORT, write_report
-from gpt_core.files import Progress, read_json
+from gpt_core.evaluation.report import write_report
+from gpt_core.files import Progress
 from gpt_core.text import iter_texts
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
@@ -64,28 +64,6 @@ def measure_tokenizer(
     tables = {"ranks": tally.ranks(), "sentences": [_cut(text, loaded) for text in sentences]}
     parents = (documents, tokenizer)
     return write_report(out_dir, metrics, tables, config=config, parents=parents)
-
-
-def compare_tokenizers(reports: Sequence[Artifact], out_dir: Path) -> Artifact:
-    """One table of several tokenizers.
-
-    Args:
-        reports: What ``measure_tokenizer`` made of each.
-        out_dir: Where the report goes.
-
-    Returns:
-        A report artifact with the tables ``tokenizers`` (a row each), ``ranks`` and ``sentences``
-        (rows of all, with the column ``tokenizer``).
-    """
-    tables: dict[str, Rows] = {"tokenizers": [], "ranks": [], "sentences": []}
-    for report in reports:
-        name = " ".join(report.manifest()["config"]["tokenizers"])
-        content = read_json(report.directory / REPORT)
-        tables["tokenizers"].append({"tokenizer": name, **content["metrics"]})
-        for table in ("ranks", "sentences"):
-            tables[table] += [{"tokenizer": name, **row} for row in content[table]]
-    metrics = {"tokenizers": float(len(reports))}
-    return write_report(out_dir, metrics, tables, config=None, parents=reports)
 
 
 @dataclass(slots=True)

@@ -6,8 +6,11 @@ from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.config import GPTConfig
 from gpt_core.errors import ConversionError
 from gpt_core.files import Progress, write_json
-from gpt_core.interop.gpt2_huggingface import CONFIG, PREFIX, WEIGHTS
+from gpt_core.interop.gpt2_huggingface import CONFIG, PREFIX
 from gpt_core.interop.gpt2_names import tensor_names
+from gpt_core.interop.model_card import model_card
+from gpt_core.interop.tokenizer_export import export_tokenizer
+from gpt_core.interop.weight_files import WEIGHTS
 from gpt_core.models import load_model, write_tensors
 from gpt_core.tokenizers import load_tokenizer
 
@@ -15,7 +18,9 @@ from gpt_core.tokenizers import load_tokenizer
 def export_huggingface(
     checkpoint: Artifact, out_dir: Path, *, progress: Progress | None = None
 ) -> Artifact:
-    """``config.json``, ``model.safetensors`` and our ``tokenizer`` folder.
+    """A directory that ``GPT2LMHeadModel`` and ``AutoTokenizer`` open, with a model card.
+
+    It also holds our ``tokenizer`` folder.
 
     Args:
         checkpoint: A language model.
@@ -46,6 +51,9 @@ def export_huggingface(
         write_json(draft.directory / CONFIG, settings)
         write_tensors(tensors, draft.directory / WEIGHTS, {"format": "pt"}, progress=progress)
         tokenizer.save(draft.directory / "tokenizer")
+        export_tokenizer(tokenizer, draft.directory, model.config.context_length)
+        card = model_card(checkpoint, model.config, tokenizer)
+        (draft.directory / "README.md").write_text(card, encoding="utf-8")
     return draft.artifact
 
 

@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from gpt_core.config import GPTConfig
 from gpt_core.errors import ConfigError, ConversionError, DataError
 from gpt_core.files import read_json
 from gpt_core.interop.gpt2_names import tensor_names
+from gpt_core.interop.weight_files import load_tensors, weight_files
 from gpt_core.models import GPT
 
-CONFIG, WEIGHTS, PICKLED = "config.json", "model.safetensors", "pytorch_model.bin"
+CONFIG = "config.json"
 PREFIX = "transformer."
 _MASKS = (".attn.bias", ".attn.masked_bias")  # causal masks, saved as if they were weights
 _REQUIRED = {
@@ -73,24 +72,26 @@ def read_gpt2_config(directory: Path) -> GPTConfig:
 
 
 def read_gpt2_tensors(directory: Path, config: GPTConfig) -> dict[str, Tensor]:
-    """A release's weights under our names and in our layout, mapped from the file.
+    """A release's weights under our names and in our layout, mapped from the files.
 
     Args:
         directory: The release.
         config: The shape that the weights must have.
 
     Raises:
-        ConversionError: If there is no safetensors file or it cannot be read, or naming the first
+        ConversionError: If there are no weights or they cannot be read, or naming the first
             tensor that is missing, misshapen, not of numbers, or unknown.
     """
-    file = directory / WEIGHTS
+    files = weight_files(directory)
+    file = files[0]
     tensors: dict[str, Tensor] = {}
-    for name, tensor in _load(file).items():
-        short = name.removeprefix(PREFIX)
-        if short in tensors:
-            raise ConversionError(f"{file} has {short} both with and without {PREFIX!r}")
-        if not short.endswith(_MASKS):
-            tensors[short] = tensor
+    for file in files:
+        for name, tensor in load_tensors(file).items():
+            short = name.removeprefix(PREFIX)
+            if short in tensors:
+                raise ConversionError(f"{file} has {short} a second time")
+            if not short.endswith(_MASKS):
+                tensors[short] = tensor
     if config.tied_head and "lm_head.weight" in tensors:
         _require_tied(tensors, file)
         del tensors["lm_head.weight"]
@@ -135,21 +136,6 @@ def rename_tensors(
             )
         renamed[name.ours] = (tensor.T if name.transposed else tensor).float()
     return renamed
-
-
-def _load(file: Path) -> dict[str, Tensor]:
-    if not file.is_file():
-        pickled = file.with_name(PICKLED)
-        instead = f" ({PICKLED} is a pickle, which is not read)" if pickled.is_file() else ""
-        raise ConversionError(f"{file} does not exist{instead}: give the weights as safetensors")
-    try:
-        tensors: dict[str, Tensor] = load_file(file)
-    except (OSError, SafetensorError) as error:
-        with file.open("rb") as start:
-            pickled_inside = start.read(2).startswith((b"PK", b"\x80"))
-        what = "is a pickle" if pickled_inside else f"cannot be read as safetensors ({error})"
-        raise ConversionError(f"{file} {what}: give the weights as safetensors") from error
-    return tensors
 
 
 def _require_tied(tensors: Mapping[str, Tensor], file: Path) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 from gpt_core.artifact import Artifact, new_artifact, plain
 from gpt_core.errors import ConversionError
 from gpt_core.files import Progress, sha256_file, write_json
-from gpt_core.interop.gpt2_huggingface import CONFIG, WEIGHTS, read_gpt2_config, read_gpt2_tensors
+from gpt_core.interop.gpt2_huggingface import CONFIG, read_gpt2_config, read_gpt2_tensors
 from gpt_core.interop.gpt2_openai import (
     HPARAMS,
     openai_index,
     read_openai_config,
     read_openai_tensors,
 )
+from gpt_core.interop.weight_files import WEIGHTS, weight_files
 from gpt_core.models import count_parameters, write_tensors
 from gpt_core.tokenizers import GPT2Tokenizer, Tokenizer, load_tokenizer
 
@@ -19,7 +20,7 @@ from gpt_core.tokenizers import GPT2Tokenizer, Tokenizer, load_tokenizer
 def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = None) -> Artifact:
     """A release of GPT-2, or of a model of its architecture, as a checkpoint.
 
-    Its form is Hugging Face's (``config.json``, ``model.safetensors``) or OpenAI's
+    Its form is Hugging Face's (``config.json`` and the weights, see ``weight_files``) or OpenAI's
     (``hparams.json``, ``model.ckpt.index`` and ``model.ckpt.data-00000-of-00001``). The weights go
     from file to file, one tensor in memory at a time.
 
@@ -46,10 +47,11 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
             "vocabulary there"
         )
     if is_openai:
-        tensors, source = read_openai_tensors(directory, config), openai_index(directory)
+        # The index has the checksum of every tensor.
+        tensors, sources = read_openai_tensors(directory, config), [openai_index(directory)]
     else:
-        tensors, source = read_gpt2_tensors(directory, config), directory / WEIGHTS
-    settings = {source.name: sha256_file(source)}  # an index has the checksum of every tensor
+        tensors, sources = read_gpt2_tensors(directory, config), weight_files(directory)
+    settings = {source.name: sha256_file(source) for source in sources}
     with new_artifact(out_dir, kind="checkpoint", config=settings) as draft:
         write_tensors(tensors, draft.directory / WEIGHTS, progress=progress)
         tokenizer.save(draft.directory / "tokenizer")

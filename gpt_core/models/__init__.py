@@ -30,6 +30,7 @@ from gpt_core.models.weights import (
     load_weights,
     read_model_config,
     save_weights,
+    weights_of,
     write_tensors,
 )
 
@@ -61,5 +62,6 @@ __all__ = [
     "next_token_loss",
     "read_model_config",
     "save_weights",
+    "weights_of",
     "write_tensors",
 ]

@@ -7,19 +7,21 @@ from gpt_core.errors import ConfigError
 from gpt_core.models.gpt import GPT
 
 
-def build_model(config: GPTConfig, seed: int | None = None) -> GPT:
+def build_model(config: GPTConfig, seed: int | None = None, *, zero_residual: bool = False) -> GPT:
     """A GPT with fresh weights.
 
     Args:
         config: The shape, with ``vocab_size`` set.
         seed: Of the weights; None draws from torch's global generator. A seed leaves the global
             generator as it was.
+        zero_residual: See ``GPT.initialize``.
 
     Raises:
         ConfigError: If ``config.vocab_size`` is None.
     """
     model = allocate_model(config)
-    model.initialize(None if seed is None else torch.Generator().manual_seed(seed))
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    model.initialize(generator, zero_residual=zero_residual)
     return model
 
 

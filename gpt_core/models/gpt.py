@@ -120,7 +120,9 @@ class GPT(nn.Module):
         return out
 
     @torch.no_grad()
-    def initialize(self, generator: torch.Generator | None = None) -> None:
+    def initialize(
+        self, generator: torch.Generator | None = None, *, zero_residual: bool = False
+    ) -> None:
         """Draw fresh weights as GPT-2 does.
 
         Normal with deviation 0.02; the projections that write into the residual stream are
@@ -129,12 +131,14 @@ class GPT(nn.Module):
 
         Args:
             generator: Source of randomness; None takes torch's global one.
+            zero_residual: Those projections start at 0 instead, so that each block at first
+                passes on what it gets.
 
         References:
             Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section
-            2.3.
+            2.3; Zhang et al. 2019, "Fixup Initialization" (zeros).
         """
-        residual = 0.02 / math.sqrt(2 * self.config.n_layer)
+        residual = 0.0 if zero_residual else 0.02 / math.sqrt(2 * self.config.n_layer)
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 parameter.zero_()

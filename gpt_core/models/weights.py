@@ -27,6 +27,11 @@ _KINDS = {
 }
 
 
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """A model's parameters by name; a tensor with two names under its first."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write a model's parameters, a tied head only once.
 
@@ -34,7 +39,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
         model: A GPT or a classifier.
         path: Where the safetensors file goes; it appears when it is whole.
     """
-    write_tensors(_untied(model), path)
+    write_tensors(weights_of(model), path)
 
 
 def write_tensors(
@@ -88,7 +93,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
-    wanted = _untied(model)
+    wanted = weights_of(model)
     for name, tensor in wanted.items():
         if name not in tensors:
             raise CheckpointError(f"{path} lacks the tensor {name} that this model has")
@@ -148,8 +153,3 @@ def load_classifier(
         model = GPTClassifier(allocate_model(config["model"]), len(labels))
     load_weights(model, checkpoint / WEIGHTS)
     return model.to(device).eval(), labels
-
-
-def _untied(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters by name; a tensor with two names under its first."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}

@@ -1,7 +1,7 @@
 """Text to ids and back, by several kinds behind one interface."""
 
 from gpt_core.tokenizers.base import StreamDecoder, Tokenizer
-from gpt_core.tokenizers.bpe import BPETokenizer
+from gpt_core.tokenizers.bpe import BPETokenizer, byte_characters
 from gpt_core.tokenizers.bpe_files import (
     from_ranks,
     read_gpt2_merges,
@@ -13,8 +13,13 @@ from gpt_core.tokenizers.bpe_training import learn_merges, train_bpe
 from gpt_core.tokenizers.character import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
 from gpt_core.tokenizers.factory import load_tokenizer, measure, train_tokenizer
 from gpt_core.tokenizers.gpt2 import GPT2Tokenizer
-from gpt_core.tokenizers.sentence_piece import SentencePieceBPETokenizer, UnigramTokenizer
+from gpt_core.tokenizers.sentence_piece import (
+    SentencePieceBPETokenizer,
+    SentencePieceTokenizer,
+    UnigramTokenizer,
+)
 from gpt_core.tokenizers.split_patterns import SplitPattern, split_pattern
+from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
 from gpt_core.tokenizers.word import WordTokenizer
 
 __all__ = [
@@ -24,11 +29,14 @@ __all__ = [
     "CodePointTokenizer",
     "GPT2Tokenizer",
     "SentencePieceBPETokenizer",
+    "SentencePieceTokenizer",
     "SplitPattern",
     "StreamDecoder",
     "Tokenizer",
     "UnigramTokenizer",
+    "VocabularyTokenizer",
     "WordTokenizer",
+    "byte_characters",
     "from_ranks",
     "learn_merges",
     "load_tokenizer",

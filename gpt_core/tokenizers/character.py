@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
-import regex
-
 from gpt_core.tokenizers.base import Tokenizer, require_encodable
 from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
 
@@ -28,12 +26,7 @@ class CharacterTokenizer(VocabularyTokenizer):
     """
 
     kind = "character"
-
-    @staticmethod
-    def split(text: str) -> list[str]:
-        """The characters of a text."""
-        characters: list[str] = regex.findall(r"\X", text)
-        return characters
+    unit_pattern = r"\X"
 
 
 class CodePointTokenizer(VocabularyTokenizer):
@@ -45,11 +38,7 @@ class CodePointTokenizer(VocabularyTokenizer):
     """
 
     kind = "codepoint"
-
-    @staticmethod
-    def split(text: str) -> list[str]:
-        """The code points of a text."""
-        return list(text)
+    unit_pattern = r"[\s\S]"
 
 
 class ByteTokenizer(Tokenizer):

@@ -75,6 +75,11 @@ class SentencePieceTokenizer(Tokenizer):
                 ids.extend(self._processor.encode(part))
         return ids
 
+    def scored_pieces(self) -> list[tuple[str, float]]:
+        """SentencePiece's own name and score of each id."""
+        model = self._processor
+        return [(model.id_to_piece(i), float(model.get_score(i))) for i in range(self.vocab_size)]
+
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes of a piece."""
         self._require_id(token_id)

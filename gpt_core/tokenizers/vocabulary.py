@@ -17,11 +17,12 @@ points, the family of three joined by U+200D:
     (14, 27)
 """
 
-from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
+
+import regex
 
 from gpt_core.errors import DataError
 from gpt_core.files import read_json, write_json
@@ -39,6 +40,8 @@ class VocabularyTokenizer(Tokenizer):
     """
 
     file_name = "vocabulary.json"
+    unit_pattern: ClassVar[str]
+    """The regular expression of a unit; it leaves out nothing."""
 
     def __init__(self, units: Sequence[str]) -> None:
         self.units = tuple(units)
@@ -49,10 +52,11 @@ class VocabularyTokenizer(Tokenizer):
         """Travels to worker processes as its units."""
         return type(self), (self.units,)
 
-    @staticmethod
-    @abstractmethod
-    def split(text: str) -> list[str]:
+    @classmethod
+    def split(cls, text: str) -> list[str]:
         """The units of a text; together they are the text."""
+        units: list[str] = regex.findall(cls.unit_pattern, text)
+        return units
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int | None) -> Self:

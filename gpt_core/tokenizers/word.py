@@ -1,11 +1,6 @@
 """One token a word: short texts, a vocabulary without end, and words that are lost."""
 
-import regex
-
 from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
-
-# Marks belong to their word: Python's own \w would cut diacritised Arabic at every vowel sign.
-_UNIT = r" ?[\p{L}\p{M}\p{N}_]+| ?[^\s\p{L}\p{M}\p{N}_]|\s"
 
 
 class WordTokenizer(VocabularyTokenizer):
@@ -20,9 +15,5 @@ class WordTokenizer(VocabularyTokenizer):
     """
 
     kind = "word"
-
-    @staticmethod
-    def split(text: str) -> list[str]:
-        """The words of a text."""
-        words: list[str] = regex.findall(_UNIT, text)
-        return words
+    # Marks belong to their word: Python's own \w would cut diacritised Arabic at every vowel sign.
+    unit_pattern = r" ?[\p{L}\p{M}\p{N}_]+| ?[^\s\p{L}\p{M}\p{N}_]|\s"

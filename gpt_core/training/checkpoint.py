@@ -4,21 +4,21 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from gpt_core.artifact import Artifact, new_artifact, plain, read_artifact, verify
 from gpt_core.config import PretrainConfig
 from gpt_core.data import TOKENIZER, copy_tokenizer
 from gpt_core.errors import CheckpointError, DataError
 from gpt_core.files import write_json
-from gpt_core.models import read_model_config, save_weights
+from gpt_core.models import read_model_config, write_tensors
 from gpt_core.tokenizers import load_tokenizer
 
 STATE = "training_state.pt"
@@ -58,35 +58,37 @@ def save_checkpoint(
     out_dir: Path,
     *,
     step: int,
-    model: nn.Module,
+    weights: Mapping[str, Tensor],
     state: dict[str, Any],
     config: PretrainConfig,
     parents: Sequence[Artifact],
     metrics: dict[str, float],
+    ended: bool = False,
 ) -> Artifact:
     """Write one checkpoint: weights, training state, configuration and tokenizer.
 
     Args:
         out_dir: The run's directory.
         step: Steps done.
-        model: Whose weights are saved.
+        weights: Those of the model, by name.
         state: What else is needed to go on to the same bits.
         config: With the model's vocabulary size filled in.
         parents: The shards that are trained on and, if there is one, the model it began as.
         metrics: The figures at this step.
+        ended: Whether it is the run's last.
 
     Raises:
         DataError: If it cannot be written.
     """
     target = out_dir / f"step-{step:08d}"
     with new_artifact(target, kind="checkpoint", config=config, parents=parents) as draft:
-        save_weights(model, draft.directory / "model.safetensors")
+        write_tensors(weights, draft.directory / "model.safetensors")
         with (draft.directory / STATE).open("wb") as file:  # a full disk is then an OSError
             torch.save(state, file)
         description = {"kind": "pretrained", "step": step, "model": plain(config.model)}
         write_json(draft.directory / "config.json", description)
         copy_tokenizer(parents[0], draft.directory)
-        draft.info |= {"step": step, "kind": "pretrained"}
+        draft.info |= {"step": step, "kind": "pretrained", "ended": ended}
         draft.metrics |= metrics
     return draft.artifact
 

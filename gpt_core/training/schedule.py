@@ -18,7 +18,8 @@ def learning_rate_at(step: int, config: ScheduleConfig, *, peak: float, total_st
         total_steps: Steps of the whole run.
 
     References:
-        Loshchilov and Hutter 2017, "SGDR", equation 5 (the cosine).
+        Loshchilov and Hutter 2017, "SGDR", equation 5 (the cosine); Hu et al. 2024, "MiniCPM",
+        section 4 (warm-up, stable, decay).
 
     Example:
         >>> config = ScheduleConfig(kind="linear", warmup_steps=2, final_ratio=0.0)
@@ -27,9 +28,11 @@ def learning_rate_at(step: int, config: ScheduleConfig, *, peak: float, total_st
     """
     if step < config.warmup_steps:
         return peak * (step + 1) / config.warmup_steps
-    first = max(0, config.warmup_steps - 1)  # the step that has the peak
-    share = min(1.0, (step - first) / max(1, total_steps - 1 - first))
     if config.kind == "constant":
         return peak
-    fall = share if config.kind == "linear" else 0.5 * (1 - math.cos(math.pi * share))
+    first = max(0, config.warmup_steps - 1)  # the last step that has the peak
+    if config.kind == "wsd":
+        first = max(first, total_steps - 1 - round(config.decay_share * total_steps))
+    share = min(1.0, max(0, step - first) / max(1, total_steps - 1 - first))
+    fall = 0.5 * (1 - math.cos(math.pi * share)) if config.kind == "cosine" else share
     return peak * (1 - fall * (1 - config.final_ratio))

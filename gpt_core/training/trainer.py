@@ -9,6 +9,7 @@ Shapes: B batch, T time.
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -19,10 +20,14 @@ from gpt_core.data import Batch, LoaderState, TokenLoader
 from gpt_core.errors import DivergenceError
 from gpt_core.evaluation import token_loss
 from gpt_core.models import GPT, flops_per_token, model_loss
+from gpt_core.training.averaging import WeightAverage
 from gpt_core.training.callbacks import Callback
+from gpt_core.training.health import Health
 from gpt_core.training.optimizer import build_optimizer
 from gpt_core.training.precision import autocast, peak_flops, resolve_precision
 from gpt_core.training.schedule import learning_rate_at
+
+_MOST_SKIPPED = 20  # steps in a row: then it is not the batch
 
 
 class Trainer:
@@ -52,13 +57,18 @@ class Trainer:
         self.metrics: dict[str, float] = {}
         """The newest figures, under the names that a checkpoint's manifest has."""
 
+        training = config.training
+        self._health = Health(training.spike_factor, self.device)
+        decay = training.ema_decay
+        self._average = None if decay is None else WeightAverage(model, decay)
+        self._best, self._since_best = math.inf, 0  # validation loss, evaluations
+        self._skipped = self._skipped_in_a_row = 0
         self._validation, self._callbacks = validation, callbacks
         self._loss_sum = torch.zeros((), device=self.device)
         self._summed_steps = 0
         self._timed_steps = 0  # those of the sum that this process has done
-        self._first_bad = torch.full((), -1, device=self.device)
         self._clock = time.perf_counter()
-        wanted = config.training.compile
+        wanted = training.compile
         compiled = wanted == "on" or (wanted == "auto" and self.device.type == "cuda")
         self._loss: Callable[[Tensor, Tensor], Tensor] = self._micro_loss
         if compiled:
@@ -78,23 +88,42 @@ class Trainer:
             loss.backward()  # type: ignore[no-untyped-call]
             step_loss += loss.detach()
         norm = self._clip()
-        self.optimizer.step()
+        self.step += 1
+        bad = self._health.judge(self.step, step_loss, norm)
+        logs = self.step % config.training.log_every == 0 or self.step == total
+        if config.training.bad_step == "skip" and bool(bad):  # this waits for the device
+            self._skip()
+            ratio = None
+        else:
+            ratio = self._update(measured=logs)
+            self._note(step_loss)
         self.optimizer.zero_grad()
-        self._note(step_loss, norm)
-        if self.step % config.training.log_every == 0 or self.step == total:
-            self._log(rate, norm)
+        if logs:
+            self._log(rate, norm, ratio)
 
     def evaluate(self) -> None:
         """Loss on the validation text, if there is any."""
         if self._validation is None:
             return
-        with self.untimed():
+        with self.untimed(), self.averaged():
             with autocast(self.device, self.precision):
                 loss, _ = token_loss(self.model, self._validation(), self.device)
             self.metrics["validation_loss"] = loss
+            self._since_best = 0 if loss < self._best else self._since_best + 1
+            self._best = min(loss, self._best)
             perplexity = math.exp(min(loss, 700.0))
             figures = {"validation/loss": loss, "validation/perplexity": perplexity}
             self._callbacks.on_metrics(self.step, figures)
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether the validation loss has not fallen for as long as the run has patience."""
+        patience = self.config.training.patience
+        return patience is not None and self._since_best >= patience
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the model has the weights that are evaluated and saved."""
+        return nullcontext() if self._average is None else self._average.in_place()
 
     def state(self) -> dict[str, Any]:
         """All but the weights that is needed to go on to the same bits."""
@@ -110,6 +139,10 @@ class Trainer:
             "loss_sum": self._loss_sum,
             "summed_steps": self._summed_steps,
             "metrics": dict(self.metrics),
+            "health": self._health.state(),
+            "average": None if self._average is None else self._average.state(),
+            "best": [self._best, self._since_best],
+            "skipped": [self._skipped, self._skipped_in_a_row],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -128,25 +161,24 @@ class Trainer:
         self._loss_sum = state["loss_sum"].to(self.device)
         self._summed_steps = state["summed_steps"]
         self.metrics = dict(state["metrics"])
+        self._health.restore(state["health"])
+        if self._average is not None:
+            self._average.restore(state["average"])
+        self._best, self._since_best = state["best"]
+        self._skipped, self._skipped_in_a_row = state["skipped"]
         self._clock = time.perf_counter()
 
-    def require_finite(self, last_checkpoint: str | None) -> None:
-        """Stop a run whose loss is no longer a number.
-
-        Raises:
-            DivergenceError: Naming the step, the position in the data and where to go back to.
-        """
-        step = int(self._first_bad.item())
-        if step >= 0:
-            per_step = self.config.training.micro_batch * self.config.micro_batches_per_step
-            back = f"the last good checkpoint is {last_checkpoint}" if last_checkpoint else (
-                "there is no checkpoint before it"
-            )  # fmt: skip
-            raise DivergenceError(
-                f"the loss of step {step} is not a number (samples {(step - 1) * per_step} to "
-                f"{step * per_step} of the data's order); {back}: lower "
-                "optimizer.learning_rate or set optimizer.max_grad_norm"
-            )
+    def trouble(self) -> str | None:
+        """What is wrong with the first bad step, with its place in the data; it waits."""
+        found = self._health.first_bad()
+        if found is None:
+            return None
+        step, what = found
+        per_step = self.config.training.micro_batch * self.config.micro_batches_per_step
+        return (
+            f"the loss of step {step} {what} (samples {(step - 1) * per_step} to "
+            f"{step * per_step} of the data's order)"
+        )
 
     def _micro_loss(self, token_ids: Tensor, targets: Tensor) -> Tensor:
         with autocast(self.device, self.precision):
@@ -166,17 +198,43 @@ class Trainer:
             self.model.parameters(), math.inf if limit is None else limit
         )
 
-    def _note(self, loss: Tensor, norm: Tensor) -> None:
+    def _update(self, *, measured: bool) -> Tensor | None:
+        """Change the weights; if measured, say by which share of their size."""
+        parameters = [parameter.detach() for parameter in self.model.parameters()]
+        before = [parameter.clone() for parameter in parameters] if measured else []
+        self.optimizer.step()
+        if self._average is not None:
+            self._average.update()
+        if not measured:
+            return None
+        change = torch._foreach_sub(parameters, before)
+        return _norm(change) / _norm(before)
+
+    def _skip(self) -> None:
+        """Leave a bad step's batch out.
+
+        Raises:
+            DivergenceError: If so many were left out that it is not for the batch.
+        """
+        trouble = self.trouble()
+        self._skipped, self._skipped_in_a_row = self._skipped + 1, self._skipped_in_a_row + 1
+        if self._skipped_in_a_row > _MOST_SKIPPED:
+            raise DivergenceError(
+                f"{trouble}, like those of the {_MOST_SKIPPED} steps before it: lower "
+                "optimizer.learning_rate"
+            )
+        self._health.forget()
+        self._callbacks.on_notice(f"{trouble}: it is left out")
+
+    def _note(self, loss: Tensor) -> None:
         """Count a step without waiting for the device."""
-        self.step += 1
         self._loss_sum += loss
         self._summed_steps += 1
         self._timed_steps += 1
-        bad = ~(torch.isfinite(loss) & torch.isfinite(norm)) & (self._first_bad < 0)
-        self._first_bad = torch.where(bad, self.step, self._first_bad)
+        self._skipped_in_a_row = 0
 
-    def _log(self, learning_rate: float, norm: Tensor) -> None:
-        loss = self._loss_sum.item() / self._summed_steps
+    def _log(self, learning_rate: float, norm: Tensor, update_ratio: Tensor | None) -> None:
+        loss = self._loss_sum.item() / self._summed_steps if self._summed_steps else math.nan
         now = time.perf_counter()
         seconds = now - self._clock
         tokens = self._timed_steps * self.config.training.tokens_per_step
@@ -184,6 +242,8 @@ class Trainer:
             "train/loss": loss,
             "train/learning_rate": learning_rate,
             "train/grad_norm": norm.item(),
+            "train/update_ratio": math.nan if update_ratio is None else update_ratio.item(),
+            "train/skipped_steps": float(self._skipped),
             "train/tokens_per_second": tokens / max(seconds, 1e-9),
             "train/tokens": float(self.step * self.config.training.tokens_per_step),
             "train/epoch": self.loader.epoch,
@@ -192,7 +252,9 @@ class Trainer:
         if peak is not None:
             rate = figures["train/tokens_per_second"]
             figures["train/mfu"] = rate * flops_per_token(self.config.model) / peak
-        self.metrics |= {"train_loss": loss, "tokens": figures["train/tokens"]}
+        if math.isfinite(loss):
+            self.metrics["train_loss"] = loss
+        self.metrics["tokens"] = figures["train/tokens"]
         self.metrics["seconds"] = self.metrics.get("seconds", 0.0) + seconds
         self._loss_sum.zero_()
         self._summed_steps, self._timed_steps, self._clock = 0, 0, now
@@ -215,3 +277,8 @@ class _Pause:
 
     def __exit__(self, *error: object) -> None:
         self._trainer._clock += time.perf_counter() - self._entered
+
+
+def _norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
+    """The norm of all values together."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))

@@ -130,7 +130,7 @@ def with_(name: str, tensor: Tensor) -> Callable[[Tensors], Tensors]:
         ),
         (with_("transformer.h.2.ln_1.weight", torch.ones(8)), "h.2.ln_1.weight that GPT-2 does"),
         (with_("score.weight", torch.ones(8)), "has a tensor score.weight that GPT-2 does not"),
-        (with_("wte.weight", torch.ones(257, 8)), "wte.weight both with and without"),
+        (with_("wte.weight", torch.ones(257, 8)), "wte.weight a second time"),
         (with_("lm_head.weight", torch.ones(257, 8)), "lm_head.weight differs from wte.weight"),
         (
             with_("transformer.ln_f.bias", torch.ones(8, dtype=torch.int32)),
@@ -178,11 +178,95 @@ def test_weights_cut_short_are_refused(release: Path, tmp_path: Path) -> None:
         import_gpt2(release, tmp_path / "out")
 
 
-def test_a_pickle_in_place_of_the_weights_is_named_and_not_opened(
-    release: Path, tmp_path: Path
+def in_shards(release: Path, **places: str) -> None:
+    """The weights in two files with an index, in Hugging Face's form."""
+    tensors = load_file(release / "model.safetensors")
+    (release / "model.safetensors").unlink()
+    names = sorted(tensors)
+    parts = {"first.safetensors": names[::2], "second.safetensors": names[1::2]}
+    for file, part in parts.items():
+        save_file({name: tensors[name] for name in part}, release / file)
+    weight_map = {name: file for file, part in parts.items() for name in part} | places
+    write_json(release / "model.safetensors.index.json", {"weight_map": weight_map})
+
+
+def test_weights_in_shards_are_the_same_weights(release: Path, tmp_path: Path) -> None:
+    whole = import_gpt2(release, tmp_path / "whole")
+    in_shards(release)
+    parts = import_gpt2(release, tmp_path / "parts")
+    files = [made.directory / "model.safetensors" for made in (whole, parts)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("third.safetensors", "names third.safetensors, which is not there"),
+        ("../model.safetensors", "names '../model.safetensors', which is no file beside it"),
+    ],
+)
+def test_an_index_that_names_other_places_is_refused(
+    release: Path, tmp_path: Path, place: str, message: str
 ) -> None:
-    (release / "model.safetensors").rename(release / "pytorch_model.bin")
-    with pytest.raises(ConversionError, match=r"pytorch_model\.bin is a pickle, which is not read"):
+    in_shards(release, **{"wte.weight": place})
+    with pytest.raises(ConversionError, match=message):
+        import_gpt2(release, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"weight_map": []}', '{"weight_map": {}}'])
+def test_an_index_without_shards_is_refused(release: Path, tmp_path: Path, content: str) -> None:
+    (release / "model.safetensors").unlink()
+    (release / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(ConversionError, match=r"index\.json (is no index|names no file)"):
+        import_gpt2(release, tmp_path / "out")
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+def test_tensors_in_a_pickle_are_read_and_it_is_said(
+    release: Path, tmp_path: Path, zipped: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = import_gpt2(release, tmp_path / "safe")
+    tensors = load_file(release / "model.safetensors")
+    (release / "model.safetensors").unlink()
+    file = release / "pytorch_model.bin"
+    torch.save(tensors, file, _use_new_zipfile_serialization=zipped)
+    made = import_gpt2(release, tmp_path / "pickled")
+    files = [each.directory / "model.safetensors" for each in (expected, made)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert "nothing but its tensors is read" in caplog.text
+
+
+class Opened:
+    """What a pickle could do when it is opened by anyone less careful."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.trace,)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda trace: {"wte.weight": Opened(trace)}, "holds more than tensors"),
+        (lambda trace: [torch.ones(2)], "does not hold tensors by name"),
+        (lambda trace: {"a": 3}, "does not hold tensors by name"),
+    ],
+)
+def test_a_pickle_of_anything_else_is_refused_and_runs_nothing(
+    release: Path, tmp_path: Path, content: Callable[[Path], object], message: str
+) -> None:
+    (release / "model.safetensors").unlink()
+    torch.save(content(tmp_path / "trace"), release / "pytorch_model.bin")
+    with pytest.raises(ConversionError, match=message):
+        import_gpt2(release, tmp_path / "out")
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_release_without_weights_says_what_should_be_there(release: Path, tmp_path: Path) -> None:
+    (release / "model.safetensors").unlink()
+    with pytest.raises(ConversionError, match=r"has no weights: model\.safetensors or"):
         import_gpt2(release, tmp_path / "out")
 
 

@@ -29,3 +29,10 @@ def test_the_line_is_straight_and_the_constant_constant() -> None:
     line = rates(5, kind="linear", warmup_steps=0, final_ratio=0.0)
     assert line == pytest.approx([2.0, 1.5, 1.0, 0.5, 0.0])
     assert rates(4, kind="constant", warmup_steps=0) == [2.0] * 4
+
+
+def test_the_stable_rate_falls_only_at_the_end() -> None:
+    curve = rates(10, kind="wsd", warmup_steps=2, final_ratio=0.0, decay_share=0.4)
+    assert curve == pytest.approx([1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.5, 1.0, 0.5, 0.0])
+    all_of_it = rates(6, kind="wsd", warmup_steps=2, final_ratio=0.0, decay_share=1.0)
+    assert all_of_it == rates(6, kind="linear", warmup_steps=2, final_ratio=0.0)

@@ -1,0 +1,131 @@
+"""Perplexity of a whole text under a sliding window, a token, a word and a byte.
+
+Shapes: B batch, T time, V vocabulary.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from gpt_core.data import Batch
+from gpt_core.errors import DataError
+from gpt_core.evaluation.language_model import token_loss
+from gpt_core.files import Progress
+from gpt_core.models import GPT, IGNORED
+from gpt_core.tokenizers import Tokenizer
+
+_WIKITEXT = (
+    (r" @([-,.])@ ", r"\1"),  # numbers and compounds that were taken apart
+    (r" ([.,;:!?])", r"\1"),
+    (r" 's\b", "'s"),
+    (r" n't\b", "n't"),
+    (r"s '(?=\s)", "s'"),
+    (r"\( (.*?) \)", r"(\1)"),
+    (r"\[ (.*?) \]", r"[\1]"),
+    (r"\" (.*?) \"", r'"\1"'),
+    (r"' (.*?) '", r"'\1'"),
+    (r"= = = = (.*?) = = = =", r"==== \1 ===="),
+    (r"= = = (.*?) = = =", r"=== \1 ==="),
+    (r"= = (.*?) = =", r"== \1 =="),
+)
+_LARGEST_EXPONENT = 700.0  # a perplexity beyond it is no number
+
+
+def detokenize_wikitext(text: str) -> str:
+    """WikiText as its articles were written, before words and marks were taken apart.
+
+    Args:
+        text: As in ``wiki.test.raw``.
+
+    Example:
+        >>> detokenize_wikitext("It was 1 @,@ 500 m ( 5 ft ) , wasn 't it ?")
+        "It was 1,500 m (5 ft), wasn 't it?"
+    """
+    for pattern, written in _WIKITEXT:
+        text = re.sub(pattern, written, text)
+    return text
+
+
+def text_figures(
+    model: GPT,
+    tokenizer: Tokenizer,
+    text: str,
+    *,
+    stride: int,
+    batch_size: int = 8,
+    n_words: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Perplexities of a text.
+
+    A window of the model's context moves on by ``stride``; only what is new in it counts, so that
+    every token but those of the first window has at least ``context - stride`` before it.
+
+    Args:
+        model: On its device; it is left in the mode it came in.
+        tokenizer: The model's.
+        text: Of any length; it begins after an end of document.
+        stride: Tokens by which the window moves.
+        batch_size: Windows that go through the model together.
+        n_words: By which the loss is divided for ``word_perplexity``; None counts those of the
+            text. Of a text that was detokenized, the words before that are usual.
+        progress: Told of ``windows``.
+
+    Returns:
+        ``token_perplexity``, ``word_perplexity`` and ``bits_per_byte``, with ``text_tokens``.
+
+    Raises:
+        DataError: If there is no text.
+    """
+    ids = [tokenizer.eos_id, *tokenizer.encode(text)]
+    if len(ids) < 2:
+        raise DataError("there is no text to measure perplexity on")
+    windows = list(_windows(len(ids), model.config.context_length, stride))
+    batches = _batches(ids, windows, batch_size, progress)
+    loss, n_tokens = token_loss(model, batches, model.wte.weight.device)
+    total = loss * n_tokens
+    words = n_words or len(text.split())
+    return {
+        "token_perplexity": math.exp(min(loss, _LARGEST_EXPONENT)),
+        "word_perplexity": math.exp(min(total / max(1, words), _LARGEST_EXPONENT)),
+        "bits_per_byte": total / math.log(2) / len(text.encode()),
+        "text_tokens": float(n_tokens),
+    }
+
+
+def _windows(n_ids: int, context_length: int, stride: int) -> Iterator[tuple[int, int, int]]:
+    """Begin and end of each window's targets' inputs, and the first target that counts.
+
+    Raises:
+        DataError: If windows would leave out tokens between them.
+    """
+    if not 1 <= stride <= context_length:
+        raise DataError(f"the stride must be 1 to the context's {context_length}, got {stride}")
+    counted = 0  # targets so far; target t is token t + 1
+    begin = 0
+    while counted < n_ids - 1:
+        end = min(begin + context_length, n_ids - 1)
+        yield begin, end, counted
+        counted, begin = end, begin + stride
+
+
+def _batches(
+    ids: Sequence[int],
+    windows: Sequence[tuple[int, int, int]],
+    batch_size: int,
+    progress: Progress | None,
+) -> Iterator[Batch]:
+    tensor = torch.tensor(ids)
+    for start in range(0, len(windows), batch_size):
+        part = windows[start : start + batch_size]
+        longest = max(end - begin for begin, end, _ in part)
+        token_ids = torch.zeros(len(part), longest, dtype=torch.long)
+        targets = torch.full((len(part), longest), IGNORED)
+        for row, (begin, end, counted) in enumerate(part):
+            token_ids[row, : end - begin] = tensor[begin:end]
+            targets[row, counted - begin : end - begin] = tensor[counted + 1 : end + 1]
+        yield Batch(token_ids, targets)
+        if progress is not None:
+            progress("windows", start + len(part), len(windows))

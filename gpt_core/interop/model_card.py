@@ -1,0 +1,58 @@
+"""What a reader of a release should know, written from what its checkpoint records."""
+
+from gpt_core.artifact import Artifact
+from gpt_core.config import GPTConfig
+from gpt_core.models import count_parameters
+from gpt_core.tokenizers import Tokenizer
+
+
+def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) -> str:
+    """A README for a release, in Markdown with the header that model hubs read.
+
+    Args:
+        checkpoint: What is released.
+        config: Its shape.
+        tokenizer: Its tokenizer.
+    """
+    manifest = checkpoint.manifest()
+    kind = manifest["info"].get("kind", "pretrained")
+    shape = {
+        "parameters": f"{count_parameters(config):,}",
+        "layers": config.n_layer,
+        "heads": config.n_head,
+        "width": config.n_embd,
+        "context": f"{config.context_length:,} tokens",
+        "vocabulary": f"{config.vocab_size:,} tokens ({tokenizer.kind})",
+    }
+    figures = {name: f"{value:,.6g}" for name, value in manifest["metrics"].items()}
+    parents = [f"- `{name}`, fingerprint `{mark}`" for name, mark in manifest["parents"].items()]
+    return "\n".join(
+        [
+            "---",
+            "library_name: transformers",
+            "pipeline_tag: text-generation",
+            "tags: [gpt2, gptflow]",
+            "---",
+            "",
+            "# A GPT of the GPT-2 architecture",
+            "",
+            f"Written by gptflow from the {kind} checkpoint `{checkpoint.directory.name}`, "
+            f"fingerprint `{checkpoint.fingerprint}`.",
+            "",
+            *_table("shape", shape),
+            *(_table("figure", figures) if figures else ()),
+            *(["Made from:", "", *parents, ""] if parents else ()),
+            "```python",
+            "from transformers import AutoTokenizer, GPT2LMHeadModel",
+            "",
+            'model = GPT2LMHeadModel.from_pretrained("this-directory")',
+            'tokenizer = AutoTokenizer.from_pretrained("this-directory")',
+            "```",
+            "",
+        ]
+    )
+
+
+def _table(name: str, rows: dict[str, object] | dict[str, str]) -> list[str]:
+    lines = [f"| {label} | {value} |" for label, value in rows.items()]
+    return [f"| {name} | |", "|---|---|", *lines, ""]

@@ -1,0 +1,136 @@
+"""Our tokenizers in Hugging Face's form, so that ``AutoTokenizer`` opens them.
+
+Hugging Face takes the text of a control token, such as ``<|endoftext|>``, for that token wherever
+it stands; ours never does. Of all other texts the ids are equal.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gpt_core.files import write_json
+from gpt_core.tokenizers import (
+    BPETokenizer,
+    ByteTokenizer,
+    SentencePieceTokenizer,
+    Tokenizer,
+    UnigramTokenizer,
+    VocabularyTokenizer,
+    byte_characters,
+    write_huggingface,
+)
+
+_SPACE = "\u2581"  # SentencePiece's sign for a space
+_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+_END = "<|endoftext|>"
+
+
+def export_tokenizer(tokenizer: Tokenizer, directory: Path, context_length: int) -> None:
+    """Write ``tokenizer.json`` and ``tokenizer_config.json``.
+
+    Args:
+        tokenizer: Of any kind.
+        directory: The release.
+        context_length: Of the model, which ``transformers`` warns beyond.
+    """
+    file = directory / "tokenizer.json"
+    if isinstance(tokenizer, BPETokenizer):
+        write_huggingface(tokenizer, file)
+        names = {"eos": _END}
+    elif isinstance(tokenizer, SentencePieceTokenizer):
+        pieces = tokenizer.scored_pieces()
+        names = {name: pieces[token_id][0] for name, token_id in tokenizer.special_ids.items()}
+        write_json(file, _sentence_pieces(tokenizer, pieces, names))
+    else:
+        names = {"eos": _END, "unk": "<unk>"} if tokenizer.unk_id is not None else {"eos": _END}
+        write_json(file, _units(tokenizer, names))
+    settings = {f"{name}_token": text for name, text in names.items()}
+    settings.setdefault("bos_token", names["eos"])
+    write_json(
+        directory / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": context_length,
+            "clean_up_tokenization_spaces": False,
+            **settings,
+        },
+    )
+
+
+def _sentence_pieces(
+    tokenizer: SentencePieceTokenizer,
+    pieces: Sequence[tuple[str, float]],
+    names: Mapping[str, str],
+) -> dict[str, Any]:
+    """SentencePiece's model: spaces are written as a sign of their own, unknown bytes as bytes."""
+    to_sign = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
+    to_space = {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "}
+    decoders = [to_space, {"type": "ByteFallback"}, {"type": "Fuse"}]
+    if isinstance(tokenizer, UnigramTokenizer):
+        vocabulary = [list(piece) for piece in pieces]
+        model = {"type": "Unigram", "unk_id": tokenizer.unk_id, "vocab": vocabulary}
+    else:
+        ids = {piece: token_id for token_id, (piece, _) in enumerate(pieces)}
+        model = {"type": "BPE", "unk_token": names["unk"], "fuse_unk": True, "vocab": ids}
+        model |= {"merges": _merges(pieces, ids)}
+    return _form(
+        {**model, "byte_fallback": True},
+        specials={names[name]: token_id for name, token_id in tokenizer.special_ids.items()},
+        normalizer=to_sign,
+        decoder={"type": "Sequence", "decoders": decoders},
+    )
+
+
+def _merges(pieces: Sequence[tuple[str, float]], ids: Mapping[str, int]) -> list[list[str]]:
+    """All ways in which two pieces make a third, in the order in which training found those."""
+    merges = []
+    for piece, score in pieces:
+        halves = ((piece[:i], piece[i:]) for i in range(1, len(piece)))
+        known = [pair for pair in halves if pair[0] in ids and pair[1] in ids]
+        known.sort(key=lambda pair: (ids[pair[0]], ids[pair[1]]))
+        merges += [(-score, pair) for pair in known]
+    merges.sort(key=lambda merge: merge[0])
+    return [list(pair) for _, pair in merges]
+
+
+def _units(tokenizer: Tokenizer, names: Mapping[str, str]) -> dict[str, Any]:
+    """One token a byte, a code point, a character or a word: no merges, or no pieces at all."""
+    specials = {names[name]: token_id for name, token_id in tokenizer.special_ids.items()}
+    if isinstance(tokenizer, ByteTokenizer):
+        vocabulary = {letter: byte for byte, letter in byte_characters().items()}
+        model = {"type": "BPE", "vocab": vocabulary | specials, "merges": []}
+        cutting = {**_BYTE_LEVEL, "use_regex": False}
+        return _form(model, specials=specials, pre_tokenizer=cutting, decoder=dict(_BYTE_LEVEL))
+    assert isinstance(tokenizer, VocabularyTokenizer)
+    ids = {unit: token_id for token_id, unit in enumerate(tokenizer.units)}
+    model = {"type": "WordLevel", "vocab": ids | specials, "unk_token": names["unk"]}
+    pattern = {"Regex": tokenizer.unit_pattern}
+    cutting = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+    return _form(model, specials=specials, pre_tokenizer=cutting, decoder={"type": "Fuse"})
+
+
+def _form(
+    model: Mapping[str, Any],
+    *,
+    specials: Mapping[str, int],
+    decoder: Mapping[str, Any],
+    normalizer: Mapping[str, Any] | None = None,
+    pre_tokenizer: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The whole of a ``tokenizer.json``."""
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    added = [
+        {"id": token_id, "content": text, "special": True, **plain}
+        for text, token_id in sorted(specials.items(), key=lambda item: item[1])
+    ]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": None,
+        "decoder": decoder,
+        "model": dict(model),
+    }

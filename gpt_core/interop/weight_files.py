@@ -1,0 +1,101 @@
+"""Weights in the files that people have: safetensors, whole or in shards, and PyTorch's own.
+
+A PyTorch file is a pickle, which can run any code when it is read. It is read here only by torch's
+restricted reader, which knows tensors and nothing else, and that is said.
+"""
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from gpt_core.errors import ConversionError, DataError
+from gpt_core.files import read_json
+
+WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
+_INDEX = ".index.json"
+_LOG = logging.getLogger(__name__)
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files of a release that hold its weights; safetensors where both are there.
+
+    Args:
+        directory: With ``model.safetensors`` or ``pytorch_model.bin``, or either's
+            ``.index.json`` with the shards that it names.
+
+    Raises:
+        ConversionError: If there are none, or an index names a file that is not there or that
+            lies elsewhere.
+    """
+    for name in (WEIGHTS, PICKLED):
+        if (directory / name).is_file():
+            return [directory / name]
+        if (directory / f"{name}{_INDEX}").is_file():
+            return _shards(directory / f"{name}{_INDEX}")
+    raise ConversionError(
+        f"{directory} has no weights: {WEIGHTS} or {WEIGHTS}{_INDEX} with its shards should be "
+        "there"
+    )
+
+
+def load_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of one file, mapped from it.
+
+    Raises:
+        ConversionError: If it cannot be read, or is a pickle by another name.
+    """
+    return _load_pickled(file) if file.suffix == ".bin" else _load_safetensors(file)
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        places: Any = read_json(index)["weight_map"]
+        names = sorted(set(places.values()))
+    except (DataError, KeyError, TypeError, AttributeError) as error:
+        raise ConversionError(f"{index} is no index of shards: it has no weight_map") from error
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise ConversionError(f"{index} names {name!r}, which is no file beside it")
+        if not (index.parent / name).is_file():
+            raise ConversionError(f"{index} names {name}, which is not there")
+    if not names:
+        raise ConversionError(f"{index} names no file")
+    return [index.parent / name for name in names]
+
+
+def _load_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        tensors: dict[str, Tensor] = load_file(file)
+    except (OSError, SafetensorError) as error:
+        pickled = _begins(file, b"PK") or _begins(file, b"\x80")
+        what = "is a pickle" if pickled else f"cannot be read as safetensors ({error})"
+        raise ConversionError(f"{file} {what}: give the weights as safetensors") from error
+    return tensors
+
+
+def _load_pickled(file: Path) -> dict[str, Tensor]:
+    _LOG.warning("%s is a pickle: nothing but its tensors is read; prefer safetensors", file)
+    mapped = _begins(file, b"PK")  # the form before torch 1.6 cannot be mapped
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        raise ConversionError(
+            f"{file} holds more than tensors, which could be a program, so it is not read: give "
+            "the weights as safetensors"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise ConversionError(f"{file} cannot be read: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+        raise ConversionError(f"{file} does not hold tensors by name")
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def _begins(file: Path, mark: bytes) -> bool:
+    with file.open("rb") as start:
+        return start.read(len(mark)) == mark

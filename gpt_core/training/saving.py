@@ -1,0 +1,59 @@
+"""Saving while training goes on: what is saved is copied, a thread writes the copy."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from torch import Tensor
+
+from gpt_core.artifact import Artifact
+
+
+def copied(value: Any) -> Any:
+    """A value with every tensor in it copied, so that training may change the original.
+
+    Args:
+        value: Tensors in dictionaries, lists and tuples, beside what does not change.
+    """
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: copied(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(copied(each) for each in value)
+    return value
+
+
+class BackgroundSaver:
+    """Writes one checkpoint at a time in a thread; leaving the block waits for it."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="save")
+        self._writing: Future[Artifact] | None = None
+
+    def __enter__(self) -> "BackgroundSaver":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._executor.shutdown(wait=True)
+
+    def start(self, write: Callable[[], Artifact]) -> None:
+        """Begin to write; the one before must have been waited for."""
+        self._writing = self._executor.submit(write)
+
+    def finished(self) -> Artifact | None:
+        """The checkpoint, once, if it is written by now.
+
+        Raises:
+            DataError: If it could not be written.
+        """
+        return self.wait() if self._writing is not None and self._writing.done() else None
+
+    def wait(self) -> Artifact | None:
+        """The checkpoint, once, as soon as it is written; None if there is none.
+
+        Raises:
+            DataError: If it could not be written.
+        """
+        writing, self._writing = self._writing, None
+        return None if writing is None else writing.result()

@@ -1,0 +1,216 @@
+"""One process's part of a run: steps, and what is due between them until the end or SIGTERM."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from gpt_core.artifact import Artifact
+from gpt_core.config import PretrainConfig
+from gpt_core.data import TOKENIZER
+from gpt_core.errors import ConfigError, DivergenceError
+from gpt_core.generation import continue_text
+from gpt_core.models import weights_of
+from gpt_core.tokenizers import load_tokenizer
+from gpt_core.training.callbacks import Callback, RunInfo
+from gpt_core.training.checkpoint import prune, save_checkpoint
+from gpt_core.training.saving import BackgroundSaver, copied
+from gpt_core.training.trainer import Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a run is, whichever process does which part of it; ``config`` has its vocabulary."""
+
+    config: PretrainConfig
+    out_dir: Path
+    shards: Artifact
+    initial: Artifact | None
+
+    @property
+    def parents(self) -> list[Artifact]:
+        """What the weights come from, the shards first."""
+        return [self.shards, *([self.initial] if self.initial is not None else [])]
+
+
+class Session:
+    """One process's part of a run: from where it stands to the end, or to SIGTERM.
+
+    Args:
+        plan: The run.
+        trainer: Standing at ``checkpoint``.
+        listeners: Told of all that happens.
+        checkpoint: The newest one, None at the beginning.
+    """
+
+    def __init__(
+        self, plan: RunPlan, trainer: Trainer, listeners: Callback, checkpoint: Artifact | None
+    ) -> None:
+        self._plan, self._trainer, self._listeners = plan, trainer, listeners
+        self._checkpoint = checkpoint
+        self._tokenizer = load_tokenizer(plan.shards.directory / TOKENIZER)
+        self._saver = BackgroundSaver()
+
+    def run(self) -> None:
+        """Do the steps that are left."""
+        trainer = self._trainer
+        self._listeners.on_start(self._info())
+        trainer.model.train()
+        with _stop_signal() as stopped, self._saver:
+            ended = False
+            while not ended:
+                self._advised(trainer.train_step)
+                ended = self._after_step(stopping=stopped())
+            self._note_saved(self._saver.wait())
+        self._listeners.on_end(trainer.step)
+
+    def _info(self) -> RunInfo:
+        trainer, training = self._trainer, self._plan.config.training
+        return RunInfo(
+            total_steps=training.steps,
+            first_step=trainer.step,
+            tokens_per_step=training.tokens_per_step,
+            n_parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+            device=str(trainer.device),
+            precision=trainer.precision,
+            out_dir=self._plan.out_dir,
+        )
+
+    def _after_step(self, *, stopping: bool) -> bool:
+        """What is due at this step, the checkpoint last: it holds the figures of the others.
+
+        Returns:
+            Whether the run has come to its end.
+
+        Raises:
+            SystemExit: If it is to stop before that.
+        """
+        trainer, training = self._trainer, self._plan.config.training
+        last = trainer.step == training.steps
+        self._note_saved(self._saver.finished())
+        trainer.metrics.pop("validation_loss", None)
+        if trainer.step % training.log_every == 0 or last:
+            self._require_good()
+        if trainer.step % training.eval_every == 0 or last:
+            self._advised(trainer.evaluate)
+            last = last or self._gives_up()
+        if trainer.step % training.sample_every == 0 or last:
+            self._show_samples()
+        if trainer.step % training.save_every == 0 or last or stopping:
+            self._save(ended=last)
+        if stopping and not last:
+            self._note_saved(self._saver.wait())
+            raise SystemExit(128 + signal.SIGTERM)
+        return last
+
+    def _gives_up(self) -> bool:
+        if self._trainer.gives_up:
+            self._listeners.on_notice(
+                f"the run ends at step {self._trainer.step}: {self._plan.config.training.patience} "
+                "evaluations without a lower validation loss"
+            )
+        return self._trainer.gives_up
+
+    def _require_good(self) -> None:
+        """Stop a run that has come to a bad step.
+
+        Raises:
+            DivergenceError: Naming the step, the position in the data and where to go back to.
+        """
+        trouble = self._trainer.trouble()
+        if trouble is None:
+            return
+        self._note_saved(self._saver.wait())
+        back = "there is no checkpoint before it"
+        if self._checkpoint is not None:
+            back = f"the last good checkpoint is {self._checkpoint.path}"
+        raise DivergenceError(
+            f"{trouble}; {back}: lower optimizer.learning_rate, set optimizer.max_grad_norm or "
+            "leave such batches out with training.bad_step=skip"
+        )
+
+    def _advised(self, work: Callable[[], None]) -> None:
+        """Do some work; where there is too little memory for it, say what needs less.
+
+        Raises:
+            ConfigError: If the memory does not suffice.
+        """
+        try:
+            work()
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            training = self._plan.config.training
+            smaller = "training.micro_batch=" + str(max(1, training.micro_batch // 2))
+            raise ConfigError(
+                f"the memory of {self._trainer.device} does not hold training.micro_batch="
+                f"{training.micro_batch} samples of {self._plan.config.model.context_length} "
+                f"tokens: set {smaller} (a step keeps its tokens), or take a smaller model"
+            ) from error
+
+    def _show_samples(self) -> None:
+        trainer, config = self._trainer, self._plan.config
+        with trainer.untimed(), trainer.averaged():
+            for prompt in config.training.sample_prompts:
+                pieces = continue_text(trainer.model, self._tokenizer, prompt, config.generation)
+                self._listeners.on_sample(trainer.step, prompt, "".join(pieces))
+
+    def _save(self, *, ended: bool) -> None:
+        """Write a checkpoint from copies, while training goes on."""
+        trainer, plan = self._trainer, self._plan
+        self._require_good()
+        with trainer.untimed():
+            self._note_saved(self._saver.wait())
+            with trainer.averaged():
+                weights = copied(weights_of(trainer.model))
+            self._saver.start(
+                partial(
+                    save_checkpoint,
+                    plan.out_dir,
+                    step=trainer.step,
+                    weights=weights,
+                    state=copied(trainer.state()),
+                    config=plan.config,
+                    parents=plan.parents,
+                    metrics={"step": float(trainer.step), **trainer.metrics},
+                    ended=ended,
+                )
+            )
+
+    def _note_saved(self, checkpoint: Artifact | None) -> None:
+        """A checkpoint is in its place: those before it may go."""
+        if checkpoint is not None:
+            self._checkpoint = checkpoint
+            prune(self._plan.out_dir, self._plan.config.training.keep_last)
+            self._listeners.on_checkpoint(step_of(checkpoint), checkpoint)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is for want of memory, as torch says it on a GPU and on a processor."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "can't allocate memory" in str(error)
+    )
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Callable[[], bool]]:
+    """Notes a SIGTERM, so that the loop can save before it ends; only in the main thread."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def step_of(checkpoint: Artifact | None) -> int:
+    """The steps that a checkpoint has behind it; 0 if there is none."""
+    return 0 if checkpoint is None else int(checkpoint.manifest()["info"]["step"])

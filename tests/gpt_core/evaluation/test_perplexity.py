@@ -1,0 +1,75 @@
+"""Perplexity under a sliding window, beside one window at a time."""
+
+import math
+
+import pytest
+import torch
+
+from gpt_core.config import GPTConfig
+from gpt_core.errors import DataError
+from gpt_core.evaluation import detokenize_wikitext, text_figures
+from gpt_core.models import GPT, build_model
+from gpt_core.tokenizers import ByteTokenizer
+
+C = 16
+TEXT = "the quick brown fox jumps over the lazy dog, twice. Ünïcode too"
+
+
+@pytest.fixture(scope="module")
+def model() -> GPT:
+    model = build_model(GPTConfig(n_layer=1, n_head=2, n_embd=16, vocab_size=257, context_length=C))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(5)
+    return model
+
+
+@torch.inference_mode()
+def plain_loss(model: GPT, stride: int) -> float:
+    """Each token under the window that first has it, summed in float64."""
+    ids = [256, *TEXT.encode()]
+    total, counted, begin = 0.0, 0, 0
+    while counted < len(ids) - 1:
+        end = min(begin + C, len(ids) - 1)
+        log_probabilities = model(torch.tensor([ids[begin:end]]))[0].double().log_softmax(-1)
+        for target in range(counted, end):
+            total -= float(log_probabilities[target - begin, ids[target + 1]])
+        counted, begin = end, begin + stride
+    return total
+
+
+@pytest.mark.parametrize("stride", [1, 5, C])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_figures_are_those_of_one_window_at_a_time(
+    model: GPT, stride: int, batch_size: int
+) -> None:
+    figures = text_figures(model, ByteTokenizer(), TEXT, stride=stride, batch_size=batch_size)
+    loss, n_bytes = plain_loss(model, stride), len(TEXT.encode())
+    assert figures["text_tokens"] == n_bytes
+    assert figures["token_perplexity"] == pytest.approx(math.exp(loss / n_bytes), rel=1e-4)
+    assert figures["word_perplexity"] == pytest.approx(math.exp(loss / 12), rel=1e-4)
+    assert figures["bits_per_byte"] == pytest.approx(loss / math.log(2) / n_bytes, rel=1e-4)
+
+
+def test_a_stride_that_leaves_tokens_out_is_refused(model: GPT) -> None:
+    for stride in (0, C + 1):
+        with pytest.raises(DataError, match="the stride must be 1 to the context's 16"):
+            text_figures(model, ByteTokenizer(), TEXT, stride=stride)
+
+
+def test_no_text_has_no_perplexity(model: GPT) -> None:
+    with pytest.raises(DataError, match="there is no text"):
+        text_figures(model, ByteTokenizer(), "", stride=4)
+
+
+@pytest.mark.parametrize(
+    ("apart", "together"),
+    [
+        ("in the 1 @,@ 000 @-@ year reich", "in the 1,000-year reich"),
+        ("= = Reception = =", "== Reception =="),
+        ('he said : " no , never " .', 'he said: "no, never".'),
+        ("the dog 's ( large ) tail", "the dog's (large) tail"),
+    ],
+)
+def test_wikitext_is_put_together_again(apart: str, together: str) -> None:
+    assert detokenize_wikitext(apart) == together
