@@ -8,7 +8,7 @@ from flows.import_gpt2 import to_import
 from flows.preflight import given_checkpoint
 from flows.recorded import recorded
 from gpt_core.artifact import Artifact
-from gpt_core.config import RunConfig
+from gpt_core.config import Benchmark, RunConfig
 from tasks.benchmarks import compare_models, run_benchmarks
 from tasks.corpus import fetch_corpus
 from tasks.tracking import FlowRecord
@@ -29,7 +29,7 @@ def compare_checkpoints(config: RunConfig) -> Artifact:
 
 
 def _measured(
-    label: str, sources: dict[str, Artifact], config: RunConfig, record: FlowRecord
+    label: str, sources: dict[Benchmark, Artifact], config: RunConfig, record: FlowRecord
 ) -> Artifact:
     """One checkpoint's figures; the others do not matter for them."""
     named = config.benchmarks.by_label()[label]

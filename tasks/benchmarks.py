@@ -1,8 +1,8 @@
 """Checkpoints side by side on public benchmarks."""
 
 from gpt_core.artifact import Artifact
-from gpt_core.config import BenchmarkConfig
-from gpt_core.evaluation import REPORT, Benchmark, compare_reports
+from gpt_core.config import Benchmark, BenchmarkConfig
+from gpt_core.evaluation import REPORT, compare_reports
 from gpt_core.evaluation import run_benchmarks as run
 from gpt_core.files import read_json
 from tasks.plots import figures_figure

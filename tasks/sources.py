@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from gpt_core.artifact import Artifact, fingerprint_of
 from gpt_core.config import RunConfig
@@ -61,7 +61,7 @@ def sources_of(config: RunConfig, flow: str) -> list[tuple[str, Role]]:
     sources: list[tuple[str, Role]] = [(config.gpt2.source, "text")] if released else []
     if flow == "compare-models":
         given = config.benchmarks.sources()
-        return sources + [(source, cast(Role, name)) for name, source in given.items()]
+        return sources + [(source, name) for name, source in given.items()]
     if flow == "import-gpt2":
         return sources
     if config.checkpoint is None or flow not in ("classify", "instruct"):

@@ -6,7 +6,12 @@ from others are properties, not settings.
 """
 
 from gpt_core.config.data import LoaderConfig, ShardConfig
-from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
+from gpt_core.config.evaluation import (
+    Benchmark,
+    BenchmarkConfig,
+    ComparisonConfig,
+    EvaluationConfig,
+)
 from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.loading import load_config
@@ -18,6 +23,7 @@ from gpt_core.config.training import OptimizerConfig, ScheduleConfig, TrainingCo
 
 __all__ = [
     "PRESETS",
+    "Benchmark",
     "BenchmarkConfig",
     "BigramConfig",
     "ClassificationConfig",

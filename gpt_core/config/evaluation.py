@@ -8,6 +8,8 @@ from gpt_core.config.checks import Section, require, require_at_least
 from gpt_core.config.text import TokenizerConfig, TokenizerKind
 from gpt_core.errors import ConfigError
 
+Benchmark = Literal["lambada", "hellaswag", "text"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationConfig(Section):
@@ -75,9 +77,11 @@ class BenchmarkConfig(Section):
         """The checkpoints by short names: a directory's last part, or last two if it is a step."""
         return {_label(checkpoint): checkpoint for checkpoint in self.checkpoints}
 
-    def sources(self) -> dict[str, str]:
+    def sources(self) -> dict[Benchmark, str]:
         """The benchmarks that are given, by name."""
-        given = {"lambada": self.lambada, "hellaswag": self.hellaswag, "text": self.text}
+        given: dict[Benchmark, str | None] = {
+            "lambada": self.lambada, "hellaswag": self.hellaswag, "text": self.text
+        }  # fmt: skip
         return {name: source for name, source in given.items() if source is not None}
 
 

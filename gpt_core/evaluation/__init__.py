@@ -1,7 +1,7 @@
 """Measures: of models' predictions, answers and classes; of tokenizers' cuts."""
 
 from gpt_core.evaluation.answers import exact_match, longest_common_subsequence, rouge_l
-from gpt_core.evaluation.benchmarks import Benchmark, run_benchmarks
+from gpt_core.evaluation.benchmarks import run_benchmarks
 from gpt_core.evaluation.classification import classification_metrics
 from gpt_core.evaluation.language_model import (
     evaluate_language_model,
@@ -14,7 +14,6 @@ from gpt_core.evaluation.zero_shot import read_hellaswag, read_lambada, score_ch
 
 __all__ = [
     "REPORT",
-    "Benchmark",
     "classification_metrics",
     "compare_reports",
     "detokenize_wikitext",

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from gpt_core.artifact import Artifact
-from gpt_core.config import BenchmarkConfig
+from gpt_core.config import Benchmark, BenchmarkConfig
 from gpt_core.data import TOKENIZER
 from gpt_core.errors import DataError
 from gpt_core.evaluation.perplexity import detokenize_wikitext, text_figures
@@ -28,7 +28,6 @@ from gpt_core.models import GPT, load_model
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
-Benchmark = Literal["lambada", "hellaswag", "text"]
 Rows = list[dict[str, Any]]
 _EXAMPLES, _SHOWN_CHARACTERS = 10, 200  # of each kind in a table; of a context's end
 

@@ -241,9 +241,9 @@ def _token_scores(model: GPT, states: Tensor, targets: Tensor) -> tuple[Tensor, 
     """Each target's log-probability, and whether it is the most probable token; (M,) each."""
     found: list[Tensor] = []
     best: list[Tensor] = []
-    parts = zip(states.split(_MOST_POSITIONS), targets.split(_MOST_POSITIONS), strict=True)
-    for state, target in parts:
-        logits: Any = model.lm_head(state).float()  # (M, V)
+    for start in range(0, len(targets), _MOST_POSITIONS):
+        target = targets[start : start + _MOST_POSITIONS]
+        logits: Any = model.lm_head(states[start : start + _MOST_POSITIONS]).float()  # (M, V)
         found.append(logits.log_softmax(dim=-1).gather(1, target[:, None])[:, 0])
         best.append(logits.argmax(dim=-1) == target)
     return torch.cat(found).cpu(), torch.cat(best).cpu()

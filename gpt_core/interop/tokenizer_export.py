@@ -68,7 +68,7 @@ def _sentence_pieces(
     decoders = [to_space, {"type": "ByteFallback"}, {"type": "Fuse"}]
     if isinstance(tokenizer, UnigramTokenizer):
         vocabulary = [list(piece) for piece in pieces]
-        model = {"type": "Unigram", "unk_id": tokenizer.unk_id, "vocab": vocabulary}
+        model: dict[str, Any] = {"type": "Unigram", "unk_id": tokenizer.unk_id, "vocab": vocabulary}
     else:
         ids = {piece: token_id for token_id, (piece, _) in enumerate(pieces)}
         model = {"type": "BPE", "unk_token": names["unk"], "fuse_unk": True, "vocab": ids}
@@ -97,7 +97,7 @@ def _units(tokenizer: Tokenizer, names: Mapping[str, str]) -> dict[str, Any]:
     """One token a byte, a code point, a character or a word: no merges, or no pieces at all."""
     specials = {names[name]: token_id for name, token_id in tokenizer.special_ids.items()}
     if isinstance(tokenizer, ByteTokenizer):
-        vocabulary = {letter: byte for byte, letter in byte_characters().items()}
+        vocabulary = {letter: byte for byte, letter in enumerate(byte_characters())}
         model = {"type": "BPE", "vocab": vocabulary | specials, "merges": []}
         cutting = {**_BYTE_LEVEL, "use_regex": False}
         return _form(model, specials=specials, pre_tokenizer=cutting, decoder=dict(_BYTE_LEVEL))

@@ -25,7 +25,8 @@ class Health:
         self._factor = math.inf if spike_factor is None else spike_factor
         self._mean = torch.zeros((), device=device)
         self._good_steps = torch.zeros((), device=device)
-        self.forget()
+        self._first_bad = torch.full((), -1, device=device)
+        self._bad_loss = torch.full((), math.nan, device=device)
 
     def judge(self, step: int, loss: Tensor, norm: Tensor) -> Tensor:
         """Note a step.

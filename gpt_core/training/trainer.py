@@ -281,4 +281,5 @@ class _Pause:
 
 def _norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
     """The norm of all values together."""
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    norm: Tensor = torch.stack(torch._foreach_norm(tensors)).norm()
+    return norm

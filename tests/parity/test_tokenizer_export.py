@@ -37,7 +37,7 @@ def trained(kind: str, texts: list[str]) -> Tokenizer:
         "codepoint": lambda: CodePointTokenizer.train(texts, None),
         "sentencepiece-bpe": lambda: SentencePieceBPETokenizer.train(texts, config),
         "unigram": lambda: UnigramTokenizer.train(texts, config),
-        "word": lambda: WordTokenizer.train(texts, 900),
+        "word": lambda: WordTokenizer.train(texts, 600),
     }
     tokenizer: Tokenizer = made[kind]()
     return tokenizer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import ComparisonConfig, TokenizerConfig
-from gpt_core.evaluation import REPORT, compare_tokenizers, measure_tokenizer, whole_words
+from gpt_core.evaluation import REPORT, compare_reports, measure_tokenizer, whole_words
 from gpt_core.files import read_json
 from gpt_core.text import iter_texts
 from gpt_core.tokenizers import WordTokenizer, load_tokenizer, train_bpe, train_tokenizer
@@ -104,7 +104,7 @@ def test_sentences_are_shown_cut_into_their_pieces(corpus: Artifact, tmp_path: P
 def test_a_comparison_has_a_row_for_each(corpus: Artifact, tmp_path: Path) -> None:
     names = ("byte", "word")
     reports = [report_of(name, corpus, tmp_path / name) for name in names]
-    made = compare_tokenizers(reports, tmp_path / "comparison")
+    made = compare_reports(reports, "tokenizers", tmp_path / "comparison")
     content = read_json(made.directory / REPORT)
     assert [row["tokenizer"] for row in content["tokenizers"]] == list(names)
     assert content["tokenizers"][1]["tokens_per_word"] == reports[1].metrics()["tokens_per_word"]
