@@ -19,11 +19,11 @@ from gpt_core.artifact import Artifact, read_artifact
 
 TURNS = 5
 SETTINGS = (
-    "training.steps=250",
+    "training.steps=100",
     "training.log_every=10",
-    "training.eval_every=250",
-    "training.sample_every=250",
-    "training.save_every=250",
+    "training.eval_every=100",
+    "training.sample_every=100",
+    "training.save_every=100",
 )
 
 
@@ -46,7 +46,7 @@ def main() -> None:
         flow(home, "down")
     ratios = [t / b for t, b in zip(tracked, bare, strict=True)]
     how = (
-        f"Preset tiny, 250 steps, the median of {TURNS} turns; a turn is one run through each door."
+        f"Preset tiny, 100 steps, the median of {TURNS} turns; a turn is one run through each door."
     )
     publish("Overhead of Prefect and MLflow", "overhead.py", how, table(bare, tracked, ratios))
 
