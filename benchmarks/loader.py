@@ -1,6 +1,6 @@
 """How fast batches are made and how large the ids lie on disk, against nanoGPT's ``get_batch``.
 
-Run from the checkout: ``python benchmarks/loader.py``. Both read the same 50 million random ids: we
+Run from the checkout: ``python -m benchmarks.loader``. Both read the same 50 million random ids: we
 from our Parquet shards, nanoGPT from a flat file of 16-bit ids. Its ``get_batch`` is written here
 anew: it maps the file, draws the starts, and stacks a converted slice for each row, twice.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from report import in_turn, publish, timed
+from benchmarks.report import in_turn, publish, timed
 
 from gpt_core.config import LoaderConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
@@ -33,7 +33,7 @@ def main() -> None:
         how = f"Median of {TURNS} turns of {TURN} batches, ours and nanoGPT's in turn; all ids are "
         publish(
             "Shards and loader",
-            "loader.py",
+            "loader",
             f"{how}in the page cache.",
             [*speeds(folder), "", *sizes(folder)],
         )

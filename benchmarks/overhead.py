@@ -1,6 +1,6 @@
 """What Prefect and MLflow cost the training loop, against ``python -m gpt_core train``.
 
-Run from the checkout: ``python benchmarks/overhead.py``. The same model is trained on the same
+Run from the checkout: ``python -m benchmarks.overhead``. The same model is trained on the same
 shards through both doors in turn, each time in a process of its own and with another seed, so that
 nothing is answered from the cache. What is compared is the time that the training steps took,
 which both write into their checkpoint: what a flow needs to start is not of the loop.
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from report import ROOT, publish
+from benchmarks.report import ROOT, publish
 
 from gpt_core.artifact import Artifact, read_artifact
 
@@ -48,7 +48,7 @@ def main() -> None:
     how = (
         f"Preset tiny, 100 steps, the median of {TURNS} turns; a turn is one run through each door."
     )
-    publish("Overhead of Prefect and MLflow", "overhead.py", how, table(bare, tracked, ratios))
+    publish("Overhead of Prefect and MLflow", "overhead", how, table(bare, tracked, ratios))
 
 
 def table(bare: list[float], tracked: list[float], ratios: list[float]) -> list[str]:

@@ -19,7 +19,7 @@ def publish(title: str, script: str, how: str, lines: Sequence[str]) -> None:
 
     Args:
         title: What was measured.
-        script: The file's name.
+        script: The module's name.
         how: One sentence on the way of measuring.
         lines: The tables.
     """
@@ -35,7 +35,7 @@ def _setting(script: str) -> str:
 
     gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
     return (
-        f"`python benchmarks/{script}` at {_commit()}; {gpu}{_processor()}, {os.cpu_count()} "
+        f"`python -m benchmarks.{script}` at {_commit()}; {gpu}{_processor()}, {os.cpu_count()} "
         f"cores, load {os.getloadavg()[0]:.1f} at the start, Python {platform.python_version()}, "
         f"torch {torch.__version__}."
     )

@@ -1,6 +1,6 @@
 """How fast the tokenizers train and encode, against their peers, measured in turn on one text.
 
-Run from the checkout: ``python benchmarks/tokenizers.py``. The text is English books of 11 MB; the
+Run from the checkout: ``python -m benchmarks.tokenizers``. The text is English books of 11 MB; the
 100 MB are the same books again and again, in each copy one letter of every fiftieth word changed at
 random. Every measurement is a process of its own, which also gives its peak memory.
 """
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from report import DATA, PEERS, publish
+from benchmarks.report import DATA, PEERS, ROOT, publish
 
 MINBPE = PEERS / "minbpe"
 TURNS = 3
@@ -50,7 +50,7 @@ def main() -> None:
                 file.write(f"\0{text}" if number else text)
         how = f"Median of {TURNS} turns, ours and the peer's one after the other; minbpe once."
         tables = [*training(small, large, tiny), "", *encoding(small)]
-        publish("Tokenizers", "tokenizers.py", how, tables)
+        publish("Tokenizers", "tokenizers", how, tables)
 
 
 def training(small: Path, large: Path, tiny: Path) -> list[str]:
@@ -112,9 +112,8 @@ def in_turn(ours: str, peer: str, file: Path, turns: int = TURNS) -> tuple[Measu
     measured: tuple[list[Measured], list[Measured]] = ([], [])
     for _ in range(turns):
         for name, list_ in zip((ours, peer), measured, strict=True):
-            # -P: this script's own name must not hide the package of that name.
-            command = [sys.executable, "-P", __file__, name, str(file)]
-            answer = subprocess.run(command, capture_output=True, text=True, check=True)
+            command = [sys.executable, "-m", "benchmarks.tokenizers", name, str(file)]
+            answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
             list_.append(json.loads(answer.stdout))
             print(name, file.name, f"{list_[-1]['seconds']:.2f} s", file=sys.stderr)
     results = []

@@ -1,6 +1,6 @@
 """How fast we train, against nanoGPT and Hugging Face's GPT-2, measured in turn.
 
-Run from the checkout: ``python benchmarks/training.py``. The three train a model of the same shape
+Run from the checkout: ``python -m benchmarks.training``. The three train a model of the same shape
 on the same batches: forward, backward, clipping to norm 1 and AdamW. nanoGPT (``.peers/nanoGPT``,
 left out when it is not there) and Hugging Face run as their own scripts do on a CPU, in float32 and
 uncompiled; ours is the Trainer with its defaults.
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from report import PEERS, in_turn, publish
+from benchmarks.report import PEERS, in_turn, publish
 
 from gpt_core.config import GPTConfig, LoaderConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
@@ -46,7 +46,6 @@ Step = Callable[[], object]
 
 def main() -> None:
     """Train in turn, print the table and append it to the results."""
-    sys.path.remove(str(Path(__file__).parent))  # its tokenizers.py would hide the library's
     lines = [
         "| model | ours, tokens/s | nanoGPT | Hugging Face | ours / nanoGPT | ours / HF | target |",
         "|---|---|---|---|---|---|---|",
@@ -59,7 +58,7 @@ def main() -> None:
         f"{torch.get_num_threads()} threads, ours in {precision}, the peers in fp32 as shipped. "
         f"Median of {TURNS} turns after one that does not count."
     )
-    publish("Training speed", "training.py", how, lines)
+    publish("Training speed", "training", how, lines)
 
 
 def measure(shape: GPTConfig, batch: int, steps: int) -> str:

@@ -49,7 +49,12 @@ PRESETS: dict[str, Settings] = {
         },
         "generation": {"max_new_tokens": 64},
         "evaluation": {"prompts": ["In winter", "في الصباح"]},
-        "instruction": {"template": "short", "max_new_tokens": 16},
+        "instruction": {
+            "template": "short",
+            "max_new_tokens": 16,
+            "epochs": 10,
+            "learning_rate": 1e-3,
+        },
     },
     "hadith": {
         "name": "hadith",
