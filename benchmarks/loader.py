@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmarks.report import in_turn, publish, timed
 
+from benchmarks.report import in_turn, publish, timed
 from gpt_core.config import LoaderConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
 

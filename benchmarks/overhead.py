@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.report import ROOT, publish
-
 from gpt_core.artifact import Artifact, read_artifact
 
 TURNS = 5

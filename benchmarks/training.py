@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.report import PEERS, in_turn, publish
 
+from benchmarks.report import PEERS, in_turn, publish
 from gpt_core.config import GPTConfig, LoaderConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
 from gpt_core.models import build_model
