@@ -13,7 +13,7 @@ class ShardConfig(Section):
     """Tokens in one Parquet file; a multiple of a row group is written."""
 
     workers: int = 0
-    """Processes that encode; 0 for one per core."""
+    """Threads or processes that encode; 0 for one per core."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "tokens_per_shard")

@@ -1,14 +1,16 @@
-"""Documents to token shards, by processes that each write whole files themselves.
+"""Documents to token shards, by workers that each write whole files themselves.
 
-The corpus is cut into parts by its row groups and sizes alone, so the shards are the same for any
-number of processes.
+The workers are threads where the tokenizer's work is not done in Python, else processes. The corpus
+is cut into parts by its row groups and sizes alone, so the shards are the same for any number.
 """
 
 import multiprocessing
 import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,11 @@ from gpt_core.data.shards import ShardWriter
 from gpt_core.errors import DataError
 from gpt_core.files import Progress
 from gpt_core.text import SPLITS, count_row_groups, documents_file, read_row_group
-from gpt_core.tokenizers import load_tokenizer
+from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 TOKENIZER = "tokenizer"
-_SMALLEST_PART = 8 << 20  # bytes of text; smaller files are not worth a process
-_PARTS = 16  # wanted, so that processes finish at about the same time
+_SMALLEST_PART = 4 << 20  # bytes of text; smaller files are not worth a worker
+_PARTS = 16  # wanted, so that workers finish at about the same time
 _BYTES_PER_TOKEN = 4  # a guess that turns tokens per shard into bytes of text
 
 
@@ -61,7 +63,7 @@ def encode_corpus(
     Args:
         documents: The clean corpus.
         tokenizer: Its tokenizer, which is copied beside the shards.
-        config: Tokens of a shard and number of processes.
+        config: Tokens of a shard and number of workers.
         out_dir: Where the shards go.
         progress: Told of ``tokens``.
 
@@ -78,7 +80,7 @@ def encode_corpus(
         loaded = load_tokenizer(tokenizer.directory)
         loaded.save(draft.directory / TOKENIZER)
         parts = _plan(documents, tokenizer, config, draft.directory)
-        written = _write_all(parts, config.workers or os.cpu_count() or 1, progress)
+        written = _write_all(parts, loaded, config.workers or os.cpu_count() or 1, progress)
         names = ("n_tokens", "n_bytes", "longest_document")
         draft.info |= {"vocab_size": loaded.vocab_size, "eos_id": loaded.eos_id}
         draft.info |= {name: {} for name in names}
@@ -133,38 +135,46 @@ def _runs(sizes: list[int], wanted: int) -> list[range]:
 
 
 def _write_all(
-    parts: list[_Part], workers: int, progress: Progress | None
+    parts: list[_Part], tokenizer: Tokenizer, workers: int, progress: Progress | None
 ) -> dict[_Part, _Written]:
-    """Write every shard, in this process when there is little to do."""
+    """Write every shard, in this thread when there is little to do."""
     workers = min(workers, len([part for part in parts if len(part.groups)]))
-    written: dict[_Part, _Written] = {}
-
-    def note(part: _Part, result: _Written) -> None:
-        written[part] = result
-        if progress is not None:
-            progress("tokens", sum(done.n_tokens for done in written.values()), None)
-
     small = sum(len(part.groups) for part in parts) <= 2 * len(SPLITS)
-    if workers <= 1 or small:
-        for part in parts:
-            note(part, _write_part(part))
-        return written
-    context = multiprocessing.get_context("spawn")  # safe beside threads
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        waiting = {pool.submit(_write_part, part): part for part in parts}
+    workers = 1 if small else max(1, workers)
+    written: dict[_Part, _Written] = {}
+    write: Callable[[_Part], _Written] = partial(_write_part, tokenizer=tokenizer)
+    pool: Executor = ThreadPoolExecutor(workers)
+    if workers > 1 and not tokenizer.in_threads:
+        write = _write_part_alone
+        # Spawned processes are safe beside threads.
+        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    with pool:
+        waiting = {pool.submit(write, part): part for part in parts}
         try:
             for future in as_completed(waiting):
-                note(waiting[future], future.result())
+                written[waiting[future]] = future.result()
+                if progress is not None:
+                    progress("tokens", sum(done.n_tokens for done in written.values()), None)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return written
 
 
-def _write_part(part: _Part) -> _Written:
+def _write_part_alone(part: _Part) -> _Written:
+    """Encode one part in a process of its own, which loads the tokenizer once."""
+    return _write_part(part, _own_tokenizer(part.tokenizer))
+
+
+@cache
+def _own_tokenizer(directory: Path) -> Tokenizer:
+    return load_tokenizer(directory)
+
+
+def _write_part(part: _Part, tokenizer: Tokenizer) -> _Written:
     """Encode the row groups of one part into one file."""
-    tokenizer = load_tokenizer(part.tokenizer)
     n_bytes = longest = 0
+    end = np.array([tokenizer.eos_id], dtype=np.uint32)
     with ShardWriter(
         part.target,
         vocab_size=tokenizer.vocab_size,
@@ -172,17 +182,16 @@ def _write_part(part: _Part) -> _Written:
         tokenizer_fingerprint=part.fingerprint,
     ) as writer:
         for group in part.groups:
-            texts = read_row_group(part.source, group)
-            try:
-                encoded = tokenizer.encode_batch(texts)
-            except DataError as error:
-                raise DataError(f"{part.source}, row group {group}: {error}") from error
-            for text, token_ids in zip(texts, encoded, strict=True):
+            encoded = [end[:0]]
+            for text in read_row_group(part.source, group):
+                try:
+                    token_ids = tokenizer.encode_array(text)
+                except DataError as error:
+                    raise DataError(f"{part.source}, row group {group}: {error}") from error
                 n_bytes += len(text.encode())
                 longest = max(longest, len(token_ids))
-                token_ids.append(tokenizer.eos_id)
-            if encoded:
-                writer.write(np.concatenate([np.asarray(ids, writer.dtype) for ids in encoded]))
+                encoded += [token_ids, end]
+            writer.write(np.concatenate(encoded))
     return _Written(writer.n_tokens, n_bytes, longest)
 
 

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from gpt_core.errors import DataError
 from gpt_core.files import read_json, sha256_file, write_json
 
@@ -25,6 +28,9 @@ class Tokenizer(ABC):
 
     file_name: ClassVar[str | None] = None
     """The kind's own file in the directory, if it has one."""
+
+    in_threads: ClassVar[bool] = False
+    """Whether threads can encode side by side, because the work is not done in Python."""
 
     @property
     @abstractmethod
@@ -67,6 +73,14 @@ class Tokenizer(ABC):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text."""
         return [self.encode(text) for text in texts]
+
+    def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
+        """The ids of a text, shape (n,).
+
+        Raises:
+            DataError: If the text holds a lone surrogate.
+        """
+        return np.array(self.encode(text), dtype=np.uint32)
 
     def pieces(self, text: str) -> list[bytes]:
         """The text's own bytes, cut where its ids are: one piece for each id.

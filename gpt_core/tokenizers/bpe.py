@@ -22,6 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import tiktoken
 
 from gpt_core.errors import DataError
@@ -49,6 +51,7 @@ class BPETokenizer(Tokenizer):
 
     kind = "bpe"
     file_name = "bpe.json"
+    in_threads = True
 
     def __init__(self, merges: Sequence[Pair], pattern: str) -> None:
         self.merges = tuple(merges)
@@ -76,6 +79,11 @@ class BPETokenizer(Tokenizer):
         """The ids of a text, by tiktoken."""
         require_encodable(text)
         return self._encoding.encode_ordinary(text)
+
+    def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
+        """The ids of a text, by tiktoken, which makes no Python number of each."""
+        require_encodable(text)
+        return self._encoding.encode_to_numpy(text, disallowed_special=())
 
     def encode_plainly(self, text: str) -> list[int]:
         """The ids of a text, step by step: what ``encode`` gives, slowly."""

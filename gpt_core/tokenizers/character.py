@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
 from gpt_core.tokenizers.base import Tokenizer, require_encodable
 from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
 
@@ -66,6 +69,10 @@ class ByteTokenizer(Tokenizer):
     def encode(self, text: str) -> list[int]:
         """The bytes of a text in UTF-8."""
         return list(require_encodable(text))
+
+    def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
+        """The bytes of a text in UTF-8."""
+        return np.frombuffer(require_encodable(text), dtype=np.uint8).astype(np.uint32)
 
     def decode(self, token_ids: Iterable[int]) -> str:
         """The text of bytes."""

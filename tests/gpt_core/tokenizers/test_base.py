@@ -42,6 +42,8 @@ def test_what_the_vocabulary_lacks_becomes_unk_and_nothing_else(
 
 def test_the_training_text_comes_back_whole(tokenizer: Tokenizer, made_up_texts: list[str]) -> None:
     encoded = tokenizer.encode_batch(made_up_texts)
+    arrays = [tokenizer.encode_array(text) for text in made_up_texts]
+    assert [array.tolist() for array in arrays] == encoded
     assert [tokenizer.decode(token_ids) for token_ids in encoded] == made_up_texts
 
 
