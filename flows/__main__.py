@@ -61,7 +61,10 @@ def _command(name: str) -> Callable[..., None]:
         config: ConfigFile = None,
         dry_run: DryRun = False,
     ) -> None:
-        resolved = load_config(preset, config, settings or [])
+        given = settings or []
+        if name == "import-gpt2":
+            given = [f"gpt2.{each}" if each.startswith("size=") else each for each in given]
+        resolved = load_config(preset, config, given)
         if dry_run:
             _show_plan(name, resolved)
         else:

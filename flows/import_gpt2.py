@@ -5,8 +5,7 @@ from prefect import flow
 from flows.recorded import recorded
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
-from tasks.corpus import fetch_corpus
-from tasks.gpt2 import import_gpt2
+from tasks.gpt2 import fetch_gpt2, import_gpt2
 from tasks.tracking import FlowRecord
 
 
@@ -19,7 +18,7 @@ def import_release(config: RunConfig) -> Artifact:
 
 def to_import(config: RunConfig, record: FlowRecord) -> Artifact:
     """Read the release and give its weights our names."""
-    release = fetch_corpus(config.gpt2.source)
-    checkpoint: Artifact = import_gpt2(release, config.gpt2, record)
+    release = fetch_gpt2(config.gpt2)
+    checkpoint: Artifact = import_gpt2(release, record)
     record.note("import_gpt2", checkpoint)
     return checkpoint

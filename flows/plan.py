@@ -19,6 +19,7 @@ from gpt_core.models import count_parameters, flops_per_token
 from gpt_core.text import register_source
 from gpt_core.training.speed import training_speed
 from tasks.caching import cached_artifact, stage_key
+from tasks.hub import release_of
 from tasks.paths import project_root, stage_dir
 from tasks.sources import PublicSource, Role, find_source, placed_file
 
@@ -156,8 +157,13 @@ class _Planner:
         return given_checkpoint(config.checkpoint)
 
     def _imported(self) -> Artifact | None:
-        release = self._raw(self._config.gpt2.source, "text")
-        return self._stage("import_gpt2", release, self._config.gpt2)
+        release = release_of(self._config.gpt2)
+        if release is None:
+            return self._stage("import_gpt2", self._raw(self._config.gpt2.source, "text"))
+        if not release.folder.is_dir():
+            self.stages.append(PlannedStage(f"fetch {release.repository}", None, "to fetch"))
+            return self._stage("import_gpt2", None)
+        return self._stage("import_gpt2", register_source(release.folder, self._folder / "gpt2"))
 
     def _stage(self, name: str, *inputs: object) -> Artifact | None:
         """A stage is done only if all its inputs are there."""

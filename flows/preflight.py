@@ -6,6 +6,7 @@ from pathlib import Path
 from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import BenchmarkConfig, RunConfig
 from gpt_core.errors import ConfigError, DataError
+from tasks.hub import release_of
 from tasks.paths import data_dir, prefect_dir, project_root, tracking_dir
 from tasks.sources import (
     PublicSource,
@@ -106,9 +107,11 @@ def _require_writable(folder: Path) -> None:
 
 
 def _require_release(config: RunConfig) -> None:
+    if release_of(config.gpt2) is not None:
+        return
     folder = Path(config.gpt2.source).expanduser()
     if not folder.is_dir():
         raise ConfigError(
             f"gpt2.source must be a directory with config.json, model.safetensors and GPT-2's "
-            f"vocabulary files, got {config.gpt2.source!r}"
+            f"vocabulary files, or hub:OWNER/NAME, got {config.gpt2.source!r}; or set gpt2.size"
         )

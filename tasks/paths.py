@@ -5,6 +5,7 @@ from pathlib import Path
 
 _ROOMS = {
     "fetch_corpus": "raw",
+    "fetch_gpt2": "raw",
     "clean_corpus": "corpora",
     "train_tokenizer": "tokenizers",
     "encode_corpus": "shards",

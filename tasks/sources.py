@@ -10,6 +10,7 @@ from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, download, sha256_file
 from gpt_core.text import register_source, source_files
+from tasks.hub import release_of
 from tasks.paths import data_dir, samples_dir, sources_file, stage_dir
 
 Role = Literal["text", "classification", "instruction", "lambada", "hellaswag"]
@@ -58,7 +59,8 @@ def sources_of(config: RunConfig, flow: str) -> list[tuple[str, Role]]:
     if flow == "compare-tokenizers":
         return [(config.source, "text")]
     released = reads_release(config, flow)
-    sources: list[tuple[str, Role]] = [(config.gpt2.source, "text")] if released else []
+    from_disk = released and release_of(config.gpt2) is None
+    sources: list[tuple[str, Role]] = [(config.gpt2.source, "text")] if from_disk else []
     if flow == "compare-models":
         given = config.benchmarks.sources()
         return sources + [(source, name) for name, source in given.items()]

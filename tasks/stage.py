@@ -4,13 +4,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext, TaskRunContext
 
 from gpt_core.artifact import Artifact, verify
+from gpt_core.errors import DownloadError
+from gpt_core.files import Progress
 from gpt_core.training import Callback, RunInfo
 from tasks.caching import STAGE_CACHE, stage_key
 from tasks.paths import stage_dir
@@ -44,6 +48,41 @@ def stage_task(function: Callable[..., Artifact], days: float = 1.0) -> Any:
         result_serializer="json",
     )
     return decorate(function)
+
+
+def network_task(function: Callable[..., Artifact], run_name: str = "") -> Any:
+    """A task that fetches: tried again where that may help, and never answered from a cache.
+
+    Args:
+        function: What the task does.
+        run_name: What its runs are called; the function's name if it is empty.
+    """
+    decorate = task(
+        name=function.__name__,
+        task_run_name=run_name or function.__name__,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=3,
+        retry_delay_seconds=[1, 5, 20],
+        retry_condition_fn=_did_not_come,
+    )
+    return decorate(function)
+
+
+def _did_not_come(task: Any, task_run: Any, state: Any) -> bool:
+    """Whether a source failed for want of the network, so that another try may help."""
+    try:
+        state.result()
+    except DownloadError:
+        return True
+    except Exception:
+        return False
+    return False
+
+
+def shown_progress(stage: str) -> Progress:
+    """Progress that goes to the display of this process."""
+    return partial(current_display().progress, stage)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """The root of the configuration, and the part of it that pretraining hangs on."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gpt_core.config.checks import Section, require
 from gpt_core.config.data import LoaderConfig, ShardConfig
@@ -17,7 +18,17 @@ class GPT2ImportConfig(Section):
     """Where released GPT-2 weights come from."""
 
     source: str = "gpt2"
-    """A directory with ``config.json`` and ``model.safetensors`` in the Hugging Face form."""
+    """A directory with a release in Hugging Face's or OpenAI's form, or ``hub:OWNER/NAME`` or
+    ``hub:OWNER/NAME@REVISION`` of a model hub."""
+
+    size: Literal["124M", "355M", "774M", "1558M"] | None = None
+    """OpenAI's release of this size, from a model hub; it goes before ``source``."""
+
+    mirrors: tuple[str, ...] = ("https://huggingface.co",)
+    """The hubs that are asked, one after the other."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.mirrors), "mirrors must name at least one hub's address")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

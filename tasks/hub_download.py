@@ -1,0 +1,140 @@
+"""A release's files from a model hub, by the hub's own library, each of them checked.
+
+The hub says the SHA-256 of each large file and git's hash of each small one; both are computed
+again from what arrived.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from tqdm import tqdm
+
+from gpt_core.errors import ConfigError, DataError, DownloadError
+from gpt_core.files import Progress, sha256_file
+from tasks.hub import HubRelease
+
+_WEIGHTS = "model.safetensors"
+_BESIDE = ("config.json", "vocab.json", "merges.txt")
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+
+
+def fetch_release(
+    release: HubRelease, mirrors: Sequence[str], progress: Progress | None = None
+) -> Path:
+    """The folder with a release's files, each fetched unless it is there already.
+
+    Args:
+        release: What to fetch.
+        mirrors: Hubs that are asked in turn, until one has all.
+        progress: Told of ``bytes``.
+
+    Raises:
+        DownloadError: If no hub answers, which trying again may mend; it names what to put where
+            by hand.
+        DataError: If a file is not what the hub says it is, or there are no weights.
+    """
+    folder = release.folder
+    failures: list[DataError] = []
+    for mirror in mirrors:
+        try:
+            _fetch_from(mirror, release, folder, progress)
+        except DataError as error:  # of a download or of what it brought
+            failures.append(error)
+            continue
+        return folder
+    if _is_whole(folder):  # it was fetched before, and there is no network now
+        return folder
+    raise type(failures[-1])(
+        f"{release.repository} could not be fetched ({'; '.join(map(str, failures))}): put "
+        f"{_WEIGHTS}, {', '.join(_BESIDE)} into a folder and give it as gpt2.source"
+    )
+
+
+def _fetch_from(mirror: str, release: HubRelease, folder: Path, progress: Progress | None) -> None:
+    api = HfApi(endpoint=mirror.rstrip("/"))
+    asked = (release.repository, release.revision)
+    listed = _asking(
+        mirror, lambda: list(api.list_repo_tree(release.repository, revision=release.revision))
+    )
+    files = {file.path: file for file in listed if hasattr(file, "size")}
+    wanted = _wanted(files)
+    if not any(name.endswith(".safetensors") for name in wanted):
+        raise DataError(f"{mirror} has no safetensors of {asked[0]} at {asked[1]}")
+    bar = _progress_class(progress, sum(files[name].size for name in wanted))
+    for name in wanted:
+        path = folder / name
+        if not (path.is_file() and _matches(path, files[name], release)):
+            path.unlink(missing_ok=True)
+            ask = partial(api.hf_hub_download, release.repository, name)
+            _asking(
+                mirror, partial(ask, revision=release.revision, local_dir=folder, tqdm_class=bar)
+            )
+        if not _matches(path, files[name], release):
+            path.unlink(missing_ok=True)
+            raise DataError(f"{mirror} sent another {name} of {asked[0]} than it lists")
+
+
+def _wanted(names: Iterable[str]) -> list[str]:
+    """The files that an import reads: the weights in one file or in shards, and what is beside."""
+    weights = [_WEIGHTS] if _WEIGHTS in names else [
+        name for name in names if name == f"{_WEIGHTS}.index.json" or _SHARD.fullmatch(name)
+    ]  # fmt: skip
+    return [*(name for name in _BESIDE if name in names), *sorted(weights)]
+
+
+def _is_whole(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (_WEIGHTS, *_BESIDE))
+
+
+def _matches(path: Path, file: Any, release: HubRelease) -> bool:
+    """Whether a file has the bytes that the hub lists, and that are known of it."""
+    if path.stat().st_size != file.size:
+        return False
+    if file.lfs is None:
+        content = path.read_bytes()
+        git_hash = hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()
+        return git_hash == str(file.blob_id)
+    known = release.weights_sha256 if path.name == _WEIGHTS else ""
+    return sha256_file(path) in {file.lfs.sha256} & {known or file.lfs.sha256}
+
+
+def _asking(mirror: str, ask: Callable[[], Any]) -> Any:
+    """Ask a hub; what its library raises becomes one sentence.
+
+    Raises:
+        ConfigError: If there is no such model or revision.
+        DownloadError: If the hub does not answer as it should, which trying again may mend.
+    """
+    try:
+        return ask()
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise ConfigError(f"{mirror} has no such model or revision, or it is not public") from error
+    except Exception as error:  # the library's transport has errors of several kinds
+        first = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise DownloadError(f"{mirror}: {first[0]}") from error
+
+
+def _progress_class(progress: Progress | None, total: int) -> type:
+    """A progress bar that draws nothing and tells what has come of all files."""
+    done = 0
+
+    class Told(tqdm):  # type: ignore[type-arg]
+        """Adds up the bytes of one file after the other."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal done
+            done += int(n or 0)
+            if progress is not None:
+                progress("bytes", done, total)
+            return None
+
+    return Told
