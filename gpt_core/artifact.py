@@ -184,7 +184,12 @@ def verify(artifact: Artifact, *, skip: Sequence[str] = ()) -> None:
 
 
 def plain(config: object) -> Any:
-    """A configuration as JSON values: dataclasses become mappings, tuples become lists."""
+    """A configuration as JSON values: dataclasses become mappings, tuples become lists.
+
+    An artifact in it becomes its fingerprint, for where it lies does not matter.
+    """
+    if isinstance(config, Artifact):
+        return config.fingerprint
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return {f.name: plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
     if isinstance(config, dict):
@@ -196,8 +201,7 @@ def plain(config: object) -> Any:
 
 def fingerprint_of(*parts: object) -> str:
     """A 32-digit hash of configurations, artifacts and JSON values, in that order."""
-    values = [part.fingerprint if isinstance(part, Artifact) else plain(part) for part in parts]
-    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:32]
+    return hashlib.sha256(canonical_json(plain(parts)).encode()).hexdigest()[:32]
 
 
 def _fingerprint(manifest: dict[str, Any]) -> str:

@@ -15,12 +15,12 @@ MODEL = GPTConfig(n_layer=2, n_head=2, n_embd=16, context_length=8, vocab_size=3
 def test_orthogonalizing_keeps_the_directions_and_evens_their_lengths(
     rows: int, columns: int
 ) -> None:
-    matrices = torch.randn(3, rows, columns)
+    u, _, vt = torch.linalg.svd(torch.randn(3, rows, columns), full_matrices=False)
+    matrices = u @ torch.diag_embed(torch.rand(3, min(rows, columns)) + 0.1) @ vt
     result = orthogonalize(matrices)
     lengths = torch.linalg.svdvals(result)
     assert lengths.min() > 0.3
     assert lengths.max() < 1.3
-    u, _, vt = torch.linalg.svd(matrices, full_matrices=False)
     inner = u.mT @ result @ vt.mT
     diagonal = torch.diagonal(inner, dim1=1, dim2=2)
     torch.testing.assert_close(inner, torch.diag_embed(diagonal), atol=1e-4, rtol=0)
