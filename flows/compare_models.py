@@ -36,5 +36,5 @@ def _measured(
     checkpoint = to_import(config, record) if named == "gpt2" else given_checkpoint(named)
     alone = replace(config.benchmarks, checkpoints=(label,))
     report: Artifact = run_benchmarks(checkpoint, sources, alone, record)
-    record.note("run_benchmarks", report, label)
+    record.show("run_benchmarks", report, label)
     return report

@@ -38,5 +38,5 @@ def _measured(
     """One tokenizer's figures; the names of the others do not matter for them."""
     alone = replace(config.comparison, tokenizers=(name,))
     report: Artifact = measure_tokenizer(corpus, tokenizer, alone, record)
-    record.note("measure_tokenizer", report, name)
+    record.show("measure_tokenizer", report, name)
     return report

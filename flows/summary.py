@@ -36,6 +36,7 @@ _COLUMNS = {
     "train_seconds": ("training", ".1f s"),
     "megabytes_per_second": ("encoding", ".1f MB/s"),
 }
+_WIDEST = 112  # characters of a table, which a narrower terminal breaks where it likes
 _PIECE_COLOURS = ("black on cyan", "black on yellow", "black on green", "black on magenta")
 _MADE = {
     "shards": "token shards",
@@ -98,7 +99,7 @@ def print_comparison(console: Console, comparison: Artifact, seconds: float) -> 
         table.add_column(label, justify="right", no_wrap=True)
     for row in content["tokenizers"]:
         table.add_row(row["tokenizer"], *(_cell(row.get(name), name) for name in _COLUMNS))
-    console.print(table, soft_wrap=True)
+    _print_table(console, table)
     sentence = content["sentences"][0]["sentence"] if content["sentences"] else ""
     _print(console, f"\n{sentence}", style="bold")
     for row in content["sentences"]:
@@ -123,7 +124,7 @@ def print_models(console: Console, comparison: Artifact, seconds: float) -> None
     for name in dict.fromkeys(key for row in rows for key in row if key != "checkpoint"):
         values = [row.get(name) for row in rows]
         table.add_row(name, *("" if value is None else f"{value:,.4f}" for value in values))
-    console.print(table, soft_wrap=True)
+    _print_table(console, table)
     _print_lines(console, "Made", [("report", str(short(comparison.directory)))])
     _print_lines(console, "Next", [("look at answers", "gptflow up   (then MLflow)")])
 
@@ -162,6 +163,15 @@ def _print_lines(console: Console, title: str, lines: list[tuple[str, str]]) -> 
     _print(console, f"\n{title}:", style="bold")
     for what, text in lines:
         _print(console, f"  {what:<15}{text}")
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """Print every column whole, also where the terminal is narrower and breaks the lines."""
+    if console.width < _WIDEST:
+        console = Console(
+            file=console.file, width=_WIDEST, force_terminal=console.is_terminal, highlight=False
+        )
+    console.print(table)
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:

@@ -80,10 +80,20 @@ def report_table(
     ]
     for row in rows:
         cells = [row.get(column, "") for column in columns]
-        shown = [f"{cell:,.4g}" if isinstance(cell, float) else str(cell) for cell in cells]
+        shown = [_figure(cell) if isinstance(cell, float) else str(cell) for cell in cells]
         lines.append(f"| {' | '.join(shown)} |")
     lines += [f"\n![plot]({_image(figure)})" for figure in figures]
     create_markdown_artifact("\n".join(lines), key=f"{_key(name)}-table", description=name)
+
+
+def _figure(value: float) -> str:
+    """Four digits, and all of those before the point.
+
+    Example:
+        >>> _figure(14223.0), _figure(0.02655123)
+        ('14,223', '0.02655')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"
 
 
 def _image(figure: Figure) -> str:

@@ -43,18 +43,22 @@ class FlowRecord:
     tags: tuple[tuple[str, str], ...] = ()
     """What ties the stages to the flow run."""
 
-    def note(self, stage: str, artifact: Artifact, label: str = "") -> None:
-        """Record and show a stage's figures with the flow, so that flows can be compared.
+    def note(self, stage: str, artifact: Artifact) -> None:
+        """Record and show a stage's figures with the flow, so that flows can be compared."""
+        metrics = {f"{stage}/{name}": value for name, value in artifact.metrics().items()}
+        log_metrics(self.run_id, metrics)
+        self.show(stage, artifact)
+
+    def show(self, stage: str, artifact: Artifact, label: str = "") -> None:
+        """Record and show where a stage's result lies.
 
         Args:
             stage: The verb's name.
             artifact: What it made.
-            label: Tells the figures of a stage from those of its other runs in the same flow.
+            label: Tells the stage's runs in one flow apart; their figures are with those runs.
         """
-        label = label or stage
-        metrics = {f"{label}/{name}": value for name, value in artifact.metrics().items()}
-        log_metrics(self.run_id, metrics)
-        client().set_tag(self.run_id, plain_name(f"artifact.{label}"), artifact.path)
+        name = f"artifact.{stage}.{label}" if label else f"artifact.{stage}"
+        client().set_tag(self.run_id, plain_name(name), artifact.path)
         current_display().stage_present(stage, artifact)
 
     def describe(self, markdown: str) -> None:
