@@ -46,6 +46,7 @@ FLOWS = {
         "compare_checkpoints",
         "Several checkpoints on public benchmarks, side by side.",
     ),
+    "release": ("release", "release_model", "A model to a directory that transformers opens."),
     "classify": ("finetune_classifier", "train_classifier", "Fine-tune a text classifier."),
     "instruct": ("finetune_instructions", "train_instructions", "Fine-tune on instructions."),
 }

@@ -97,11 +97,13 @@ class _Planner:
         if flow == "compare-models":
             self._benchmarks()
             return
-        reads_text = config.checkpoint is None or flow not in ("classify", "instruct")
+        reads_text = config.checkpoint is None or flow in ("run", "prepare", "pretrain", "evaluate")
         shards = self._shards() if reads_text else None
         if flow == "prepare":
             return
         checkpoint = self._checkpoint(shards, alone=flow == "pretrain")
+        if flow == "release":
+            self._stage("export_huggingface", checkpoint)
         if flow in ("run", "evaluate"):
             measuring = (config.evaluation, config.generation)
             self._stage("evaluate_language_model", checkpoint, shards, *measuring)

@@ -66,7 +66,7 @@ def sources_of(config: RunConfig, flow: str) -> list[tuple[str, Role]]:
         return sources + [(source, name) for name, source in given.items()]
     if flow == "import-gpt2":
         return sources
-    if config.checkpoint is None or flow not in ("classify", "instruct"):
+    if config.checkpoint is None or flow in ("run", "prepare", "pretrain", "evaluate"):
         sources.append((config.source, "text"))
     if flow in ("run", "classify"):
         sources.append((config.classification.source, "classification"))

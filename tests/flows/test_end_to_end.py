@@ -154,6 +154,20 @@ def test_the_plan_says_what_is_done(house: Any, small: list[str], changed: list[
     assert done == list(expected.values())
 
 
+def test_a_model_is_released_once(house: Any, small: list[str], first: Any) -> None:
+    trained = re.search(r"--checkpoint (\S+) ", first.out)
+    assert trained is not None
+    settings = [*small, f"checkpoint={Path(house.root) / trained[1]}"]
+    answers = house.run_several([["release", *settings], ["release", *settings]])
+    assert done_now(answers[0]) == ["export_huggingface"]
+    assert there_already(answers[1]) == ["export_huggingface"]
+    [directory] = (house.home / "data" / "releases").iterdir()
+    names = {file.name for file in directory.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} < names
+    plan = house.run("release", "--dry-run", *settings)
+    assert re.findall(r"^(\w+) +done ", plan.out, re.M) == ["export_huggingface"]
+
+
 def flip_a_byte(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
