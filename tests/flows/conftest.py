@@ -141,6 +141,14 @@ def own_house(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> I
 
 
 @pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Door]:
+    """A second door like ``house``, for tests that would make what others expect to make."""
+    opened = Door(tmp_path_factory.mktemp("workshop"), project_root)
+    yield opened
+    opened.run("down")
+
+
+@pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Door]:
     """A door that keeps its servers and artifacts for all tests."""
     opened = Door(tmp_path_factory.mktemp("house"), project_root)

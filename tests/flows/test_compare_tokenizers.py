@@ -9,8 +9,8 @@ COMPARE = 'comparison.tokenizers=["byte", "bpe:300", "unigram"]'
 
 
 @pytest.fixture(scope="module")
-def compared(own_house: Any, small: list[str]) -> Any:
-    answer = own_house.run("compare-tokenizers", *small, COMPARE)
+def compared(workshop: Any, small: list[str]) -> Any:
+    answer = workshop.run("compare-tokenizers", *small, COMPARE)
     assert answer.code == 0, answer.out + answer.err
     return answer
 
@@ -29,8 +29,8 @@ def test_the_table_and_the_pieces_are_shown(compared: Any) -> None:
     assert "|" in compared.out
 
 
-def test_mlflow_has_table_plots_and_a_run_for_each(own_house: Any, compared: Any) -> None:
-    store = own_house.records()
+def test_mlflow_has_table_plots_and_a_run_for_each(workshop: Any, compared: Any) -> None:
+    store = workshop.records()
     runs = store.search_runs([e.experiment_id for e in store.search_experiments()])
     by_name = {run.info.run_name: run for run in runs}
     for name in ("byte", "bpe:300", "unigram"):
@@ -40,13 +40,13 @@ def test_mlflow_has_table_plots_and_a_run_for_each(own_house: Any, compared: Any
     assert files == {"tokenizers.json", "tokenizers.png", "zipf.png", "pieces.html"}
 
 
-def test_another_tokenizer_leaves_the_rest_as_it_is(own_house: Any, small: list[str]) -> None:
-    trained = next((own_house.home / "data" / "tokenizers").iterdir())
+def test_another_tokenizer_leaves_the_rest_as_it_is(workshop: Any, small: list[str]) -> None:
+    trained = next((workshop.home / "data" / "tokenizers").iterdir())
     names = COMPARE.replace("]", f', "character", "{trained}"]')
-    answer = own_house.run("compare-tokenizers", *small, names)
+    answer = workshop.run("compare-tokenizers", *small, names)
     done = re.findall(r"^✓ (\w+) \([\d.]+ s\)", answer.out, re.M)
     assert done == ["train_tokenizer", *["measure_tokenizer"] * 2, "compare_tokenizers"]
-    plan = own_house.run("compare-tokenizers", "--dry-run", *small, names)
+    plan = workshop.run("compare-tokenizers", "--dry-run", *small, names)
     assert len(re.findall(r"^\w+ +done ", plan.out, re.M)) == 11
     assert " to do" not in plan.out
 

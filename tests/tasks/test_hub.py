@@ -198,9 +198,10 @@ def test_a_model_that_is_not_there_is_the_users_mistake(hubs: list[Hub]) -> None
         fetch_release(HubRelease("someone/else", COMMIT), [hubs[0].address])
 
 
-def test_no_network_says_what_to_put_where(hubs: list[Hub]) -> None:
+def test_no_hub_that_answers_says_what_to_put_where(hubs: list[Hub]) -> None:
+    hubs[0].status = 410
     with pytest.raises(DownloadError, match=r"could not be fetched .*: put model\.safetensors, "):
-        fetch_release(SMALL, ["http://127.0.0.1:9"])
+        fetch_release(SMALL, [hubs[0].address])
 
 
 def test_the_task_records_what_it_fetched(hubs: list[Hub], prefect_api: str) -> None:
