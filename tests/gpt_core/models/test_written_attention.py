@@ -1,0 +1,66 @@
+"""Attention with a gradient of its own, beside the plain formula in float64."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gpt_core.config import GPTConfig
+from gpt_core.models import explicit_attention
+from gpt_core.models.attention import MultiHeadAttention
+from gpt_core.models.written_attention import pays, written_attention
+
+
+def drawn(*shape: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
+    return [torch.randn(*shape, dtype=dtype).requires_grad_() for _ in range(3)]
+
+
+def test_the_gradient_is_that_of_the_formula() -> None:
+    inputs = drawn(2, 3, 7, 4)
+    ours, theirs = written_attention(*inputs), explicit_attention(*inputs, causal=True)
+    torch.testing.assert_close(ours, theirs)
+    upstream = torch.randn_like(ours)
+    gradients = (torch.autograd.grad(each, inputs, upstream) for each in (ours, theirs))
+    for mine, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, expected)
+    assert torch.autograd.gradcheck(written_attention, drawn(1, 2, 5, 3))
+
+
+def test_in_bf16_it_is_about_as_exact_as_torchs_kernel() -> None:
+    exact = drawn(4, 2, 64, 32)
+    rounded = [each.detach().bfloat16().requires_grad_() for each in exact]
+    upstream = torch.randn(4, 2, 64, 32, dtype=torch.float64)
+    wanted = torch.autograd.grad(explicit_attention(*exact, causal=True), exact, upstream)
+    kernel = F.scaled_dot_product_attention(*rounded, is_causal=True)
+    results = (
+        torch.autograd.grad(each, rounded, upstream.bfloat16())
+        for each in (written_attention(*rounded), kernel)
+    )
+    for mine, theirs, expected in zip(*results, wanted, strict=True):
+        errors = [(each.double() - expected).norm() / expected.norm() for each in (mine, theirs)]
+        assert errors[0] < max(1.5 * errors[1], 0.02)
+
+
+def test_it_is_taken_for_training_in_bf16_only() -> None:
+    query, key, _ = drawn(2, 2, 8, 4, dtype=torch.bfloat16)
+    assert pays(query, key, 0.0)
+    assert not pays(query.detach(), key.detach(), 0.0), "nothing is trained"
+    assert not pays(query.float(), key.float(), 0.0)
+    assert not pays(query, key, 0.1)
+    assert not pays(query[:, :, :1], key, 0.0), "a cache is used"
+    long = torch.empty(1, 1, 9000, 1, dtype=torch.bfloat16, requires_grad=True)
+    assert not pays(long, long, 0.0), "the weights would not fit"
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_layer_under_autocast_has_the_gradients_of_the_layer_without(dropout: float) -> None:
+    config = GPTConfig(n_layer=1, n_head=2, n_embd=32, context_length=16, vocab_size=9)
+    layer = MultiHeadAttention(config)
+    layer.dropout = dropout
+    x = torch.randn(3, 16, 32)
+    layer.eval() if dropout else layer.train()
+    plain = torch.autograd.grad(layer(x).square().sum(), list(layer.parameters()))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = layer(x).float().square().sum()
+    rounded = torch.autograd.grad(loss, list(layer.parameters()))
+    for mine, expected in zip(rounded, plain, strict=True):
+        assert (mine - expected).norm() < 0.05 * expected.norm() + 1e-3
