@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from flows.__main__ import FLOWS
+
 PATIENCE_SECONDS = 240.0
 
 
@@ -53,7 +55,7 @@ def test_up_serves_all_flows_until_ctrl_c(house: Any, small: list[str]) -> None:
     api = servers["Prefect"].replace("/deployments", "/api")
     try:
         deployments = eventually(
-            lambda: len(found := post(f"{api}/deployments/filter", {})) == 7 and found
+            lambda: len(found := post(f"{api}/deployments/filter", {})) == len(FLOWS) and found
         )
         assert answers(servers["MLflow"])
         run = next(each for each in deployments if each["name"] == "run")
