@@ -236,7 +236,7 @@ def encode_unigram(file: Path, *, ours: bool) -> Measured:
     texts = texts_of(file)
     made = UnigramTokenizer.train([texts[0]], TokenizerConfig(vocab_size=8000))
     paragraphs = [part for text in texts for part in text.split("\n\n")]
-    theirs = sentencepiece.SentencePieceProcessor(model_proto=made.__reduce__()[1][0])
+    theirs = sentencepiece.SentencePieceProcessor(model_proto=made.model)
     return encoded(file, made.encode if ours else theirs.encode, paragraphs)
 
 

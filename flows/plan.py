@@ -27,6 +27,7 @@ _FIXED_VOCABULARIES = {"byte": 257, "gpt2": 50_257}
 _WEIGHT_BYTES = 28  # of a parameter in training: itself, its gradient, two means, a saved copy
 _SAVED_BYTES = 12  # of a parameter in a checkpoint: itself and the two means
 _LAYER_BYTES, _LOGIT_BYTES = 64, 16  # of an activation's element a layer and of a logit, measured
+_ATTENTION_BYTES = 2  # of an attention weight, which training on a processor keeps
 _PROCESS_BYTES = 500e6  # of Python with torch, Prefect and MLflow, before any tensor
 _MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -204,7 +205,9 @@ def _sizes(
     parameters = count_parameters(model)
     tokens = training.steps * training.tokens_per_step
     flops = tokens * flops_per_token(model)
-    per_token = model.n_layer * model.n_embd * _LAYER_BYTES + vocabulary * _LOGIT_BYTES
+    attention = model.n_head * model.context_length * _ATTENTION_BYTES
+    per_layer = model.n_embd * _LAYER_BYTES + attention
+    per_token = model.n_layer * per_layer + vocabulary * _LOGIT_BYTES
     micro_batch = training.micro_batch * model.context_length
     memory = _PROCESS_BYTES + _WEIGHT_BYTES * parameters + micro_batch * per_token
     disk = _SAVED_BYTES * parameters * (training.keep_last + 1)

@@ -6,10 +6,13 @@ A revision is a commit, so that what is fetched today is fetched next year.
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from gpt_core.config import GPT2ImportConfig
 from gpt_core.errors import ConfigError
 from tasks.paths import data_dir
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,10 @@ class HubRelease:
 
     @property
     def folder(self) -> Path:
-        """Where its files go."""
-        return data_dir() / "raw" / f"{self.repository.replace('/', '--')}-{self.revision[:12]}"
+        """Where its files go; a revision's name may have slashes, a folder's has none."""
+        revision = self.revision[:12] if _COMMIT.fullmatch(self.revision) else self.revision
+        name = f"{self.repository.replace('/', '--')}-{quote(revision, safe='')}"
+        return data_dir() / "raw" / name
 
 
 _SIZES = {

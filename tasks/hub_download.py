@@ -15,11 +15,17 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from tqdm import tqdm
 
-from gpt_core.errors import ConfigError, DataError, DownloadError
+from gpt_core.errors import (
+    ConfigError,
+    ConversionError,
+    DataError,
+    DownloadError,
+    GPTCoreError,
+)
 from gpt_core.files import Progress, sha256_file
+from gpt_core.interop.weight_files import WEIGHTS, WEIGHTS_INDEX, weight_files
 from tasks.hub import HubRelease
 
-_WEIGHTS = "model.safetensors"
 _BESIDE = ("config.json", "vocab.json", "merges.txt")
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 
@@ -35,24 +41,26 @@ def fetch_release(
         progress: Told of ``bytes``.
 
     Raises:
-        DownloadError: If no hub answers, which trying again may mend; it names what to put where
-            by hand.
+        DownloadError: If a hub does not answer and none has all, which trying again may mend; it
+            names what to put where by hand.
         DataError: If a file is not what the hub says it is, or there are no weights.
+        ConfigError: If no hub has such a model or revision.
     """
     folder = release.folder
-    failures: list[DataError] = []
+    failures: list[GPTCoreError] = []
     for mirror in mirrors:
         try:
             _fetch_from(mirror, release, folder, progress)
-        except DataError as error:  # of a download or of what it brought
+        except (ConfigError, DataError) as error:  # of the name, of a download, of what it brought
             failures.append(error)
             continue
         return folder
     if _is_whole(folder):  # it was fetched before, and there is no network now
         return folder
-    raise type(failures[-1])(
+    again = [failure for failure in failures if isinstance(failure, DownloadError)]
+    raise type([*failures, *again][-1])(
         f"{release.repository} could not be fetched ({'; '.join(map(str, failures))}): put "
-        f"{_WEIGHTS}, {', '.join(_BESIDE)} into a folder and give it as gpt2.source"
+        f"{WEIGHTS}, {', '.join(_BESIDE)} into a folder and give it as gpt2.source"
     )
 
 
@@ -82,14 +90,18 @@ def _fetch_from(mirror: str, release: HubRelease, folder: Path, progress: Progre
 
 def _wanted(names: Iterable[str]) -> list[str]:
     """The files that an import reads: the weights in one file or in shards, and what is beside."""
-    weights = [_WEIGHTS] if _WEIGHTS in names else [
-        name for name in names if name == f"{_WEIGHTS}.index.json" or _SHARD.fullmatch(name)
+    weights = [WEIGHTS] if WEIGHTS in names else [
+        name for name in names if name == WEIGHTS_INDEX or _SHARD.fullmatch(name)
     ]  # fmt: skip
     return [*(name for name in _BESIDE if name in names), *sorted(weights)]
 
 
 def _is_whole(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in (_WEIGHTS, *_BESIDE))
+    try:
+        weight_files(folder)
+    except ConversionError:
+        return False
+    return all((folder / name).is_file() for name in _BESIDE)
 
 
 def _matches(path: Path, file: Any, release: HubRelease) -> bool:
@@ -98,9 +110,9 @@ def _matches(path: Path, file: Any, release: HubRelease) -> bool:
         return False
     if file.lfs is None:
         content = path.read_bytes()
-        git_hash = hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()
-        return git_hash == str(file.blob_id)
-    known = release.weights_sha256 if path.name == _WEIGHTS else ""
+        git_hash = hashlib.sha1(b"blob %d\0%s" % (len(content), content), usedforsecurity=False)
+        return git_hash.hexdigest() == str(file.blob_id)
+    known = release.weights_sha256 if path.name == WEIGHTS else ""
     return sha256_file(path) in {file.lfs.sha256} & {known or file.lfs.sha256}
 
 

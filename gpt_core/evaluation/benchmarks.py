@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gpt_core.artifact import Artifact
 from gpt_core.config import Benchmark, BenchmarkConfig
 from gpt_core.data import TOKENIZER
@@ -24,7 +22,7 @@ from gpt_core.evaluation.zero_shot import (
     score_choices,
 )
 from gpt_core.files import Progress
-from gpt_core.models import GPT, load_model
+from gpt_core.models import GPT, load_model, resolve_device
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
@@ -54,12 +52,13 @@ def run_benchmarks(
         right and wrong answers.
 
     Raises:
+        ConfigError: If the device is not there.
         DataError: If no benchmark is given, or a file is not of its benchmark's form.
         CheckpointError: If the checkpoint is damaged or no language model.
     """
     if not sources:
         raise DataError("no benchmark is given: set benchmarks.lambada, hellaswag or text")
-    model = load_model(checkpoint.directory, _device(config.device))
+    model = load_model(checkpoint.directory, resolve_device(config.device))
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     metrics: dict[str, float] = {}
     tables: dict[str, Rows] = {}
@@ -80,12 +79,6 @@ def run_benchmarks(
         tables[name] = _examples(questions, scores, tokenizer)
     parents = (checkpoint, *sources.values())
     return write_report(out_dir, metrics, tables, config=config, parents=parents)
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _perplexity(

@@ -14,11 +14,18 @@ import torch
 from gpt_core.artifact import Artifact
 from gpt_core.config import DecodingConfig, EvaluationConfig
 from gpt_core.data import TOKENIZER, Batch, ShardReader, sequential_batches
-from gpt_core.errors import CheckpointError, ConfigError, DataError
+from gpt_core.errors import CheckpointError, DataError
 from gpt_core.evaluation.report import write_report
 from gpt_core.files import Progress
 from gpt_core.generation import continue_text
-from gpt_core.models import GPT, build_model, fit_bigram, load_model, next_token_loss
+from gpt_core.models import (
+    GPT,
+    build_model,
+    fit_bigram,
+    load_model,
+    next_token_loss,
+    resolve_device,
+)
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 _CHUNK = 1 << 20  # tokens counted at a time
@@ -92,7 +99,7 @@ def evaluate_language_model(
         DataError: If the shards were made with another vocabulary or have no such text.
         CheckpointError: If the checkpoint is damaged or a classifier's, or gives no numbers.
     """
-    model = load_model(checkpoint.directory, _device(config))
+    model = load_model(checkpoint.directory, resolve_device(config.device))
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     _require_same_tokenizer(checkpoint, shards, tokenizer)
     metrics = _figures(model, tokenizer, shards, config, progress)
@@ -181,15 +188,6 @@ def _fitting(batch: Batch, vocab_size: int) -> Iterator[Batch]:
 
 def _perplexity(loss: float) -> float:
     return math.exp(min(loss, _LARGEST_EXPONENT))
-
-
-def _device(config: EvaluationConfig) -> torch.device:
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if config.device == "auto":
-        return torch.device("cuda" if there["cuda"] else "cpu")
-    if not there.get(config.device, True):
-        raise ConfigError(f"this machine has no {config.device} device: set evaluation.device=auto")
-    return torch.device(config.device)
 
 
 def _chunks(reader: ShardReader) -> Iterator[np.ndarray]:

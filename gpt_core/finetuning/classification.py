@@ -32,10 +32,10 @@ from gpt_core.files import write_json
 from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
 from gpt_core.finetuning.saving import write_finetuned
-from gpt_core.models import GPT, GPTClassifier, load_model
+from gpt_core.models import GPT, GPTClassifier, load_model, resolve_device
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
-from gpt_core.training import Callback, Callbacks, resolve_device
+from gpt_core.training import Callback, Callbacks
 
 _SCORED_TOGETHER = 64
 PREDICTIONS = pa.schema(

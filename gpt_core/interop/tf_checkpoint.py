@@ -74,12 +74,11 @@ class TensorFlowCheckpoint:
         self.prefix = prefix
         self.n_shards, self.entries = read_index(prefix.with_name(f"{prefix.name}.index"))
 
-    def read(self, name: str, *, verify: bool = True) -> np.ndarray:
-        """One tensor, a view of the mapped file.
+    def read(self, name: str) -> np.ndarray:
+        """One tensor, a view of the mapped file; its checksum is compared.
 
         Args:
             name: As in ``entries``.
-            verify: Compare its checksum, which reads all of it.
 
         Raises:
             ConversionError: If there is no such tensor, or its data file is missing, too short or
@@ -101,7 +100,7 @@ class TensorFlowCheckpoint:
             return np.empty(entry.shape, entry.dtype)
         # Copy on write: torch warns of memory that must not be written.
         data = np.memmap(file, np.uint8, "c", entry.offset, (entry.n_bytes,))
-        if verify and masked_crc32c(data) != entry.masked_crc:
+        if masked_crc32c(data) != entry.masked_crc:
             raise ConversionError(
                 f"{file}: {name} is damaged (its checksum differs), fetch the file again"
             )

@@ -19,6 +19,7 @@ from gpt_core.files import read_json
 
 WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
+WEIGHTS_INDEX = f"{WEIGHTS}{_INDEX}"
 _LOG = logging.getLogger(__name__)
 
 
@@ -39,8 +40,7 @@ def weight_files(directory: Path) -> list[Path]:
         if (directory / f"{name}{_INDEX}").is_file():
             return _shards(directory / f"{name}{_INDEX}")
     raise ConversionError(
-        f"{directory} has no weights: {WEIGHTS} or {WEIGHTS}{_INDEX} with its shards should be "
-        "there"
+        f"{directory} has no weights: {WEIGHTS} or {WEIGHTS_INDEX} with its shards should be there"
     )
 
 

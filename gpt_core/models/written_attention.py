@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 _MOST_WEIGHTS = 1 << 26  # B × H × T × T that are kept for each layer: 128 MiB in bf16
 
@@ -69,6 +70,7 @@ class _WrittenAttention(torch.autograd.Function):
         return mixed
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value, weights, mixed = ctx.saved_tensors
         row_sums = (grad * mixed).sum(dim=-1, keepdim=True)  # (B, H, T, 1)

@@ -61,10 +61,6 @@ class BPETokenizer(Tokenizer):
         self._merged = {pair: N_BYTES + i for i, pair in enumerate(self.merges)}
         self._encoding = self.to_tiktoken()
 
-    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Pair, ...], str]]:
-        """Travels to worker processes as its merges."""
-        return type(self), (self.merges, self.pattern)
-
     @property
     def vocab_size(self) -> int:
         """256 bytes, the merges and the end of a document."""

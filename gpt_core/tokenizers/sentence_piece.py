@@ -42,14 +42,10 @@ class SentencePieceTokenizer(Tokenizer):
     """SentencePiece's own name of the kind."""
 
     def __init__(self, model: bytes) -> None:
-        self._model = model
+        self.model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self._byte_ids = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
         self._bytes = [self._bytes_of(token_id) for token_id in range(self.vocab_size)]
-
-    def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
-        """Travels to worker processes as its model."""
-        return type(self), (self._model,)
 
     @property
     def vocab_size(self) -> int:
@@ -95,7 +91,7 @@ class SentencePieceTokenizer(Tokenizer):
         return piece.replace(_SPACE, " ").encode()
 
     def _save_file(self, path: Path) -> None:
-        path.write_bytes(self._model)
+        path.write_bytes(self.model)
 
     @classmethod
     def _load_from(cls, directory: Path) -> Self:

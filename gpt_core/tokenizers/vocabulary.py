@@ -48,10 +48,6 @@ class VocabularyTokenizer(Tokenizer):
         self._ids = {unit: token_id for token_id, unit in enumerate(self.units)}
         self._bytes = [*(unit.encode() for unit in self.units), _REPLACEMENT, b""]
 
-    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
-        """Travels to worker processes as its units."""
-        return type(self), (self.units,)
-
     @classmethod
     def split(cls, text: str) -> list[str]:
         """The units of a text; together they are the text."""

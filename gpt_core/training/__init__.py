@@ -9,7 +9,7 @@ from gpt_core.training.callbacks import (
 )
 from gpt_core.training.checkpoint import best_checkpoint, latest_checkpoint
 from gpt_core.training.optimizer import build_optimizer
-from gpt_core.training.precision import autocast, resolve_device, resolve_precision
+from gpt_core.training.precision import autocast, resolve_precision
 from gpt_core.training.pretrain import pretrain, resolve_vocabulary
 from gpt_core.training.schedule import learning_rate_at
 from gpt_core.training.trainer import Trainer
@@ -27,7 +27,6 @@ __all__ = [
     "learning_rate_at",
     "pretrain",
     "read_records",
-    "resolve_device",
     "resolve_precision",
     "resolve_vocabulary",
 ]

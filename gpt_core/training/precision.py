@@ -1,30 +1,10 @@
-"""Where to compute, and in which precision."""
+"""In which precision to compute."""
 
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from gpt_core.errors import ConfigError
-
 _PEAK_BF16 = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense, FLOP/s
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of a setting; ``auto`` takes a GPU when there is one.
-
-    Raises:
-        ConfigError: If the device is not there.
-    """
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
-    if not there[name]:
-        raise ConfigError(f"this machine has no {name} device: set device=auto or device=cpu")
-    return torch.device(name)
 
 
 def resolve_precision(name: str, device: torch.device) -> str:

@@ -10,7 +10,7 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import PretrainConfig
 from gpt_core.data import Batch, ShardReader, TokenLoader, sequential_batches
 from gpt_core.errors import CheckpointError, ConfigError
-from gpt_core.models import build_model, load_weights
+from gpt_core.models import build_model, load_weights, resolve_device
 from gpt_core.training.callbacks import Callback, Callbacks, JsonlRecorder
 from gpt_core.training.checkpoint import (
     best_checkpoint,
@@ -21,7 +21,6 @@ from gpt_core.training.checkpoint import (
     require_fitting,
     require_same_run,
 )
-from gpt_core.training.precision import resolve_device
 from gpt_core.training.session import RunPlan, Session, step_of
 from gpt_core.training.trainer import Trainer
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 
 from gpt_core.config import GPTConfig, TrainingConfig
-from gpt_core.models import build_model, flops_per_token, model_loss
-from gpt_core.training.precision import autocast, resolve_device, resolve_precision
+from gpt_core.models import build_model, flops_per_token, model_loss, resolve_device
+from gpt_core.training.precision import autocast, resolve_precision
 
 _MOST_LAYERS, _MOST_TOKENS_OF_VOCABULARY, _LONGEST_CONTEXT = 2, 8192, 256
 _MOST_FLOPS = 1e10  # of one pass that is timed: a moment on two cores

@@ -152,8 +152,7 @@ def piece_tokenizer(
 def test_ids_of_pieces_equal_those_of_sentencepiece(
     piece_tokenizer: UnigramTokenizer, text: str
 ) -> None:
-    model = piece_tokenizer.__reduce__()[1][0]
-    theirs = sentencepiece.SentencePieceProcessor(model_proto=model)
+    theirs = sentencepiece.SentencePieceProcessor(model_proto=piece_tokenizer.model)
     ids = piece_tokenizer.encode(text)
     assert ids == theirs.encode(text)
     assert piece_tokenizer.decode(ids) == theirs.decode(ids) == text
@@ -163,8 +162,7 @@ def test_ids_of_pieces_equal_those_of_sentencepiece(
 def test_ids_of_real_lines_equal_those_of_sentencepiece(
     piece_tokenizer: UnigramTokenizer, shared_data: Path, name: str
 ) -> None:
-    model = piece_tokenizer.__reduce__()[1][0]
-    theirs = sentencepiece.SentencePieceProcessor(model_proto=model)
+    theirs = sentencepiece.SentencePieceProcessor(model_proto=piece_tokenizer.model)
     text = (shared_data / name).read_text(encoding="utf-8")[:200_000]
     assert piece_tokenizer.decode(piece_tokenizer.encode(text)) == text
     for line in text.splitlines(keepends=True)[:500]:

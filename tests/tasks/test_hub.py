@@ -39,6 +39,11 @@ class Hub:
     cut: int | None = None
     """The first answer with weights ends after so many bytes."""
 
+    stalls: bool = False
+    """It does not end there: nothing more comes, until the hub is closed."""
+
+    closed: threading.Event = field(default_factory=threading.Event)
+
     status: int = 200
     asked: list[str] = field(default_factory=list)
     address: str = ""
@@ -99,6 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             self.wfile.write(content[:cut])
+        if cut is not None and self.hub.stalls:
+            self.wfile.flush()
+            self.hub.closed.wait(timeout=60)
 
     def log_message(self, *args: object) -> None:
         pass
@@ -118,7 +126,8 @@ def hubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Hub]]
         servers.append(server)
         made.append(hub)
     yield made
-    for server in servers:
+    for hub, server in zip(made, servers, strict=True):
+        hub.closed.set()
         server.shutdown()
         server.server_close()
 
@@ -161,20 +170,38 @@ def test_an_answer_that_is_cut_off_is_gone_on_with(hubs: list[Hub]) -> None:
     assert fetched(folder)["model.safetensors"] == FILES["model.safetensors"]
 
 
-def test_weights_in_shards_are_fetched_with_their_index(hubs: list[Hub]) -> None:
+def test_an_answer_that_stalls_is_gone_on_with(
+    hubs: list[Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+    hubs[0].cut, hubs[0].stalls = 100_000, True
+    folder = fetch_release(SMALL, [hubs[0].address])
+    assert fetched(folder)["model.safetensors"] == FILES["model.safetensors"]
+
+
+def test_weights_in_shards_are_fetched_with_their_index_and_then_need_no_network(
+    hubs: list[Hub],
+) -> None:
     files = hubs[0].files
     content = files.pop("model.safetensors")
     shards = {f"model-0000{i}-of-00002.safetensors": content for i in (1, 2)}
-    files.update(shards, **{"model.safetensors.index.json": b"{}"})
+    index = json.dumps({"weight_map": {f"h.{i}": name for i, name in enumerate(shards)}})
+    files.update(shards, **{"model.safetensors.index.json": index.encode()})
     folder = fetch_release(SMALL, [hubs[0].address])
     assert shards.keys() | {"model.safetensors.index.json"} < fetched(folder).keys()
+    hubs[0].status = 410
+    assert fetch_release(SMALL, [hubs[0].address]) == folder
+    next(folder.glob("*.safetensors")).unlink()
+    with pytest.raises(DownloadError):
+        fetch_release(SMALL, [hubs[0].address])
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "merges.txt"])
+@pytest.mark.parametrize("more", [0, 1, -1])
 def test_other_bytes_than_listed_are_refused_and_the_next_hub_is_asked(
-    hubs: list[Hub], name: str
+    hubs: list[Hub], name: str, more: int
 ) -> None:
-    hubs[0].sent[name] = bytes(len(FILES[name]))
+    hubs[0].sent[name] = bytes(len(FILES[name]) + more)
     with pytest.raises(DataError, match=f"sent another {name} of someone/small than it lists"):
         fetch_release(SMALL, [hubs[0].address])
     assert name not in fetched(SMALL.folder)
@@ -196,6 +223,20 @@ def test_a_hub_without_weights_says_so(hubs: list[Hub]) -> None:
 def test_a_model_that_is_not_there_is_the_users_mistake(hubs: list[Hub]) -> None:
     with pytest.raises(ConfigError, match="has no such model or revision"):
         fetch_release(HubRelease("someone/else", COMMIT), [hubs[0].address])
+
+
+def test_a_hub_that_lacks_the_model_is_passed_over(hubs: list[Hub]) -> None:
+    release = HubRelease("someone/else", COMMIT)
+    hubs[1].status = 410
+    with pytest.raises(DownloadError, match=r"no such model or revision.*; http"):
+        fetch_release(release, [hub.address for hub in hubs])
+
+
+@pytest.mark.parametrize("revision", ["../../../elsewhere", "refs/pr/1", "..", COMMIT])
+def test_what_a_revision_is_called_leads_nowhere_else(hubs: list[Hub], revision: str) -> None:
+    folder = HubRelease("someone/small", revision).folder
+    assert folder.resolve().parent == SMALL.folder.resolve().parent
+    assert (folder == SMALL.folder) is (revision == COMMIT)
 
 
 def test_no_hub_that_answers_says_what_to_put_where(hubs: list[Hub]) -> None:

@@ -160,7 +160,6 @@ def test_a_flipped_bit_of_a_tensor_is_named_with_its_file(bundle: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(ConversionError, match="00000-of-00002: matrix is damaged"):
         checkpoint.read("matrix")
-    assert checkpoint.read("matrix", verify=False).shape == (3, 4)
 
 
 # -- what TensorFlow could write, but GPT-2's release does not --------------------------------

@@ -1,7 +1,6 @@
 """Every kind gives back what it was given, and never turns text into a control token."""
 
 import json
-import pickle
 from itertools import pairwise
 from pathlib import Path
 
@@ -116,14 +115,14 @@ def test_a_lone_surrogate_is_refused(tokenizer: Tokenizer) -> None:
         tokenizer.encode_batch(["fine", "\udfff"])
 
 
-def test_a_tokenizer_survives_the_disk_and_a_process(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_tokenizer_survives_the_disk(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
     text = "the cat سلام 😀\n"
-    for again in (load_tokenizer(tmp_path), pickle.loads(pickle.dumps(tokenizer))):
-        assert type(again) is type(tokenizer)
-        assert again.encode(text) == tokenizer.encode(text)
-        assert again.special_ids == tokenizer.special_ids
-        assert again.vocab_size == tokenizer.vocab_size
+    again = load_tokenizer(tmp_path)
+    assert type(again) is type(tokenizer)
+    assert again.encode(text) == tokenizer.encode(text)
+    assert again.special_ids == tokenizer.special_ids
+    assert again.vocab_size == tokenizer.vocab_size
 
 
 def test_saving_twice_writes_the_same_bytes(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -18,11 +18,6 @@ from gpt_core.tokenizers.sentence_piece import SentencePieceTokenizer, _cut
 KINDS = (SentencePieceBPETokenizer, UnigramTokenizer)
 
 
-def model_of(tokenizer: SentencePieceTokenizer) -> bytes:
-    model: bytes = tokenizer.__reduce__()[1][0]
-    return model
-
-
 def config_of(kind: type[SentencePieceTokenizer], **settings: object) -> TokenizerConfig:
     return TokenizerConfig(kind=kind.kind, **{"vocab_size": 320, **settings})  # type: ignore[arg-type]
 
@@ -41,7 +36,7 @@ def test_training_twice_makes_the_same_model(
     kind: type[SentencePieceTokenizer], made_up_texts: list[str]
 ) -> None:
     config = config_of(kind, max_sentences=150)  # of 300, so that a sample is drawn
-    models = {model_of(kind.train(made_up_texts, config)) for _ in range(3)}
+    models = {kind.train(made_up_texts, config).model for _ in range(3)}
     assert len(models) == 1
 
 
@@ -61,7 +56,7 @@ def test_another_process_trains_the_same_model(made_up_texts: list[str]) -> None
         "from gpt_core.tokenizers import UnigramTokenizer; "
         "texts = sys.stdin.buffer.read().decode().split('|'); "
         "made = UnigramTokenizer.train(texts, TokenizerConfig(vocab_size=320)); "
-        "sys.stdout.buffer.write(made.__reduce__()[1][0])"
+        "sys.stdout.buffer.write(made.model)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", script],
@@ -70,7 +65,7 @@ def test_another_process_trains_the_same_model(made_up_texts: list[str]) -> None
         check=True,
     )
     here = UnigramTokenizer.train(made_up_texts, config_of(UnigramTokenizer))
-    assert answer.stdout == model_of(here)
+    assert answer.stdout == here.model
     assert answer.stderr == b""
 
 
@@ -128,7 +123,7 @@ def test_the_settings_reach_the_trainer(made_up_texts: list[str]) -> None:
     ):
         plain = UnigramTokenizer.train(texts, config_of(UnigramTokenizer))
         other = UnigramTokenizer.train(texts, config_of(UnigramTokenizer, **settings))
-        assert model_of(other) != model_of(plain), settings
+        assert other.model != plain.model, settings
     short = UnigramTokenizer.train(texts, config_of(UnigramTokenizer, max_piece_length=3))
     assert max(len(short.token_bytes(i).decode("utf-8", "replace")) for i in range(320)) == 3
 
