@@ -24,6 +24,7 @@ from gpt_core.config import GPTConfig, LoaderConfig, PretrainConfig, TrainingCon
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
 from gpt_core.models import build_model
 from gpt_core.training import Callback, Trainer, resolve_precision
+from gpt_core.training.placement import lay_out
 
 SHAPES = {
     "GPT-2 124M, T = 1024, B = 1": (GPTConfig(vocab_size=50_304), 1, 1),
@@ -109,8 +110,8 @@ def ours(shape: GPTConfig, batch: int, loader: TokenLoader) -> Step:
         steps=10**6, tokens_per_step=batch * shape.context_length, micro_batch=batch
     )
     config = PretrainConfig(model=shape, training=training)
-    model = build_model(shape, seed=0).train()
-    return Trainer(model, config, loader, None, Callback()).train_step
+    layout = lay_out(build_model(shape, seed=0).train(), torch.device("cpu"), training)
+    return Trainer(layout, config, loader, None, Callback()).train_step
 
 
 def nanogpt(shape: GPTConfig, batch: int, loader: TokenLoader) -> Step | None:

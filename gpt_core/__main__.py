@@ -1,6 +1,7 @@
 """The bare door: ``python -m gpt_core train|generate``, with no orchestrator and no records."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -53,13 +54,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> None:
-    config = load_config(options.preset, options.config, options.settings).pretrain
+    config = load_config(options.preset, options.config, options.settings)
     from gpt_core.artifact import read_artifact
     from gpt_core.training import ProgressLines, pretrain
 
     shards = read_artifact(options.shards, "shards")
     lines = ProgressLines(partial(print, flush=True))
-    print(pretrain(shards, config, options.out, callbacks=[lines]).path)
+    checkpoint = pretrain(
+        shards, config.pretrain, options.out, callbacks=[lines], launch=config.launch
+    )
+    if os.environ.get("RANK", "0") == "0":  # torchrun's first process speaks for all
+        print(checkpoint.path)
 
 
 def _generate(options: argparse.Namespace) -> None:

@@ -19,7 +19,12 @@ from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.presets import PRESETS
 from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
 from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
-from gpt_core.config.training import OptimizerConfig, ScheduleConfig, TrainingConfig
+from gpt_core.config.training import (
+    LaunchConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainingConfig,
+)
 
 __all__ = [
     "PRESETS",
@@ -34,6 +39,7 @@ __all__ = [
     "GPT2ImportConfig",
     "GPTConfig",
     "InstructionConfig",
+    "LaunchConfig",
     "LoRAConfig",
     "LoaderConfig",
     "OptimizerConfig",

@@ -10,7 +10,12 @@ from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, 
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.model import GPTConfig
 from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
-from gpt_core.config.training import OptimizerConfig, ScheduleConfig, TrainingConfig
+from gpt_core.config.training import (
+    LaunchConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainingConfig,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +96,7 @@ class RunConfig(Section):
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
     generation: DecodingConfig = field(default_factory=DecodingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     comparison: ComparisonConfig = field(default_factory=ComparisonConfig)

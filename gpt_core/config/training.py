@@ -73,6 +73,21 @@ class ScheduleConfig(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchConfig(Section):
+    """On how many processes a model is trained. Its weights hang on that by rounding only."""
+
+    processes: int | None = None
+    """Of this machine, one for each GPU; None takes as many as it has GPUs, or one."""
+
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """``ddp``: the whole model in every process; ``fsdp``: a share of it. ``auto`` shares what
+    would fill half of a GPU."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "processes")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig(Section):
     """The training loop. A step is one optimizer update."""
 

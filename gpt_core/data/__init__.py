@@ -24,6 +24,7 @@ from gpt_core.data.loader import (
     LoaderState,
     TokenLoader,
     permute,
+    rows_of_rank,
     sequential_batches,
 )
 from gpt_core.data.prompts import ALPACA, TEMPLATES, PromptTemplate
@@ -56,6 +57,7 @@ __all__ = [
     "permute",
     "read_examples",
     "read_instructions",
+    "rows_of_rank",
     "sequential_batches",
     "split_examples",
     "split_instructions",

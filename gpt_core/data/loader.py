@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from gpt_core.artifact import fingerprint_of
 from gpt_core.config import LoaderConfig
@@ -198,6 +199,25 @@ def sequential_batches(
         token_ids[:wanted], targets[:wanted] = ids[:-1], ids[1:]
         shape = (rows, context_length)
         yield Batch(torch.from_numpy(token_ids).view(shape), torch.from_numpy(targets).view(shape))
+
+
+def rows_of_rank(batch: Batch, rank: int, size: int) -> Batch:
+    """A rank's rows of a batch; every rank gets the same number, the last ones perhaps of padding.
+
+    Args:
+        batch: Ids and targets, shape (B, T).
+        rank: Which of the ranks.
+        size: How many share the batch.
+
+    Returns:
+        Ids and targets, shape (ceil(B / size), T); padding's targets are ``IGNORED``.
+    """
+    rows = -(-batch.token_ids.size(0) // size)
+    missing = (0, 0, 0, rows * size - batch.token_ids.size(0))
+    mine = slice(rank * rows, (rank + 1) * rows)
+    return Batch(
+        pad(batch.token_ids, missing)[mine], pad(batch.targets, missing, value=IGNORED)[mine]
+    )
 
 
 def _permute_pairs(

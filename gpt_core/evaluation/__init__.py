@@ -5,6 +5,7 @@ from gpt_core.evaluation.benchmarks import run_benchmarks
 from gpt_core.evaluation.classification import classification_metrics
 from gpt_core.evaluation.language_model import (
     evaluate_language_model,
+    summed_loss,
     token_loss,
 )
 from gpt_core.evaluation.perplexity import detokenize_wikitext, text_figures
@@ -26,6 +27,7 @@ __all__ = [
     "rouge_l",
     "run_benchmarks",
     "score_choices",
+    "summed_loss",
     "text_figures",
     "token_loss",
     "whole_words",

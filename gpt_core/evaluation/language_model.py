@@ -35,7 +35,6 @@ _UNTRAINED_TOKENS = 65_536  # enough: an untrained model is about uniform
 _LARGEST_EXPONENT = 700.0  # a perplexity beyond it is no number
 
 
-@torch.inference_mode()
 def token_loss(
     model: Any, batches: Iterable[Batch], device: torch.device | str
 ) -> tuple[float, int]:
@@ -53,6 +52,17 @@ def token_loss(
     Raises:
         DataError: If no target counts.
     """
+    total, count = summed_loss(model, batches, device)
+    if count == 0:
+        raise DataError("no target counts, so there is no loss to measure: give more text")
+    return total / count, count
+
+
+@torch.inference_mode()
+def summed_loss(
+    model: Any, batches: Iterable[Batch], device: torch.device | str
+) -> tuple[float, int]:
+    """Loss of all targets that count, as ``token_loss``, and their number, which may be 0."""
     was_training = model.training
     model.eval()
     total, count = torch.zeros((), dtype=torch.float64), 0
@@ -63,9 +73,7 @@ def token_loss(
             total += loss.double().cpu()
             count += int((part.targets >= 0).sum())
     model.train(was_training)
-    if count == 0:
-        raise DataError("no target counts, so there is no loss to measure: give more text")
-    return total.item() / count, count
+    return total.item(), count
 
 
 def evaluate_language_model(

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gpt_core.training.layout import share_like
+
 _SOONEST = 10  # the first updates weigh more: decay is at most (1 + n) / (10 + n) at update n
 
 
@@ -25,6 +27,7 @@ class WeightAverage:
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
+        self._names = [name for name, _ in model.named_parameters()]
         self._parameters = list(model.parameters())
         self._average = [parameter.detach().clone() for parameter in self._parameters]
         self._decay, self._updates = decay, 0
@@ -46,18 +49,30 @@ class WeightAverage:
         finally:
             self._swap()
 
-    def state(self) -> dict[str, Any]:
-        """The weights themselves, for a checkpoint's are the average."""
-        weights = [parameter.detach() for parameter in self._parameters]
-        return {"updates": self._updates, "weights": weights}
+    def state(self, shared: bool = False) -> dict[str, Any]:
+        """What ``restore`` needs: the weights themselves, for a checkpoint's are the average.
+
+        Args:
+            shared: Leave them out; they are saved in shares.
+        """
+        return {"updates": self._updates, "weights": {} if shared else self.own_weights()}
+
+    def own_weights(self) -> dict[str, Tensor]:
+        """The weights of the last step, by name."""
+        parameters = (parameter.detach() for parameter in self._parameters)
+        return dict(zip(self._names, parameters, strict=True))
 
     @torch.no_grad()
     def restore(self, state: dict[str, Any]) -> None:
         """Give a model that was loaded with the average its own weights back."""
         self._updates = state["updates"]
-        for parameter, weight in zip(self._parameters, state["weights"], strict=True):
-            parameter.copy_(weight)
+        for name, parameter in zip(self._names, self._parameters, strict=True):
+            parameter.copy_(share_like(state["weights"][name], parameter))
 
+    @torch.no_grad()
     def _swap(self) -> None:
-        for i, parameter in enumerate(self._parameters):
-            parameter.data, self._average[i] = self._average[i], parameter.data
+        """By copying, one at a time: a share's place in memory is known to torch's engine."""
+        for parameter, average in zip(self._parameters, self._average, strict=True):
+            weight = parameter.detach().clone()
+            parameter.copy_(average)
+            average.copy_(weight)

@@ -21,7 +21,7 @@ from gpt_core.files import write_json
 from gpt_core.models import read_model_config, write_tensors
 from gpt_core.tokenizers import load_tokenizer
 
-STATE = "training_state.pt"
+STATE, SHARES = "training_state.pt", "training_state"
 _LOCK = "run.lock"
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ def save_checkpoint(
     parents: Sequence[Artifact],
     metrics: dict[str, float],
     ended: bool = False,
+    shares: Path | None = None,
 ) -> Artifact:
     """Write one checkpoint: weights, training state, configuration and tokenizer.
 
@@ -76,6 +77,7 @@ def save_checkpoint(
         parents: The shards that are trained on and, if there is one, the model it began as.
         metrics: The figures at this step.
         ended: Whether it is the run's last.
+        shares: A folder with the part of the state that the processes wrote apart; it is moved.
 
     Raises:
         DataError: If it cannot be written.
@@ -85,6 +87,8 @@ def save_checkpoint(
         write_tensors(weights, draft.directory / "model.safetensors")
         with (draft.directory / STATE).open("wb") as file:  # a full disk is then an OSError
             torch.save(state, file)
+        if shares is not None:
+            shares.rename(draft.directory / SHARES)
         description = {"kind": "pretrained", "step": step, "model": plain(config.model)}
         write_json(draft.directory / "config.json", description)
         copy_tokenizer(parents[0], draft.directory)

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpt_core.training.layout import share_like, whole
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic a x + b x³ + c x⁵ that drives every singular value towards 1."""
 
@@ -88,23 +90,34 @@ class Muon(torch.optim.Optimizer):
         Args:
             closure: Not supported.
         """
-        alike: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    update = self._momentum(parameter, group["momentum"])
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    pieces = zip(
-                        parameter.chunk(group["parts"]), update.chunk(group["parts"]), strict=True
-                    )
-                    for piece, direction in pieces:
-                        alike[(piece.size(0), piece.size(1))].append((piece, direction))
-        rate = self.param_groups[0]["lr"]
-        for shape, pairs in alike.items():
-            stacked = torch.stack([direction for _, direction in pairs]).to(self._dtype)
-            scale = 0.2 * rate * math.sqrt(max(shape))
-            for (piece, _), update in zip(pairs, orthogonalize(stacked), strict=True):
-                piece.sub_(update.to(piece.dtype), alpha=scale)
+        trained = [
+            (group, parameter)
+            for group in self.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        pieces = [
+            whole(self._momentum(parameter, group["momentum"])).chunk(group["parts"])
+            for group, parameter in trained
+        ]
+        straight = iter(self._orthogonalized([piece for parts in pieces for piece in parts]))
+        for (group, parameter), parts in zip(trained, pieces, strict=True):
+            update = torch.cat([next(straight) for _ in parts]).to(parameter.dtype)
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            scale = 0.2 * group["lr"] * math.sqrt(max(parts[0].shape))
+            parameter.sub_(share_like(update, parameter), alpha=scale)
+
+    def _orthogonalized(self, matrices: list[Tensor]) -> list[Tensor]:
+        """Each matrix made orthogonal, those of one shape together."""
+        alike: dict[torch.Size, list[int]] = defaultdict(list)
+        for i, matrix in enumerate(matrices):
+            alike[matrix.shape].append(i)
+        found = list(matrices)
+        for places in alike.values():
+            stacked = torch.stack([matrices[i] for i in places]).to(self._dtype)
+            for i, matrix in zip(places, orthogonalize(stacked), strict=True):
+                found[i] = matrix
+        return found
 
     def _momentum(self, parameter: Tensor, momentum: float) -> Tensor:
         state, gradient = self.state[parameter], parameter.grad

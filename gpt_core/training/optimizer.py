@@ -2,13 +2,14 @@
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gpt_core.config import OptimizerConfig
+from gpt_core.training.layout import share_like
 from gpt_core.training.muon import Muon
 from gpt_core.training.precision import resolve_precision
 
@@ -24,6 +25,12 @@ class Optimizers:
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
         self.parts = tuple(parts)
+        self._owners = {
+            f"{i}.{j}.{k}": (part, parameter)
+            for i, part in enumerate(self.parts)
+            for j, group in enumerate(part.param_groups)
+            for k, parameter in enumerate(group["params"])
+        }
 
     def step(self) -> None:
         """Update every part."""
@@ -49,6 +56,32 @@ class Optimizers:
         """Go on from a saved state."""
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(saved)
+            for parameter, moments in part.state.items():
+                for name, value in moments.items():
+                    if value.shape == parameter.shape:
+                        moments[name] = share_like(value, parameter)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state's tensors by a name that is the same in every process."""
+        return {
+            f"{name}.{key}": value
+            for name, (part, parameter) in self._owners.items()
+            for key, value in part.state[parameter].items()
+        }
+
+    def like(self, name: str, shape: Sequence[int]) -> Tensor:
+        """Zeros in the place of a state's tensor: shared like the parameter that it belongs to."""
+        _, parameter = self._owners[name.rpartition(".")[0]]
+        if tuple(shape) == tuple(parameter.shape):
+            return torch.zeros_like(parameter)
+        return torch.zeros(tuple(shape), device=parameter.device)
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from a state's tensors."""
+        for name, value in tensors.items():
+            owner, _, key = name.rpartition(".")
+            part, parameter = self._owners[owner]
+            part.state[parameter][key] = value
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizers:

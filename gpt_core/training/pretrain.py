@@ -1,18 +1,18 @@
 """Token shards to a trained model: the verb, which begins a run or takes up one that was left."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from gpt_core.artifact import Artifact
-from gpt_core.config import PretrainConfig
-from gpt_core.data import Batch, ShardReader, TokenLoader, sequential_batches
+from gpt_core.config import LaunchConfig, PretrainConfig
+from gpt_core.data import Batch, ShardReader, TokenLoader, rows_of_rank, sequential_batches
 from gpt_core.errors import CheckpointError, ConfigError
 from gpt_core.models import build_model, load_weights, resolve_device
 from gpt_core.training.callbacks import Callback, Callbacks, JsonlRecorder
 from gpt_core.training.checkpoint import (
+    SHARES,
     best_checkpoint,
     latest_checkpoint,
     load_state,
@@ -21,8 +21,10 @@ from gpt_core.training.checkpoint import (
     require_fitting,
     require_same_run,
 )
+from gpt_core.training.placement import lay_out
+from gpt_core.training.ranks import Ranks, joined_ranks
 from gpt_core.training.session import RunPlan, Session, step_of
-from gpt_core.training.trainer import Trainer
+from gpt_core.training.trainer import Trainer, seed_dropout
 
 
 def pretrain(
@@ -32,10 +34,13 @@ def pretrain(
     *,
     callbacks: Sequence[Callback] = (),
     initial: Artifact | None = None,
+    launch: LaunchConfig | None = None,
 ) -> Artifact:
     """Train a GPT on token shards, going on from the newest checkpoint in ``out_dir``.
 
-    A run that is killed and started again ends with the same bits as one that is not.
+    A run that is killed and started again ends with the same bits as one that is not. Under
+    ``torchrun`` its processes share each step's samples; a checkpoint of any number of processes
+    is gone on with by any other, then with the same bits but for rounding.
 
     Args:
         shards: The encoded corpus.
@@ -43,12 +48,14 @@ def pretrain(
         out_dir: The run's directory: checkpoints, ``metrics.jsonl`` and ``samples.jsonl``.
         callbacks: Told of figures, samples and checkpoints.
         initial: A checkpoint whose weights the run begins with; None draws fresh ones.
+        launch: How several processes share the model.
 
     Returns:
         The checkpoint with the lowest validation loss; the last one if there is no such text.
 
     Raises:
-        ConfigError: If the vocabulary disagrees with the shards, or the device is not there.
+        ConfigError: If the vocabulary disagrees with the shards, the device is not there, or the
+            processes cannot share a step evenly.
         DataError: If the text is shorter than the context, or the directory cannot be written.
         CheckpointError: If the directory is in use or belongs to another run, or ``initial`` has
             another shape or tokenizer.
@@ -58,19 +65,13 @@ def pretrain(
     config = resolve_vocabulary(config, shards)
     if initial is not None:
         require_fitting(initial, config, shards)
-    plan, loader = RunPlan(config, out_dir, shards, initial), _loader(shards, config)
-    with locked(out_dir):
-        remove_leftovers(out_dir)
-        checkpoint, notices = latest_checkpoint(out_dir)
-        if checkpoint is not None:
-            require_same_run(checkpoint, config, plan.parents)
-        if checkpoint is None or not checkpoint.manifest()["info"]["ended"]:
-            listeners = Callbacks([JsonlRecorder(out_dir, step_of(checkpoint)), *callbacks])
-            for notice in notices:
-                listeners.on_notice(notice)
-            trainer = _prepare(plan, loader, checkpoint, listeners)
-            Session(plan, trainer, listeners, checkpoint).run()
-        best = best_checkpoint(out_dir)
+    plan = RunPlan(config, out_dir, shards, initial, launch or LaunchConfig())
+    with joined_ranks() as ranks:
+        require_even(config, ranks.size)
+        loader = _loader(plan, ranks)
+        with locked(out_dir) if ranks.first else nullcontext():
+            _train(plan, loader, ranks, callbacks)
+            best: Artifact | None = ranks.shared(best_checkpoint(out_dir))
     if best is None:
         raise CheckpointError(f"{out_dir} has no checkpoint after training: was it deleted?")
     return best
@@ -92,17 +93,62 @@ def resolve_vocabulary(config: PretrainConfig, shards: Artifact) -> PretrainConf
     return replace(config, model=replace(config.model, vocab_size=size))
 
 
-def _loader(shards: Artifact, config: PretrainConfig) -> TokenLoader:
+def require_even(config: PretrainConfig, n_processes: int) -> None:
+    """Refuse a number of processes that cannot share a step's micro-batches.
+
+    Raises:
+        ConfigError: Saying what would fit.
+    """
+    n_micro = config.micro_batches_per_step
+    if n_micro % n_processes:
+        samples = config.training.tokens_per_step // config.model.context_length
+        raise ConfigError(
+            f"{n_processes} processes cannot share {n_micro} micro-batches of a step evenly: "
+            f"choose training.micro_batch so that {n_processes} × training.micro_batch divides "
+            f"{samples}, the samples of a step"
+        )
+
+
+def _train(plan: RunPlan, loader: TokenLoader, ranks: Ranks, callbacks: Sequence[Callback]) -> None:
+    """Do what is left of a run; the first process writes and tells."""
+    checkpoint, notices = ranks.shared(_found(plan) if ranks.first else None)
+    if checkpoint is not None and checkpoint.manifest()["info"]["ended"]:
+        return
+    listeners = Callbacks([])
+    if ranks.first:
+        listeners = Callbacks([JsonlRecorder(plan.out_dir, step_of(checkpoint)), *callbacks])
+    for notice in notices:
+        listeners.on_notice(notice)
+    trainer = _prepare(plan, loader, checkpoint, listeners, ranks)
+    Session(plan, trainer, listeners, checkpoint).run()
+
+
+def _found(plan: RunPlan) -> tuple[Artifact | None, list[str]]:
+    """The checkpoint to go on from, and what was passed over."""
+    remove_leftovers(plan.out_dir)
+    checkpoint, notices = latest_checkpoint(plan.out_dir)
+    if checkpoint is not None:
+        require_same_run(checkpoint, plan.config, plan.parents)
+    return checkpoint, notices
+
+
+def _loader(plan: RunPlan, ranks: Ranks) -> TokenLoader:
     return TokenLoader(
-        ShardReader(shards.directory, "train"),
-        context_length=config.model.context_length,
-        batch_size=config.training.micro_batch,
-        config=config.loader,
+        ShardReader(plan.shards.directory, "train"),
+        context_length=plan.config.model.context_length,
+        batch_size=plan.config.training.micro_batch,
+        config=plan.config.loader,
+        rank=ranks.rank,
+        world_size=ranks.size,
     )
 
 
 def _prepare(
-    plan: RunPlan, loader: TokenLoader, checkpoint: Artifact | None, listeners: Callback
+    plan: RunPlan,
+    loader: TokenLoader,
+    checkpoint: Artifact | None,
+    listeners: Callback,
+    ranks: Ranks,
 ) -> Trainer:
     """A trainer as it stood at the checkpoint, or at the beginning."""
     config = plan.config
@@ -112,24 +158,25 @@ def _prepare(
     origin = checkpoint or plan.initial
     if origin is not None:
         load_weights(model, origin.directory / "model.safetensors")
-    model.to(device)
-    torch.manual_seed(config.training.seed)  # of dropout
-    trainer = Trainer(model, config, loader, _validation(plan.shards, config), listeners)
+    layout = lay_out(model, device, config.training, ranks, plan.launch)
+    seed_dropout(config.training.seed, ranks)
+    trainer = Trainer(layout, config, loader, _validation(plan, ranks), listeners)
     if checkpoint is not None:
-        trainer.restore(load_state(checkpoint, device))
+        trainer.restore(load_state(checkpoint, device), checkpoint.directory / SHARES)
     return trainer
 
 
-def _validation(shards: Artifact, config: PretrainConfig) -> Callable[[], Iterator[Batch]] | None:
+def _validation(plan: RunPlan, ranks: Ranks) -> Callable[[], Iterator[Batch]] | None:
     """The same validation batches every time, or None when there are fewer than two tokens."""
-    reader = ShardReader(shards.directory, "validation")
+    reader = ShardReader(plan.shards.directory, "validation")
     if reader.n_tokens < 2:
         return None
+    training, context_length = plan.config.training, plan.config.model.context_length
 
     def batches() -> Iterator[Batch]:
-        training = config.training
-        return sequential_batches(
-            reader, config.model.context_length, training.micro_batch, training.eval_tokens
+        every = sequential_batches(
+            reader, context_length, training.micro_batch * ranks.size, training.eval_tokens
         )
+        return (rows_of_rank(batch, ranks.rank, ranks.size) for batch in every)
 
     return batches

@@ -29,7 +29,7 @@ class BackgroundSaver:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="save")
-        self._writing: Future[Artifact] | None = None
+        self._writing: Future[Artifact | None] | None = None
 
     def __enter__(self) -> "BackgroundSaver":
         return self
@@ -37,7 +37,7 @@ class BackgroundSaver:
     def __exit__(self, *error: object) -> None:
         self._executor.shutdown(wait=True)
 
-    def start(self, write: Callable[[], Artifact]) -> None:
+    def start(self, write: Callable[[], Artifact | None]) -> None:
         """Begin to write; the one before must have been waited for."""
         self._writing = self._executor.submit(write)
 

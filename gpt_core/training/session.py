@@ -7,20 +7,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from gpt_core.artifact import Artifact
-from gpt_core.config import PretrainConfig
+from gpt_core.config import LaunchConfig, PretrainConfig
 from gpt_core.data import TOKENIZER
 from gpt_core.errors import ConfigError, DivergenceError
 from gpt_core.generation import continue_text
-from gpt_core.models import weights_of
+from gpt_core.models import count_parameters
 from gpt_core.tokenizers import load_tokenizer
 from gpt_core.training.callbacks import Callback, RunInfo
 from gpt_core.training.checkpoint import prune, save_checkpoint
 from gpt_core.training.saving import BackgroundSaver, copied
 from gpt_core.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from gpt_core.training.sharding import ShareSaver
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class RunPlan:
     out_dir: Path
     shards: Artifact
     initial: Artifact | None
+    launch: LaunchConfig
 
     @property
     def parents(self) -> list[Artifact]:
@@ -55,6 +60,7 @@ class Session:
         self._checkpoint = checkpoint
         self._tokenizer = load_tokenizer(plan.shards.directory / TOKENIZER)
         self._saver = BackgroundSaver()
+        self._shares = _share_saver() if trainer.layout.shared else None
 
     def run(self) -> None:
         """Do the steps that are left."""
@@ -65,7 +71,7 @@ class Session:
             ended = False
             while not ended:
                 self._advised(trainer.train_step)
-                ended = self._after_step(stopping=stopped())
+                ended = self._after_step(stopping=trainer.ranks.any(stopped()))
             self._note_saved(self._saver.wait())
         self._listeners.on_end(trainer.step)
 
@@ -75,8 +81,8 @@ class Session:
             total_steps=training.steps,
             first_step=trainer.step,
             tokens_per_step=training.tokens_per_step,
-            n_parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-            device=str(trainer.device),
+            n_parameters=count_parameters(trainer.config.model),
+            device=trainer.layout.description,
             precision=trainer.precision,
             out_dir=self._plan.out_dir,
         )
@@ -167,20 +173,32 @@ class Session:
         with trainer.untimed():
             self._note_saved(self._saver.wait())
             with trainer.averaged():
-                weights = copied(weights_of(trainer.model))
-            self._saver.start(
-                partial(
-                    save_checkpoint,
-                    plan.out_dir,
-                    step=trainer.step,
-                    weights=weights,
-                    state=copied(trainer.state()),
-                    config=plan.config,
-                    parents=plan.parents,
-                    metrics={"step": float(trainer.step), **trainer.metrics},
-                    ended=ended,
-                )
+                weights = trainer.layout.copied_weights()
+            write = partial(
+                save_checkpoint,
+                plan.out_dir,
+                step=trainer.step,
+                weights=weights,
+                state=copied(trainer.state()),
+                config=plan.config,
+                parents=plan.parents,
+                metrics={"step": float(trainer.step), **trainer.metrics},
+                ended=ended,
             )
+            written = None if self._shares is None else self._start_shares()
+            self._saver.start(partial(_write, write, written, first=trainer.ranks.first))
+
+    def _start_shares(self) -> Callable[[], Path]:
+        """Begin to write this process's share of the state; what is returned waits for all."""
+        assert self._shares is not None
+        folder = self._plan.out_dir / f".step-{self._trainer.step:08d}.shares"
+        writing = self._shares.start(self._trainer.shares(), folder)
+
+        def written() -> Path:
+            writing.result()
+            return folder
+
+        return written
 
     def _note_saved(self, checkpoint: Artifact | None) -> None:
         """A checkpoint is in its place: those before it may go."""
@@ -188,6 +206,20 @@ class Session:
             self._checkpoint = checkpoint
             prune(self._plan.out_dir, self._plan.config.training.keep_last)
             self._listeners.on_checkpoint(step_of(checkpoint), checkpoint)
+
+
+def _share_saver() -> "ShareSaver":
+    from gpt_core.training.sharding import ShareSaver  # what it needs takes long to import
+
+    return ShareSaver()
+
+
+def _write(
+    write: Callable[..., Artifact], shares: Callable[[], Path] | None, *, first: bool
+) -> Artifact | None:
+    """The first process writes the checkpoint, when the others have written their shares."""
+    folder = None if shares is None else shares()
+    return write(shares=folder) if first else None
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,15 +1,17 @@
 """The training loop.
 
-A step is one optimizer update over ``micro_batches_per_step`` micro-batches. Nothing in a step
-waits for the device; figures are read from it when they are logged.
+A step is one optimizer update over ``micro_batches_per_step`` micro-batches, which the run's
+processes share. Nothing in a step waits for the device; figures are read from it when they are
+logged.
 
 Shapes: B batch, T time.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,15 +20,18 @@ from torch import Tensor
 from gpt_core.config import PretrainConfig
 from gpt_core.data import Batch, LoaderState, TokenLoader
 from gpt_core.errors import DivergenceError
-from gpt_core.evaluation import token_loss
-from gpt_core.models import GPT, flops_per_token, model_loss
+from gpt_core.evaluation import summed_loss
+from gpt_core.models import flops_per_token
 from gpt_core.training.averaging import WeightAverage
 from gpt_core.training.callbacks import Callback
 from gpt_core.training.health import Health
+from gpt_core.training.layout import Layout, whole
 from gpt_core.training.optimizer import build_optimizer
 from gpt_core.training.precision import autocast, peak_flops, resolve_precision
+from gpt_core.training.ranks import Ranks
 from gpt_core.training.schedule import learning_rate_at
 
+_RANKS_APART = 1_000_003  # seeds of neighbouring ranks
 _MOST_SKIPPED = 20  # steps in a row: then it is not the batch
 
 
@@ -34,25 +39,25 @@ class Trainer:
     """Trains one model and can be stopped and resumed to the bit between any two steps.
 
     Args:
-        model: On its device.
+        layout: The model, where it is trained.
         config: With the model's vocabulary size filled in.
-        loader: The training batches.
+        loader: The training batches of this process.
         validation: Gives the validation batches afresh, or None when there is no such text.
         callbacks: Told of figures.
     """
 
     def __init__(
         self,
-        model: GPT,
+        layout: Layout,
         config: PretrainConfig,
         loader: TokenLoader,
         validation: Callable[[], Iterator[Batch]] | None,
         callbacks: Callback,
     ) -> None:
-        self.model, self.config, self.loader = model, config, loader
-        self.device = model.wte.weight.device
+        self.layout, self.config, self.loader = layout, config, loader
+        self.model, self.device, self.ranks = layout.model, layout.device, layout.ranks
         self.precision = resolve_precision(config.training.precision, self.device)
-        self.optimizer = build_optimizer(model, config.optimizer)
+        self.optimizer = build_optimizer(self.model, config.optimizer)
         self.step = 0
         self.metrics: dict[str, float] = {}
         """The newest figures, under the names that a checkpoint's manifest has."""
@@ -60,7 +65,7 @@ class Trainer:
         training = config.training
         self._health = Health(training.spike_factor, self.device)
         decay = training.ema_decay
-        self._average = None if decay is None else WeightAverage(model, decay)
+        self._average = None if decay is None else WeightAverage(self.model, decay)
         self._best, self._since_best = math.inf, 0  # validation loss, evaluations
         self._skipped = self._skipped_in_a_row = 0
         self._validation, self._callbacks = validation, callbacks
@@ -68,11 +73,6 @@ class Trainer:
         self._summed_steps = 0
         self._timed_steps = 0  # those of the sum that this process has done
         self._clock = time.perf_counter()
-        wanted = training.compile
-        compiled = wanted == "on" or (wanted == "auto" and self.device.type == "cuda")
-        self._loss: Callable[[Tensor, Tensor], Tensor] = self._micro_loss
-        if compiled:
-            self._loss = torch.compile(self._micro_loss)
 
     def train_step(self) -> None:
         """One optimizer update."""
@@ -80,13 +80,7 @@ class Trainer:
         peak, total = config.optimizer.learning_rate, config.training.steps
         rate = learning_rate_at(self.step, config.schedule, peak=peak, total_steps=total)
         self.optimizer.set_learning_rate(rate)
-        n_micro = config.micro_batches_per_step
-        step_loss = torch.zeros((), device=self.device)
-        for _ in range(n_micro):
-            batch = self._to_device(self.loader.next_batch())
-            loss = self._loss(batch.token_ids, batch.targets) / n_micro
-            loss.backward()  # type: ignore[no-untyped-call]
-            step_loss += loss.detach()
+        step_loss = self._gradients()
         norm = self._clip()
         self.step += 1
         bad = self._health.judge(self.step, step_loss, norm)
@@ -106,8 +100,7 @@ class Trainer:
         if self._validation is None:
             return
         with self.untimed(), self.averaged():
-            with autocast(self.device, self.precision):
-                loss, _ = token_loss(self.model, self._validation(), self.device)
+            loss = self._validation_loss(self._validation())
             self.metrics["validation_loss"] = loss
             self._since_best = 0 if loss < self._best else self._since_best + 1
             self._best = min(loss, self._best)
@@ -126,44 +119,50 @@ class Trainer:
         return nullcontext() if self._average is None else self._average.in_place()
 
     def state(self) -> dict[str, Any]:
-        """All but the weights that is needed to go on to the same bits."""
+        """All but the weights and what ``shares`` has that is needed to go on to the same bits."""
         position = self.loader.state()
-        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
         return {
             "step": self.step,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": None if self.layout.shared else self.optimizer.state_dict(),
             "loader": {"position": position.position, "fingerprint": position.fingerprint},
-            "rng": torch.get_rng_state(),
-            "cuda_rng": cuda,
+            "rng": self.ranks.gathered(torch.get_rng_state()),
+            "cuda_rng": self.ranks.gathered(torch.cuda.get_rng_state()) if self._on_gpu else None,
             "precision": self.precision,
             "loss_sum": self._loss_sum,
             "summed_steps": self._summed_steps,
             "metrics": dict(self.metrics),
             "health": self._health.state(),
-            "average": None if self._average is None else self._average.state(),
+            "average": None if self._average is None else self._average.state(self.layout.shared),
             "best": [self._best, self._since_best],
             "skipped": [self._skipped, self._skipped_in_a_row],
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def shares(self) -> dict[str, Tensor]:
+        """The part of the state of which every process has a share; none if each has all of it."""
+        if not self.layout.shared:
+            return {}
+        own = {} if self._average is None else self._average.own_weights()
+        return {**_under("optimizer", self.optimizer.tensors()), **_under("own", own)}
+
+    def restore(self, state: dict[str, Any], shares: Path) -> None:
         """Go on from a saved state, in the precision in which it was reached.
 
+        Args:
+            state: Of ``state``, by any number of processes.
+            shares: The folder with what was saved of ``shares``, if anything was.
+
         Raises:
-            CheckpointError: If it belongs to other data.
+            CheckpointError: If it belongs to other data, or cannot be read.
         """
         self.step = state["step"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._restore_tensors(state, shares)
         self.loader.restore(LoaderState(**state["loader"]))
-        torch.set_rng_state(state["rng"].cpu())
-        if state["cuda_rng"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
+        self._restore_generators(state["rng"], state["cuda_rng"])
         self.precision = state["precision"]
         self._loss_sum = state["loss_sum"].to(self.device)
         self._summed_steps = state["summed_steps"]
         self.metrics = dict(state["metrics"])
         self._health.restore(state["health"])
-        if self._average is not None:
-            self._average.restore(state["average"])
         self._best, self._since_best = state["best"]
         self._skipped, self._skipped_in_a_row = state["skipped"]
         self._clock = time.perf_counter()
@@ -180,9 +179,57 @@ class Trainer:
             f"{step * per_step} of the data's order)"
         )
 
-    def _micro_loss(self, token_ids: Tensor, targets: Tensor) -> Tensor:
+    def _gradients(self) -> Tensor:
+        """Those of one step; its mean loss, a scalar."""
+        n_micro = self.config.micro_batches_per_step // self.ranks.size
+        step_loss = torch.zeros((), device=self.device)
+        for i in range(n_micro):
+            batch = self._to_device(self.loader.next_batch())
+            with self.layout.accumulating(last=i == n_micro - 1):
+                with autocast(self.device, self.precision):
+                    loss = self.layout.loss(batch.token_ids, batch.targets) / n_micro
+                loss.backward()
+            step_loss += loss.detach()
+        return self.ranks.mean(step_loss)
+
+    def _validation_loss(self, batches: Iterator[Batch]) -> float:
+        """The mean over all ranks, each of which has its rows of every batch."""
         with autocast(self.device, self.precision):
-            return model_loss(self.model, token_ids, targets)
+            total, count = summed_loss(self.model, batches, self.device)
+        sums = self.ranks.sum(torch.tensor([total, count], dtype=torch.float64))
+        return (sums[0] / sums[1]).item()
+
+    def _restore_tensors(self, state: dict[str, Any], shares: Path) -> None:
+        if state["optimizer"] is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self._average is not None:
+                self._average.restore(state["average"])
+            return
+        from gpt_core.training.sharding import load_shares
+
+        loaded = load_shares(shares, self._empty_share)
+        self.optimizer.take(_without("optimizer", loaded))
+        if self._average is not None:
+            self._average.restore({**state["average"], "weights": _without("own", loaded)})
+
+    def _empty_share(self, name: str, shape: Sequence[int]) -> Tensor:
+        owner, _, rest = name.partition(".")
+        if owner == "optimizer":
+            return self.optimizer.like(rest, shape)
+        return torch.zeros_like(dict(self.model.named_parameters())[rest])
+
+    def _restore_generators(self, cpu: list[Tensor], cuda: list[Tensor] | None) -> None:
+        """Each rank's own; another number of ranks begins new ones."""
+        if len(cpu) != self.ranks.size:
+            seed_dropout(self.config.training.seed + self.step, self.ranks)
+            return
+        torch.set_rng_state(cpu[self.ranks.rank].cpu())
+        if cuda is not None and self._on_gpu:
+            torch.cuda.set_rng_state(cuda[self.ranks.rank].cpu())
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
 
     def _to_device(self, batch: Batch) -> Batch:
         if self.device.type == "cpu":
@@ -194,9 +241,10 @@ class Trainer:
 
     def _clip(self) -> Tensor:
         limit = self.config.optimizer.max_grad_norm
-        return torch.nn.utils.clip_grad_norm_(
+        norm = torch.nn.utils.clip_grad_norm_(
             self.model.parameters(), math.inf if limit is None else limit
         )
+        return whole(norm)
 
     def _update(self, *, measured: bool) -> Tensor | None:
         """Change the weights; if measured, say by which share of their size."""
@@ -251,7 +299,8 @@ class Trainer:
         peak = peak_flops(self.device)
         if peak is not None:
             rate = figures["train/tokens_per_second"]
-            figures["train/mfu"] = rate * flops_per_token(self.config.model) / peak
+            needed = rate * flops_per_token(self.config.model)
+            figures["train/mfu"] = needed / (peak * self.ranks.size)
         if math.isfinite(loss):
             self.metrics["train_loss"] = loss
         self.metrics["tokens"] = figures["train/tokens"]
@@ -281,5 +330,23 @@ class _Pause:
 
 def _norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
     """The norm of all values together."""
-    norm: Tensor = torch.stack(torch._foreach_norm(tensors)).norm()
-    return norm
+    return whole(torch.stack(torch._foreach_norm(tensors)).norm())
+
+
+def seed_dropout(seed: int, ranks: Ranks) -> None:
+    """Begin the generators of this process; each rank drops other elements."""
+    torch.manual_seed(seed + _RANKS_APART * ranks.rank)
+
+
+def _under(owner: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{owner}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _without(owner: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of one owner, by the names they have there."""
+    prefix = f"{owner}."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }

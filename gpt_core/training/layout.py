@@ -1,0 +1,105 @@
+"""Where a model's weights are in training: in this one process, or in several.
+
+Torch's own engine does the work: DDP keeps a replica in each process, FSDP2 a share.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from gpt_core.models import GPT, model_loss, weights_of
+from gpt_core.training.ranks import Ranks
+
+
+class Layout:
+    """All of the model in one process.
+
+    Args:
+        model: On its device.
+        ranks: The processes of the run.
+        compiled: Whether ``loss`` is compiled.
+    """
+
+    kind = ""
+    shared = False
+    """Whether a process has only a share of each weight."""
+
+    def __init__(self, model: GPT, ranks: Ranks, *, compiled: bool) -> None:
+        self.model, self.ranks = model, ranks
+        self.device = model.wte.weight.device
+        self.loss: Any = self._wrapped(compiled=compiled)
+        """Ids and targets, each of shape (B, T), to this process's mean loss, a scalar."""
+
+    def accumulating(self, *, last: bool) -> AbstractContextManager[None]:
+        """A micro-batch is done inside; only after the last are gradients exchanged."""
+        return nullcontext()
+
+    @property
+    def description(self) -> str:
+        """On what it is trained."""
+        several = f"{self.ranks.size} × " if self.ranks.size > 1 else ""
+        return f"{several}{self.device.type}{self.kind}"
+
+    def copied_weights(self) -> dict[str, Tensor]:
+        """A copy of all weights in the first process; nothing in the others."""
+        weights: dict[str, Tensor] = {}
+        for name, parameter in weights_of(self.model).items():
+            complete = whole(parameter)
+            if self.ranks.first:
+                weights[name] = complete.cpu() if self.shared else complete.clone()
+        return weights
+
+    def _wrapped(self, *, compiled: bool) -> nn.Module:
+        loss = MicroLoss(self.model)
+        return torch.compile(loss) if compiled else loss  # type: ignore[return-value]
+
+
+class Replicas(Layout):
+    """All of the model in every process; after each step the gradients are averaged."""
+
+    kind = ", replicas (DDP)"
+
+    def accumulating(self, *, last: bool) -> AbstractContextManager[None]:
+        """Exchange nothing before the last micro-batch."""
+        silent: AbstractContextManager[None] = self.loss.no_sync()
+        return nullcontext() if last else silent
+
+    def _wrapped(self, *, compiled: bool) -> nn.Module:
+        loss = super()._wrapped(compiled=compiled)
+        return DistributedDataParallel(loss, gradient_as_bucket_view=True)
+
+
+class MicroLoss(nn.Module):
+    """A model with its loss, as one module.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: GPT) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, token_ids: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss in nats a token, a scalar; both arguments have shape (B, T)."""
+        return model_loss(self.model, token_ids, targets)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor with the other processes' shares of it; all of them have to ask for it."""
+    gather = getattr(tensor, "full_tensor", None)
+    complete: Tensor = tensor if gather is None else gather()
+    return complete
+
+
+def share_like(tensor: Tensor, parameter: Any) -> Tensor:
+    """What a process has of a whole tensor: the share that it has of a parameter of this shape."""
+    if not hasattr(parameter, "full_tensor"):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    mesh, placements = parameter.device_mesh, parameter.placements
+    return distribute_tensor(tensor, mesh, placements, src_data_rank=None)
