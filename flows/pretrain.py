@@ -21,7 +21,7 @@ def pretrain_model(config: RunConfig) -> Artifact:
 
 def to_pretrained(shards: Artifact, config: RunConfig, record: FlowRecord) -> Artifact:
     """Train on the shards."""
-    checkpoint: Artifact = pretrain(shards, config.pretrain, record)
+    checkpoint: Artifact = pretrain(shards, config.pretrain, record, config.launch)
     record.note("pretrain", checkpoint)
     return checkpoint
 

@@ -12,6 +12,7 @@ from prefect.context import TaskRunContext
 from prefect.settings import get_current_settings
 
 from gpt_core.artifact import Artifact, fingerprint_of, read_artifact
+from gpt_core.config import LaunchConfig
 from gpt_core.errors import DataError
 from tasks.paths import checkout
 from tasks.tracking import FlowRecord
@@ -34,6 +35,7 @@ _ROOMS = {
 """The room of the core that a stage's verb lives in."""
 
 _IMPORT = re.compile(r"^\s*(?:from|import) gpt_core\.(\w+)", re.MULTILINE)
+_NOT_OF_THE_RESULT = (FlowRecord, LaunchConfig)
 _ONLY_CHOOSING = frozenset({"loading.py", "presets.py"})
 """Files of the configuration that choose values and do not give them a meaning."""
 
@@ -52,7 +54,7 @@ class StageCache(CachePolicy):
         **kwargs: Any,
     ) -> str | None:
         """The key under which Prefect keeps the result."""
-        values = [value for value in inputs.values() if not isinstance(value, FlowRecord)]
+        values = [value for value in inputs.values() if not isinstance(value, _NOT_OF_THE_RESULT)]
         key = stage_key(task_ctx.task.name, *values)
         record = results_dir() / key
         if record.is_file() and recorded_artifact(record) is None:

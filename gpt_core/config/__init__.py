@@ -14,7 +14,7 @@ from gpt_core.config.evaluation import (
 )
 from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
 from gpt_core.config.generation import DecodingConfig
-from gpt_core.config.loading import load_config
+from gpt_core.config.loading import build_config, load_config
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.presets import PRESETS
 from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
@@ -50,5 +50,6 @@ __all__ = [
     "ShardConfig",
     "TokenizerConfig",
     "TrainingConfig",
+    "build_config",
     "load_config",
 ]

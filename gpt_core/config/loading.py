@@ -9,13 +9,15 @@ import difflib
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gpt_core.config.presets import PRESETS, Settings
 from gpt_core.config.run import RunConfig
 from gpt_core.errors import ConfigError
+
+Config = typing.TypeVar("Config")
 
 
 def load_config(
@@ -46,7 +48,16 @@ def load_config(
         tree = _merge(tree, _read_toml(file))
     for setting in settings:
         tree = _merge(tree, _parse_setting(setting))
-    return typing.cast(RunConfig, _build(RunConfig, tree, ""))
+    return build_config(RunConfig, tree)
+
+
+def build_config(kind: type[Config], tree: Mapping[str, Any]) -> Config:
+    """A configuration from its fields as JSON or TOML has them, each of them checked.
+
+    Raises:
+        ConfigError: Naming the key that is unknown or the value that cannot be used.
+    """
+    return typing.cast(Config, _build(kind, dict(tree), ""))
 
 
 def _read_toml(file: Path) -> Settings:

@@ -71,6 +71,27 @@ class PretrainConfig(Section):
             self.training.micro_batch * self.model.context_length
         )
 
+    def micro_batches_of(self, n_processes: int) -> int:
+        """Micro-batches of a step that each of several processes does.
+
+        Raises:
+            ConfigError: If they cannot share them evenly.
+        """
+        training, context = self.training, self.model.context_length
+        each, rest = divmod(training.tokens_per_step // context, n_processes)  # samples
+        require(
+            rest == 0,
+            f"{n_processes} processes cannot share a step of {training.tokens_per_step} tokens: "
+            f"set training.tokens_per_step to a multiple of {n_processes * context}",
+        )
+        fitting = max(n for n in range(1, training.micro_batch + 1) if each % n == 0)
+        require(
+            fitting == training.micro_batch,
+            f"each of {n_processes} processes has {each} samples of a step, which "
+            f"{training.micro_batch} at once do not divide: set training.micro_batch={fitting}",
+        )
+        return each // fitting
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig(Section):
@@ -112,7 +133,8 @@ class RunConfig(Section):
             plain_name.isalnum() and plain_name.isascii() and len(self.name) <= 64,
             f"name must be ASCII letters, digits, '-', '_' and '.', at most 64, got {self.name!r}",
         )
-        _ = self.pretrain  # its checks span sections, so they run before anything starts
+        pretrain = self.pretrain  # its checks span sections, so they run before anything starts
+        pretrain.micro_batches_of(self.launch.processes or 1)
 
     @property
     def pretrain(self) -> PretrainConfig:

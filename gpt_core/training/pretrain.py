@@ -67,7 +67,7 @@ def pretrain(
         require_fitting(initial, config, shards)
     plan = RunPlan(config, out_dir, shards, initial, launch or LaunchConfig())
     with joined_ranks() as ranks:
-        require_even(config, ranks.size)
+        config.micro_batches_of(ranks.size)
         loader = _loader(plan, ranks)
         with locked(out_dir) if ranks.first else nullcontext():
             _train(plan, loader, ranks, callbacks)
@@ -91,22 +91,6 @@ def resolve_vocabulary(config: PretrainConfig, shards: Artifact) -> PretrainConf
             "leave model.vocab_size unset"
         )
     return replace(config, model=replace(config.model, vocab_size=size))
-
-
-def require_even(config: PretrainConfig, n_processes: int) -> None:
-    """Refuse a number of processes that cannot share a step's micro-batches.
-
-    Raises:
-        ConfigError: Saying what would fit.
-    """
-    n_micro = config.micro_batches_per_step
-    if n_micro % n_processes:
-        samples = config.training.tokens_per_step // config.model.context_length
-        raise ConfigError(
-            f"{n_processes} processes cannot share {n_micro} micro-batches of a step evenly: "
-            f"choose training.micro_batch so that {n_processes} × training.micro_batch divides "
-            f"{samples}, the samples of a step"
-        )
 
 
 def _train(plan: RunPlan, loader: TokenLoader, ranks: Ranks, callbacks: Sequence[Callback]) -> None:

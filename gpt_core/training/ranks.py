@@ -4,6 +4,7 @@
 by it has one process, which has nobody to talk to.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,5 +80,16 @@ def joined_ranks() -> Iterator[Ranks]:
     if torch.cuda.is_available():
         torch.cuda.set_device(local % torch.cuda.device_count())
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    yield Ranks(int(os.environ["RANK"]), size, local)
-    dist.destroy_process_group()  # not after an error: the others may wait for this one
+    try:
+        yield Ranks(int(os.environ["RANK"]), size, local)
+    except SystemExit:  # in all ranks at the same step
+        _leave()
+        raise
+    _leave()  # not after an error: the others may wait for this process
+
+
+def _leave() -> None:
+    """End gloo's threads before Python ends; nothing may hold its groups any longer."""
+    gc.collect()
+    dist.destroy_process_group()
+    gc.collect()

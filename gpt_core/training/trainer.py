@@ -181,7 +181,7 @@ class Trainer:
 
     def _gradients(self) -> Tensor:
         """Those of one step; its mean loss, a scalar."""
-        n_micro = self.config.micro_batches_per_step // self.ranks.size
+        n_micro = self.config.micro_batches_of(self.ranks.size)
         step_loss = torch.zeros((), device=self.device)
         for i in range(n_micro):
             batch = self._to_device(self.loader.next_batch())

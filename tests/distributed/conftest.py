@@ -1,0 +1,59 @@
+"""A small corpus, and runs on it by any number of processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gpt_core.artifact import Artifact
+from gpt_core.config import CleaningConfig, ReadingConfig, ShardConfig, TokenizerConfig
+from gpt_core.data import encode_corpus
+from gpt_core.text import clean_corpus, register_source
+from gpt_core.tokenizers import train_tokenizer
+
+SETTINGS = [
+    "model.n_layer=2", "model.n_head=2", "model.n_embd=32", "model.context_length=32",
+    "training.steps=24", "training.tokens_per_step=512", "training.micro_batch=4",
+    "training.save_every=8", "training.eval_every=8", "training.log_every=1",
+    "training.sample_every=24", "training.precision=fp32", "training.keep_last=9",
+    "training.eval_tokens=5000", "schedule.warmup_steps=4", "generation.max_new_tokens=8",
+]  # fmt: skip
+
+Run = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def shards(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The English sample in bytes."""
+    folder = tmp_path_factory.mktemp("corpus")
+    raw = register_source(project_root / "data/samples/text/english.txt", folder / "raw")
+    corpus = clean_corpus(raw, ReadingConfig(), CleaningConfig(), folder / "corpus")
+    byte = TokenizerConfig(kind="byte", vocab_size=None)
+    tokenizer = train_tokenizer(corpus, byte, folder / "tokenizer")
+    return encode_corpus(corpus, tokenizer, ShardConfig(workers=1), folder / "shards")
+
+
+@pytest.fixture(scope="session")
+def run(shards: Artifact, project_root: Path) -> Run:
+    """Trains by the bare door, under torchrun if more than one process is asked for."""
+
+    def trained(out: Path, *settings: str, processes: int = 1) -> Path:
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = [
+            sys.executable, *(launcher if processes > 1 else []), "-m", "gpt_core", "train",
+            "--shards", shards.path, "--out", str(out), *SETTINGS, *settings,
+        ]  # fmt: skip
+        # Spinning threads of two processes on two cores wait for each other.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        done = subprocess.run(
+            command, cwd=project_root, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(str(out / "step-00000024\n")) >= 1
+        assert done.stdout.count("24 of 24, loss") == 1, "only the first process speaks"
+        return out
+
+    return trained
