@@ -161,7 +161,7 @@ class Session:
 
     def _show_samples(self) -> None:
         trainer, config = self._trainer, self._plan.config
-        with trainer.untimed(), trainer.averaged():
+        with trainer.untimed(), trainer.updates.averaged():
             for prompt in config.training.sample_prompts:
                 pieces = continue_text(trainer.model, self._tokenizer, prompt, config.generation)
                 self._listeners.on_sample(trainer.step, prompt, "".join(pieces))
@@ -172,7 +172,7 @@ class Session:
         self._require_good()
         with trainer.untimed():
             self._note_saved(self._saver.wait())
-            with trainer.averaged():
+            with trainer.updates.averaged():
                 weights = trainer.layout.copied_weights()
             write = partial(
                 save_checkpoint,
@@ -192,7 +192,7 @@ class Session:
         """Begin to write this process's share of the state; what is returned waits for all."""
         assert self._shares is not None
         folder = self._plan.out_dir / f".step-{self._trainer.step:08d}.shares"
-        writing = self._shares.start(self._trainer.shares(), folder)
+        writing = self._shares.start(self._trainer.updates.shares(), folder)
 
         def written() -> Path:
             writing.result()

@@ -8,9 +8,7 @@ Shapes: B batch, T time.
 """
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +20,14 @@ from gpt_core.data import Batch, LoaderState, TokenLoader
 from gpt_core.errors import DivergenceError
 from gpt_core.evaluation import summed_loss
 from gpt_core.models import flops_per_token
-from gpt_core.training.averaging import WeightAverage
 from gpt_core.training.callbacks import Callback
 from gpt_core.training.health import Health
-from gpt_core.training.layout import Layout, whole
-from gpt_core.training.optimizer import build_optimizer
+from gpt_core.training.layout import Layout
+from gpt_core.training.meter import Meter, Pause
 from gpt_core.training.precision import autocast, peak_flops, resolve_precision
 from gpt_core.training.ranks import Ranks
 from gpt_core.training.schedule import learning_rate_at
+from gpt_core.training.updates import Updates
 
 _RANKS_APART = 1_000_003  # seeds of neighbouring ranks
 _MOST_SKIPPED = 20  # steps in a row: then it is not the batch
@@ -57,31 +55,24 @@ class Trainer:
         self.layout, self.config, self.loader = layout, config, loader
         self.model, self.device, self.ranks = layout.model, layout.device, layout.ranks
         self.precision = resolve_precision(config.training.precision, self.device)
-        self.optimizer = build_optimizer(self.model, config.optimizer)
+        self.updates = Updates(layout, config)
         self.step = 0
         self.metrics: dict[str, float] = {}
         """The newest figures, under the names that a checkpoint's manifest has."""
 
-        training = config.training
-        self._health = Health(training.spike_factor, self.device)
-        decay = training.ema_decay
-        self._average = None if decay is None else WeightAverage(self.model, decay)
+        self._health = Health(config.training.spike_factor, self.device)
+        self._meter = Meter(self.device)
         self._best, self._since_best = math.inf, 0  # validation loss, evaluations
         self._skipped = self._skipped_in_a_row = 0
         self._validation, self._callbacks = validation, callbacks
-        self._loss_sum = torch.zeros((), device=self.device)
-        self._summed_steps = 0
-        self._timed_steps = 0  # those of the sum that this process has done
-        self._clock = time.perf_counter()
 
     def train_step(self) -> None:
         """One optimizer update."""
         config = self.config
         peak, total = config.optimizer.learning_rate, config.training.steps
         rate = learning_rate_at(self.step, config.schedule, peak=peak, total_steps=total)
-        self.optimizer.set_learning_rate(rate)
         step_loss = self._gradients()
-        norm = self._clip()
+        norm = self.updates.clip()
         self.step += 1
         bad = self._health.judge(self.step, step_loss, norm)
         logs = self.step % config.training.log_every == 0 or self.step == total
@@ -89,9 +80,10 @@ class Trainer:
             self._skip()
             ratio = None
         else:
-            ratio = self._update(measured=logs)
-            self._note(step_loss)
-        self.optimizer.zero_grad()
+            ratio = self.updates.apply(rate, measured=logs)
+            self._meter.count(step_loss)
+            self._skipped_in_a_row = 0
+        self.updates.forget_gradients()
         if logs:
             self._log(rate, norm, ratio)
 
@@ -99,7 +91,7 @@ class Trainer:
         """Loss on the validation text, if there is any."""
         if self._validation is None:
             return
-        with self.untimed(), self.averaged():
+        with self.untimed(), self.updates.averaged():
             loss = self._validation_loss(self._validation())
             self.metrics["validation_loss"] = loss
             self._since_best = 0 if loss < self._best else self._since_best + 1
@@ -114,58 +106,43 @@ class Trainer:
         patience = self.config.training.patience
         return patience is not None and self._since_best >= patience
 
-    def averaged(self) -> AbstractContextManager[None]:
-        """Inside, the model has the weights that are evaluated and saved."""
-        return nullcontext() if self._average is None else self._average.in_place()
-
     def state(self) -> dict[str, Any]:
-        """All but the weights and what ``shares`` has that is needed to go on to the same bits."""
+        """All but the weights and ``updates.shares`` that is needed to go on to the same bits."""
         position = self.loader.state()
         return {
             "step": self.step,
-            "optimizer": None if self.layout.shared else self.optimizer.state_dict(),
+            "updates": self.updates.state(),
             "loader": {"position": position.position, "fingerprint": position.fingerprint},
             "rng": self.ranks.gathered(torch.get_rng_state()),
             "cuda_rng": self.ranks.gathered(torch.cuda.get_rng_state()) if self._on_gpu else None,
             "precision": self.precision,
-            "loss_sum": self._loss_sum,
-            "summed_steps": self._summed_steps,
+            "meter": self._meter.state(),
             "metrics": dict(self.metrics),
             "health": self._health.state(),
-            "average": None if self._average is None else self._average.state(self.layout.shared),
             "best": [self._best, self._since_best],
             "skipped": [self._skipped, self._skipped_in_a_row],
         }
-
-    def shares(self) -> dict[str, Tensor]:
-        """The part of the state of which every process has a share; none if each has all of it."""
-        if not self.layout.shared:
-            return {}
-        own = {} if self._average is None else self._average.own_weights()
-        return {**_under("optimizer", self.optimizer.tensors()), **_under("own", own)}
 
     def restore(self, state: dict[str, Any], shares: Path) -> None:
         """Go on from a saved state, in the precision in which it was reached.
 
         Args:
             state: Of ``state``, by any number of processes.
-            shares: The folder with what was saved of ``shares``, if anything was.
+            shares: The folder with what was saved of ``updates.shares``, if anything was.
 
         Raises:
             CheckpointError: If it belongs to other data, or cannot be read.
         """
         self.step = state["step"]
-        self._restore_tensors(state, shares)
+        self.updates.restore(state["updates"], shares)
         self.loader.restore(LoaderState(**state["loader"]))
         self._restore_generators(state["rng"], state["cuda_rng"])
         self.precision = state["precision"]
-        self._loss_sum = state["loss_sum"].to(self.device)
-        self._summed_steps = state["summed_steps"]
+        self._meter.restore(state["meter"])
         self.metrics = dict(state["metrics"])
         self._health.restore(state["health"])
         self._best, self._since_best = state["best"]
         self._skipped, self._skipped_in_a_row = state["skipped"]
-        self._clock = time.perf_counter()
 
     def trouble(self) -> str | None:
         """What is wrong with the first bad step, with its place in the data; it waits."""
@@ -199,25 +176,6 @@ class Trainer:
         sums = self.ranks.sum(torch.tensor([total, count], dtype=torch.float64))
         return (sums[0] / sums[1]).item()
 
-    def _restore_tensors(self, state: dict[str, Any], shares: Path) -> None:
-        if state["optimizer"] is not None:
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self._average is not None:
-                self._average.restore(state["average"])
-            return
-        from gpt_core.training.sharding import load_shares
-
-        loaded = load_shares(shares, self._empty_share)
-        self.optimizer.take(_without("optimizer", loaded))
-        if self._average is not None:
-            self._average.restore({**state["average"], "weights": _without("own", loaded)})
-
-    def _empty_share(self, name: str, shape: Sequence[int]) -> Tensor:
-        owner, _, rest = name.partition(".")
-        if owner == "optimizer":
-            return self.optimizer.like(rest, shape)
-        return torch.zeros_like(dict(self.model.named_parameters())[rest])
-
     def _restore_generators(self, cpu: list[Tensor], cuda: list[Tensor] | None) -> None:
         """Each rank's own; another number of ranks begins new ones."""
         if len(cpu) != self.ranks.size:
@@ -239,25 +197,6 @@ class Trainer:
             batch.targets.pin_memory().to(self.device, non_blocking=True),
         )
 
-    def _clip(self) -> Tensor:
-        limit = self.config.optimizer.max_grad_norm
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), math.inf if limit is None else limit
-        )
-        return whole(norm)
-
-    def _update(self, *, measured: bool) -> Tensor | None:
-        """Change the weights; if measured, say by which share of their size."""
-        parameters = [parameter.detach() for parameter in self.model.parameters()]
-        before = [parameter.clone() for parameter in parameters] if measured else []
-        self.optimizer.step()
-        if self._average is not None:
-            self._average.update()
-        if not measured:
-            return None
-        change = torch._foreach_sub(parameters, before)
-        return _norm(change) / _norm(before)
-
     def _skip(self) -> None:
         """Leave a bad step's batch out.
 
@@ -274,79 +213,35 @@ class Trainer:
         self._health.forget()
         self._callbacks.on_notice(f"{trouble}: it is left out")
 
-    def _note(self, loss: Tensor) -> None:
-        """Count a step without waiting for the device."""
-        self._loss_sum += loss
-        self._summed_steps += 1
-        self._timed_steps += 1
-        self._skipped_in_a_row = 0
-
     def _log(self, learning_rate: float, norm: Tensor, update_ratio: Tensor | None) -> None:
-        loss = self._loss_sum.item() / self._summed_steps if self._summed_steps else math.nan
-        now = time.perf_counter()
-        seconds = now - self._clock
-        tokens = self._timed_steps * self.config.training.tokens_per_step
+        loss, seconds, steps_a_second = self._meter.read()
+        rate = steps_a_second * self.config.training.tokens_per_step
         figures = {
             "train/loss": loss,
             "train/learning_rate": learning_rate,
             "train/grad_norm": norm.item(),
             "train/update_ratio": math.nan if update_ratio is None else update_ratio.item(),
             "train/skipped_steps": float(self._skipped),
-            "train/tokens_per_second": tokens / max(seconds, 1e-9),
+            "train/tokens_per_second": rate,
             "train/tokens": float(self.step * self.config.training.tokens_per_step),
             "train/epoch": self.loader.epoch,
         }
         peak = peak_flops(self.device)
         if peak is not None:
-            rate = figures["train/tokens_per_second"]
             needed = rate * flops_per_token(self.config.model)
             figures["train/mfu"] = needed / (peak * self.ranks.size)
         if math.isfinite(loss):
             self.metrics["train_loss"] = loss
         self.metrics["tokens"] = figures["train/tokens"]
         self.metrics["seconds"] = self.metrics.get("seconds", 0.0) + seconds
-        self._loss_sum.zero_()
-        self._summed_steps, self._timed_steps, self._clock = 0, 0, now
         finite = {name: value for name, value in figures.items() if math.isfinite(value)}
         self._callbacks.on_metrics(self.step, finite)
 
-    def untimed(self) -> "_Pause":
+    def untimed(self) -> Pause:
         """What is done inside does not count as training time."""
-        return _Pause(self)
-
-
-class _Pause:
-    """Stops a trainer's clock."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-
-    def __enter__(self) -> None:
-        self._entered = time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        self._trainer._clock += time.perf_counter() - self._entered
-
-
-def _norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
-    """The norm of all values together."""
-    return whole(torch.stack(torch._foreach_norm(tensors)).norm())
+        return self._meter.pause()
 
 
 def seed_dropout(seed: int, ranks: Ranks) -> None:
     """Begin the generators of this process; each rank drops other elements."""
     torch.manual_seed(seed + _RANKS_APART * ranks.rank)
-
-
-def _under(owner: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{owner}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def _without(owner: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those of one owner, by the names they have there."""
-    prefix = f"{owner}."
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
