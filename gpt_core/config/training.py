@@ -100,6 +100,14 @@ class TrainingConfig(Section):
     micro_batch: int = 8
     """Samples that go through the model at once; the rest of a step is accumulated."""
 
+    fit_memory: bool = False
+    """Try whether the memory holds ``micro_batch`` samples, and take fewer if it does not; a run
+    remembers what it found. A model that is shared (``fsdp``) is not tried."""
+
+    recompute: bool = False
+    """Keep only what each block begins with and compute the rest again for the gradients
+    (activation checkpointing): far less memory, about a third more time, the same bits."""
+
     seed: int = 1337
     """Seed of the weights and of dropout."""
 

@@ -11,6 +11,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from gpt_core.config import GPTConfig
 from gpt_core.errors import ConfigError
@@ -43,6 +44,9 @@ class GPT(nn.Module):
                 "model.vocab_size must be known to build a model: it is the tokenizer's"
             )
         self.config = config
+        self.recompute = False
+        """Keep only what each block begins with, and compute the rest again for the gradients."""
+
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.context_length, config.n_embd)
         self.dropout = nn.Dropout(config.dropout)
@@ -113,7 +117,10 @@ class GPT(nn.Module):
         positions = torch.arange(start, end, device=token_ids.device)  # (T,)
         x = self.dropout(self.wte(token_ids) + self.wpe(positions))  # (B, T, C)
         for block in self.h:
-            x = block(x, cache)
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x, cache)
         if cache is not None:
             cache.advance(token_ids.size(1))
         out: Tensor = self.ln_f(x)

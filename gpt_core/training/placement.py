@@ -2,7 +2,7 @@
 
 import torch
 
-from gpt_core.config import LaunchConfig, TrainingConfig
+from gpt_core.config import GPTConfig, LaunchConfig, TrainingConfig
 from gpt_core.models import GPT, count_parameters
 from gpt_core.training.layout import Layout, Replicas
 from gpt_core.training.ranks import Ranks
@@ -23,24 +23,35 @@ def lay_out(
     Args:
         model: On the processor, with its weights; they are the same in every process.
         device: Where this process computes.
-        training: Whether to compile.
+        training: Whether to compile, and what to keep for the gradients.
         ranks: The processes of the run; None for one.
         launch: Replicas or shares.
     """
+    model.recompute = training.recompute
     ranks, launch = ranks or Ranks(), launch or LaunchConfig()
     on = training.compile
     compiled = on == "on" or (on == "auto" and device.type == "cuda")
     if ranks.size == 1:
         return Layout(model.to(device), ranks, compiled=compiled)
-    if launch.strategy == "ddp" or (launch.strategy == "auto" and _fits(model, device)):
+    if not is_shared(model.config, device, ranks, launch):
         return Replicas(model.to(device), ranks, compiled=compiled)
     from gpt_core.training.sharding import Shares, share
 
     return Shares(share(model, device), ranks, compiled=compiled)
 
 
-def _fits(model: GPT, device: torch.device) -> bool:
-    if device.type != "cuda":
-        return True
+def is_shared(config: GPTConfig, device: torch.device, ranks: Ranks, launch: LaunchConfig) -> bool:
+    """Whether each process gets a share of the model only.
+
+    Args:
+        config: The model's shape, with ``vocab_size`` set.
+        device: Where this process computes.
+        ranks: The processes of the run.
+        launch: What was asked for.
+    """
+    if ranks.size == 1 or launch.strategy == "ddp":
+        return False
+    if launch.strategy == "fsdp" or device.type != "cuda":
+        return launch.strategy == "fsdp"
     memory = torch.cuda.get_device_properties(device).total_memory
-    return _TRAINING_BYTES * count_parameters(model.config) <= _LARGEST_SHARE * memory
+    return _TRAINING_BYTES * count_parameters(config) > _LARGEST_SHARE * memory

@@ -21,7 +21,8 @@ from gpt_core.training.checkpoint import (
     require_fitting,
     require_same_run,
 )
-from gpt_core.training.placement import lay_out
+from gpt_core.training.fitting import fitted
+from gpt_core.training.placement import is_shared, lay_out
 from gpt_core.training.ranks import Ranks, joined_ranks
 from gpt_core.training.session import RunPlan, Session, step_of
 from gpt_core.training.trainer import Trainer, seed_dropout
@@ -68,9 +69,9 @@ def pretrain(
     plan = RunPlan(config, out_dir, shards, initial, launch or LaunchConfig())
     with joined_ranks() as ranks:
         config.micro_batches_of(ranks.size)
-        loader = _loader(plan, ranks)
+        _loader(plan, ranks)  # refuses a text that is too short, before anything is written
         with locked(out_dir) if ranks.first else nullcontext():
-            _train(plan, loader, ranks, callbacks)
+            _train(plan, ranks, callbacks)
             best: Artifact | None = ranks.shared(best_checkpoint(out_dir))
     if best is None:
         raise CheckpointError(f"{out_dir} has no checkpoint after training: was it deleted?")
@@ -93,7 +94,7 @@ def resolve_vocabulary(config: PretrainConfig, shards: Artifact) -> PretrainConf
     return replace(config, model=replace(config.model, vocab_size=size))
 
 
-def _train(plan: RunPlan, loader: TokenLoader, ranks: Ranks, callbacks: Sequence[Callback]) -> None:
+def _train(plan: RunPlan, ranks: Ranks, callbacks: Sequence[Callback]) -> None:
     """Do what is left of a run; the first process writes and tells."""
     checkpoint, notices = ranks.shared(_found(plan) if ranks.first else None)
     if checkpoint is not None and checkpoint.manifest()["info"]["ended"]:
@@ -103,7 +104,8 @@ def _train(plan: RunPlan, loader: TokenLoader, ranks: Ranks, callbacks: Sequence
         listeners = Callbacks([JsonlRecorder(plan.out_dir, step_of(checkpoint)), *callbacks])
     for notice in notices:
         listeners.on_notice(notice)
-    trainer = _prepare(plan, loader, checkpoint, listeners, ranks)
+    plan = _with_micro_batch(plan, checkpoint, ranks)
+    trainer = _prepare(plan, checkpoint, listeners, ranks)
     Session(plan, trainer, listeners, checkpoint).run()
 
 
@@ -112,8 +114,28 @@ def _found(plan: RunPlan) -> tuple[Artifact | None, list[str]]:
     remove_leftovers(plan.out_dir)
     checkpoint, notices = latest_checkpoint(plan.out_dir)
     if checkpoint is not None:
-        require_same_run(checkpoint, plan.config, plan.parents)
+        require_same_run(checkpoint, _remembered(plan, checkpoint).config, plan.parents)
     return checkpoint, notices
+
+
+def _with_micro_batch(plan: RunPlan, checkpoint: Artifact | None, ranks: Ranks) -> RunPlan:
+    """The plan with a micro-batch that fits, if that is to be found out."""
+    if checkpoint is not None:
+        return _remembered(plan, checkpoint)
+    config, device = plan.config, resolve_device(plan.config.training.device)
+    if not config.training.fit_memory or is_shared(config.model, device, ranks, plan.launch):
+        return plan
+    return replace(plan, config=fitted(config, device, ranks))
+
+
+def _remembered(plan: RunPlan, checkpoint: Artifact) -> RunPlan:
+    """The plan with the micro-batch that the run has found."""
+    training = plan.config.training
+    if not training.fit_memory:
+        return plan
+    found = checkpoint.manifest()["config"]["training"]["micro_batch"]
+    training = replace(training, micro_batch=found)
+    return replace(plan, config=replace(plan.config, training=training))
 
 
 def _loader(plan: RunPlan, ranks: Ranks) -> TokenLoader:
@@ -128,14 +150,10 @@ def _loader(plan: RunPlan, ranks: Ranks) -> TokenLoader:
 
 
 def _prepare(
-    plan: RunPlan,
-    loader: TokenLoader,
-    checkpoint: Artifact | None,
-    listeners: Callback,
-    ranks: Ranks,
+    plan: RunPlan, checkpoint: Artifact | None, listeners: Callback, ranks: Ranks
 ) -> Trainer:
     """A trainer as it stood at the checkpoint, or at the beginning."""
-    config = plan.config
+    config, loader = plan.config, _loader(plan, ranks)
     device = resolve_device(config.training.device)
     zeros = config.training.zero_init
     model = build_model(config.model, config.training.seed, zero_residual=zeros)

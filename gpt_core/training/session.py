@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from gpt_core.artifact import Artifact
 from gpt_core.config import LaunchConfig, PretrainConfig
 from gpt_core.data import TOKENIZER
@@ -20,6 +18,7 @@ from gpt_core.models import count_parameters
 from gpt_core.tokenizers import load_tokenizer
 from gpt_core.training.callbacks import Callback, RunInfo
 from gpt_core.training.checkpoint import prune, save_checkpoint
+from gpt_core.training.fitting import is_out_of_memory
 from gpt_core.training.saving import BackgroundSaver, copied
 from gpt_core.training.trainer import Trainer
 
@@ -149,14 +148,15 @@ class Session:
         try:
             work()
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             training = self._plan.config.training
             smaller = "training.micro_batch=" + str(max(1, training.micro_batch // 2))
             raise ConfigError(
                 f"the memory of {self._trainer.device} does not hold training.micro_batch="
                 f"{training.micro_batch} samples of {self._plan.config.model.context_length} "
-                f"tokens: set {smaller} (a step keeps its tokens), or take a smaller model"
+                f"tokens: set {smaller} (a step keeps its tokens), training.fit_memory=true or "
+                "training.recompute=true, or take a smaller model"
             ) from error
 
     def _show_samples(self) -> None:
@@ -220,13 +220,6 @@ def _write(
     """The first process writes the checkpoint, when the others have written their shares."""
     folder = None if shares is None else shares()
     return write(shares=folder) if first else None
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is for want of memory, as torch says it on a GPU and on a processor."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "can't allocate memory" in str(error)
-    )
 
 
 @contextmanager

@@ -133,3 +133,20 @@ def test_training_brings_the_loss_of_one_batch_near_zero() -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.1
+
+
+@pytest.mark.parametrize("backend", ["explicit", "sdpa"])
+def test_what_is_computed_again_has_the_same_gradients_to_the_bit(backend: str) -> None:
+    config = GPTConfig(
+        n_layer=3, n_head=2, n_embd=16, context_length=8, vocab_size=V, dropout=0.3,
+        attention=backend,  # type: ignore[arg-type]
+    )  # fmt: skip
+    model = build_model(config, seed=3).train()
+    found = []
+    for recompute in (False, True):
+        model.recompute = recompute
+        model.zero_grad()
+        torch.manual_seed(5)
+        next_token_loss(model(ids(2, 8)), ids(2, 8, seed=1)).backward()  # type: ignore[no-untyped-call]
+        found.append([parameter.grad for parameter in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))  # type: ignore[arg-type]
