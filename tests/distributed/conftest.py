@@ -1,4 +1,4 @@
-"""A small corpus, and runs on it by any number of processes."""
+"""Runs on the sample by any number of processes."""
 
 import os
 import subprocess
@@ -9,10 +9,6 @@ from pathlib import Path
 import pytest
 
 from gpt_core.artifact import Artifact
-from gpt_core.config import CleaningConfig, ReadingConfig, ShardConfig, TokenizerConfig
-from gpt_core.data import encode_corpus
-from gpt_core.text import clean_corpus, register_source
-from gpt_core.tokenizers import train_tokenizer
 
 SETTINGS = [
     "model.n_layer=2", "model.n_head=2", "model.n_embd=32", "model.context_length=32",
@@ -26,25 +22,14 @@ Run = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def shards(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """The English sample in bytes."""
-    folder = tmp_path_factory.mktemp("corpus")
-    raw = register_source(project_root / "data/samples/text/english.txt", folder / "raw")
-    corpus = clean_corpus(raw, ReadingConfig(), CleaningConfig(), folder / "corpus")
-    byte = TokenizerConfig(kind="byte", vocab_size=None)
-    tokenizer = train_tokenizer(corpus, byte, folder / "tokenizer")
-    return encode_corpus(corpus, tokenizer, ShardConfig(workers=1), folder / "shards")
-
-
-@pytest.fixture(scope="session")
-def run(shards: Artifact, project_root: Path) -> Run:
+def run(sample_shards: Artifact, project_root: Path) -> Run:
     """Trains by the bare door, under torchrun if more than one process is asked for."""
 
     def trained(out: Path, *settings: str, processes: int = 1) -> Path:
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command = [
             sys.executable, *(launcher if processes > 1 else []), "-m", "gpt_core", "train",
-            "--shards", shards.path, "--out", str(out), *SETTINGS, *settings,
+            "--shards", sample_shards.path, "--out", str(out), *SETTINGS, *settings,
         ]  # fmt: skip
         # Spinning threads of two processes on two cores wait for each other.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}

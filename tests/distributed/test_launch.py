@@ -72,9 +72,9 @@ def workers(folder: Path) -> list[int]:
     return [int(pid) for pid, command in found if str(folder) in command and "worker" in command]
 
 
-def test_the_news_of_the_first_process_arrive(shards: Artifact, tmp_path: Path) -> None:
+def test_the_news_of_the_first_process_arrive(sample_shards: Artifact, tmp_path: Path) -> None:
     heard = Heard()
-    checkpoint = train(shards, config_of(), tmp_path / "run", TWO, [heard])
+    checkpoint = train(sample_shards, config_of(), tmp_path / "run", TWO, [heard])
     first = heard.news[0]
     assert isinstance(first, RunInfo)
     assert (first.total_steps, first.out_dir) == (6, tmp_path / "run")
@@ -88,21 +88,21 @@ def test_the_news_of_the_first_process_arrive(shards: Artifact, tmp_path: Path) 
     assert told == kept
 
 
-def test_a_mistake_is_the_sentence_of_the_process(shards: Artifact, tmp_path: Path) -> None:
+def test_a_mistake_is_the_sentence_of_the_process(sample_shards: Artifact, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train(shards, config_of(), out, TWO, [])
+    train(sample_shards, config_of(), out, TWO, [])
     with pytest.raises(CheckpointError, match=r"training.seed was 1337, is now 7"):
-        train(shards, config_of(seed=7), out, TWO, [])
+        train(sample_shards, config_of(seed=7), out, TWO, [])
     diverging = replace(
         config_of(steps=40),
         optimizer=replace(config_of().optimizer, learning_rate=1e9, max_grad_norm=None),
     )
     with pytest.raises(DivergenceError, match="is not a number"):
-        train(shards, diverging, tmp_path / "diverging", TWO, [])
+        train(sample_shards, diverging, tmp_path / "diverging", TWO, [])
 
 
 def test_a_process_that_is_killed_is_named_and_the_run_goes_on_from_there(
-    shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample_shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -115,14 +115,14 @@ def test_a_process_that_is_killed_is_named_and_the_run_goes_on_from_there(
             os.kill(victims[0], signal.SIGKILL)
 
     with pytest.raises(GPTCoreError, match=r"process [01] of 2 .* was ended by SIGKILL"):
-        train(shards, config, out, TWO, [Heard(50, kill)])
+        train(sample_shards, config, out, TWO, [Heard(50, kill)])
     assert workers(tmp_path) == []
     checkpoint, _ = latest_checkpoint(out)
     assert checkpoint is not None
 
 
 def test_processes_save_and_end_when_the_launcher_is_killed(
-    shards: Artifact, tmp_path: Path, project_root: Path
+    sample_shards: Artifact, tmp_path: Path, project_root: Path
 ) -> None:
     script = tmp_path / "launcher.py"
     script.write_text(
@@ -147,7 +147,7 @@ def test_processes_save_and_end_when_the_launcher_is_killed(
     out = tmp_path / "run"
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(project_root)}
     launcher = subprocess.Popen(
-        [sys.executable, str(script), shards.path, str(out), *settings], env=environment
+        [sys.executable, str(script), sample_shards.path, str(out), *settings], env=environment
     )
     wait_until(lambda: len(read_records(out / "metrics.jsonl")) > 3)
     launcher.kill()
@@ -168,7 +168,7 @@ def wait_until(holds: object) -> None:
 
 
 def test_processes_that_are_asked_to_end_save_and_the_task_ends_as_they_do(
-    shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample_shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -181,14 +181,14 @@ def test_processes_that_are_asked_to_end_save_and_the_task_ends_as_they_do(
 
     config = config_of(steps=100_000, eval_every=100_000, save_every=100_000, log_every=50)
     with pytest.raises(SystemExit, match="143"):
-        train(shards, config, tmp_path / "run", TWO, [Heard(50, ask)])
+        train(sample_shards, config, tmp_path / "run", TWO, [Heard(50, ask)])
     checkpoint, _ = latest_checkpoint(tmp_path / "run")
     assert checkpoint is not None
 
 
-def test_one_process_is_this_one(shards: Artifact, tmp_path: Path) -> None:
+def test_one_process_is_this_one(sample_shards: Artifact, tmp_path: Path) -> None:
     heard = Heard()
-    train(shards, config_of(), tmp_path / "run", LaunchConfig(), [heard])
+    train(sample_shards, config_of(), tmp_path / "run", LaunchConfig(), [heard])
     assert isinstance(heard.news[0], RunInfo)
     assert heard.news[0].device == "cpu"
 

@@ -31,6 +31,7 @@ from gpt_core.evaluation import exact_match, rouge_l
 from gpt_core.files import read_json
 from gpt_core.finetuning import finetune_classifier, finetune_instructions
 from gpt_core.generation import generate
+from gpt_core.interop import export_huggingface, import_gpt2
 from gpt_core.models import build_model, load_model
 from gpt_core.text import source_path
 from gpt_core.tokenizers import ByteTokenizer, load_tokenizer
@@ -230,3 +231,24 @@ def test_a_classifier_cannot_answer(
     classifier = finetune_classifier(checkpoint, messages, config, WHOLE, tmp_path / "c")
     with pytest.raises(CheckpointError, match="is a classifier, but a language model is needed"):
         finetune_instructions(classifier, instructions, CONFIG, WHOLE, tmp_path / "i")
+
+
+def test_merged_adapters_come_back_from_transformers_bit_for_bit(
+    checkpoint: Artifact, instructions: Artifact, tmp_path: Path
+) -> None:
+    import transformers
+
+    once = replace(CONFIG, epochs=1)
+    tuned = finetune_instructions(
+        checkpoint, instructions, once, LoRAConfig(rank=4), tmp_path / "tuned"
+    )
+    release = export_huggingface(tuned, tmp_path / "release")
+    opened = transformers.GPT2LMHeadModel.from_pretrained(release.directory)
+    opened.save_pretrained(tmp_path / "again")
+    ByteTokenizer().save(tmp_path / "again" / "tokenizer")
+    back = import_gpt2(tmp_path / "again", tmp_path / "back")
+    before, after = (load_model(each.directory) for each in (tuned, back))
+    start = load_model(checkpoint.directory)
+    pairs = zip(before.parameters(), after.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(before.h[0].attn.c_attn.weight, start.h[0].attn.c_attn.weight)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import signal
+import statistics
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ from gpt_core.config import (
 )
 from gpt_core.data import ShardReader, TokenLoader, encode_corpus
 from gpt_core.errors import CheckpointError, ConfigError, DataError, DivergenceError
-from gpt_core.models import build_model, load_model, next_token_loss
+from gpt_core.models import GPT, build_model, load_model, next_token_loss
 from gpt_core.tokenizers import train_tokenizer
 from gpt_core.training import (
     Callback,
@@ -172,22 +173,51 @@ def test_training_equals_a_plain_loop_to_the_bit(shards: Artifact, tmp_path: Pat
     model_config = dataclasses.replace(config.model, dropout=0.0, attention="explicit")
     config = dataclasses.replace(config, model=model_config)
     pretrain(shards, config, tmp_path)
-    model = build_model(dataclasses.replace(model_config, vocab_size=257), config.training.seed)
+    model, _ = plain_loop(shards, config)
+    assert same(dict(model.named_parameters()), weights(tmp_path))
+
+
+def plain_loop(shards: Artifact, config: PretrainConfig) -> tuple[GPT, list[float]]:
+    """Training as one would write it down first, in fp32: the model and each step's loss."""
+    model = build_model(dataclasses.replace(config.model, vocab_size=257), config.training.seed)
     optimizer = build_optimizer(model, config.optimizer)
     loader = TokenLoader(
         ShardReader(shards.directory, "train"),
-        context_length=32, batch_size=4, config=LoaderConfig(),
-    )  # fmt: skip
-    for step in range(12):
-        rate = learning_rate_at(step, config.schedule, peak=1e-3, total_steps=12)
+        context_length=config.model.context_length,
+        batch_size=config.training.micro_batch,
+        config=LoaderConfig(),
+    )
+    losses, total = [], config.training.steps
+    for step in range(total):
+        peak = config.optimizer.learning_rate
+        rate = learning_rate_at(step, config.schedule, peak=peak, total_steps=total)
         optimizer.set_learning_rate(rate)
-        for _ in range(2):
+        losses.append(0.0)
+        for _ in range(config.micro_batches_per_step):
             batch = loader.next_batch()
-            (next_token_loss(model(batch.token_ids), batch.targets) / 2).backward()
+            loss = next_token_loss(model(batch.token_ids), batch.targets)
+            (loss / config.micro_batches_per_step).backward()
+            losses[-1] += loss.item() / config.micro_batches_per_step
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    assert same(dict(model.named_parameters()), weights(tmp_path))
+    return model, losses
+
+
+def test_bf16_learns_what_fp32_learns(sample_shards: Artifact, tmp_path: Path) -> None:
+    config = config_of(
+        steps=500, precision="bf16", log_every=1, eval_every=500, save_every=500, sample_every=500,
+        micro_batch=8,
+    )  # fmt: skip
+    shape = dataclasses.replace(config.model, n_embd=64, n_head=4, dropout=0.0)
+    config = dataclasses.replace(config, model=shape)
+    pretrain(sample_shards, config, tmp_path)
+    ours = [row["train/loss"] for row in records(tmp_path) if "train/loss" in row]
+    plain = dataclasses.replace(config, model=dataclasses.replace(shape, attention="explicit"))
+    _, theirs = plain_loop(sample_shards, plain)
+    ends = [statistics.mean(losses[-50:]) for losses in (ours, theirs)]
+    assert ends[0] == pytest.approx(ends[1], abs=0.02)
+    assert ends[1] < 0.5 * theirs[0], "they have learned"
 
 
 def test_accumulated_micro_batches_equal_one_large_batch(shards: Artifact, tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""How long training stands still for a checkpoint, against ``torch.save`` of the same.
+
+Run from the checkout: ``python -m benchmarks.saving``. GPT-2 124M with AdamW, after one step. Ours
+copies what it saves and writes the copy in a thread; the rival writes weights and optimizer while
+training waits. Both in turn, into the same folder.
+"""
+
+import shutil
+import statistics
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmarks.report import in_turn, publish
+from benchmarks.training import loader_of
+from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.config import GPTConfig, PretrainConfig, TrainingConfig
+from gpt_core.data import TOKENIZER
+from gpt_core.models import build_model
+from gpt_core.tokenizers import ByteTokenizer
+from gpt_core.training import Callback, Trainer
+from gpt_core.training.checkpoint import save_checkpoint
+from gpt_core.training.placement import lay_out
+from gpt_core.training.saving import BackgroundSaver, copied
+
+TURNS = 5
+SHAPE = GPTConfig(vocab_size=50_257)
+
+
+def main() -> None:
+    """Save in turn, print the table and append it to the results."""
+    with tempfile.TemporaryDirectory() as name, BackgroundSaver() as saver:
+        folder = Path(name)
+        trainer, shards = prepared(folder)
+        whole: list[float] = []
+
+        def ours() -> None:
+            """What a session does before the next step begins."""
+            write = partial(
+                save_checkpoint, folder / "run", step=1, weights=trainer.layout.copied_weights(),
+                state=copied(trainer.state()), config=trainer.config, parents=[shards], metrics={},
+            )  # fmt: skip
+            saver.start(write)
+
+        def wait() -> None:
+            started = time.perf_counter()
+            saver.wait()
+            whole.append(time.perf_counter() - started)
+            shutil.rmtree(folder / "run")
+
+        def theirs() -> None:
+            content = {"model": trainer.model.state_dict(), **trainer.state()}
+            torch.save(content, folder / "theirs.pt")
+
+        stalls, _, blocking = in_turn(TURNS, ours, wait, theirs)
+        size = (folder / "theirs.pt").stat().st_size
+    medians = statistics.median(stalls), statistics.median(blocking)
+    ratio = medians[1] / medians[0]
+    rows = [
+        "| way | training stands still | ratio | target |",
+        "|---|---|---|---|",
+        f"| `torch.save`, {size / 1e9:.2f} GB | {medians[1]:.2f} s | | |",
+        f"| ours, written in {statistics.median(whole):.1f} s beside the training | "
+        f"{medians[0]:.2f} s | {ratio:.1f} times less | ≥ 8 |",
+    ]
+    how = f"The median of {TURNS} turns; the file system's cache takes what both write."
+    publish("Saving", "saving", how, rows)
+
+
+def prepared(folder: Path) -> tuple[Trainer, Artifact]:
+    """A trainer with the moments of one step, and the shards that it trains on."""
+    training = TrainingConfig(tokens_per_step=1024, micro_batch=1, steps=1000)
+    config = PretrainConfig(model=SHAPE, training=training)
+    with new_artifact(folder / "shards", kind="shards") as draft:
+        loader = loader_of(draft.directory, SHAPE, batch=1)
+        ByteTokenizer().save(draft.directory / TOKENIZER)
+    layout = lay_out(build_model(SHAPE, seed=0).train(), torch.device("cpu"), training)
+    trainer = Trainer(layout, config, loader, None, Callback())
+    trainer.train_step()
+    return trainer, draft.artifact
+
+
+if __name__ == "__main__":
+    main()
