@@ -24,7 +24,7 @@ from gpt_core.tokenizers import ByteTokenizer
 from gpt_core.training import Callback, Trainer
 from gpt_core.training.checkpoint import save_checkpoint
 from gpt_core.training.placement import lay_out
-from gpt_core.training.saving import BackgroundSaver, copied
+from gpt_core.training.saving import BackgroundSaver, Copier
 
 TURNS = 5
 SHAPE = GPTConfig(vocab_size=50_257)
@@ -35,14 +35,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, BackgroundSaver() as saver:
         folder = Path(name)
         trainer, shards = prepared(folder)
+        copier = Copier()
         whole: list[float] = []
 
         def ours() -> None:
             """What a session does before the next step begins."""
             write = partial(
-                save_checkpoint, folder / "run", step=1, weights=trainer.layout.copied_weights(),
-                state=copied(trainer.state()), config=trainer.config, parents=[shards], metrics={},
-            )  # fmt: skip
+                save_checkpoint,
+                folder / "run",
+                step=1,
+                weights=copier.copied(trainer.layout.weights(), "weights"),
+                state=copier.copied(trainer.state(), "state"),
+                config=trainer.config,
+                parents=[shards],
+                metrics={},
+            )
             saver.start(write)
 
         def wait() -> None:

@@ -43,13 +43,13 @@ class Layout:
         several = f"{self.ranks.size} × " if self.ranks.size > 1 else ""
         return f"{several}{self.device.type}{self.kind}"
 
-    def copied_weights(self) -> dict[str, Tensor]:
-        """A copy of all weights in the first process; nothing in the others."""
+    def weights(self) -> dict[str, Tensor]:
+        """All weights in the first process, those that are shared as copies; none elsewhere."""
         weights: dict[str, Tensor] = {}
         for name, parameter in weights_of(self.model).items():
             complete = whole(parameter)
             if self.ranks.first:
-                weights[name] = complete.cpu() if self.shared else complete.clone()
+                weights[name] = complete.cpu() if self.shared else complete
         return weights
 
     def _wrapped(self, *, compiled: bool) -> nn.Module:

@@ -19,7 +19,7 @@ from gpt_core.tokenizers import load_tokenizer
 from gpt_core.training.callbacks import Callback, RunInfo
 from gpt_core.training.checkpoint import prune, save_checkpoint
 from gpt_core.training.fitting import is_out_of_memory
-from gpt_core.training.saving import BackgroundSaver, copied
+from gpt_core.training.saving import BackgroundSaver, Copier
 from gpt_core.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Session:
         self._plan, self._trainer, self._listeners = plan, trainer, listeners
         self._checkpoint = checkpoint
         self._tokenizer = load_tokenizer(plan.shards.directory / TOKENIZER)
-        self._saver = BackgroundSaver()
+        self._saver, self._copier = BackgroundSaver(), Copier()
         self._shares = _share_saver() if trainer.layout.shared else None
 
     def run(self) -> None:
@@ -173,13 +173,13 @@ class Session:
         with trainer.untimed():
             self._note_saved(self._saver.wait())
             with trainer.updates.averaged():
-                weights = trainer.layout.copied_weights()
+                weights = self._copier.copied(trainer.layout.weights(), "weights")
             write = partial(
                 save_checkpoint,
                 plan.out_dir,
                 step=trainer.step,
                 weights=weights,
-                state=copied(trainer.state()),
+                state=self._copier.copied(trainer.state(), "state"),
                 config=plan.config,
                 parents=plan.parents,
                 metrics={"step": float(trainer.step), **trainer.metrics},

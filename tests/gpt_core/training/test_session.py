@@ -24,7 +24,7 @@ from gpt_core.config import (
 from gpt_core.errors import DataError, DivergenceError
 from gpt_core.models import build_model
 from gpt_core.training import Callback, latest_checkpoint, pretrain, read_records
-from gpt_core.training.saving import BackgroundSaver, copied
+from gpt_core.training.saving import BackgroundSaver, Copier
 
 
 def config_of(learning_rate: float = 1e-3, **training: object) -> PretrainConfig:
@@ -191,12 +191,19 @@ def test_every_checkpoint_is_told_of_by_the_thread_that_trains(
     assert heard.saved == [4, 8, 12]
 
 
-def test_what_is_saved_is_a_copy() -> None:
-    value = {"a": [torch.ones(2), (3, torch.zeros(1))]}
-    copy = copied(value)
-    value["a"][0].add_(1)
+def test_what_is_saved_is_a_copy_in_the_memory_of_the_one_before() -> None:
+    first, second = torch.ones(2), torch.zeros(1)
+    value = {"a": [first, (3, second)]}
+    copier = Copier()
+    copy = copier.copied(value, "state")
+    first.add_(1)
     assert copy["a"][0].tolist() == [1.0, 1.0]
     assert copy["a"][1][0] == 3
+    again = copier.copied(value, "state")
+    assert again["a"][0].tolist() == [2.0, 2.0]
+    assert again["a"][0].data_ptr() == copy["a"][0].data_ptr()
+    grown = copier.copied({"a": [torch.ones(3), (3, second)]}, "state")
+    assert grown["a"][0].tolist() == [1.0] * 3
 
 
 def test_a_checkpoint_that_cannot_be_written_is_not_passed_over() -> None:
