@@ -3,7 +3,8 @@
 Run from the checkout: ``python -m benchmarks.training``. The three train a model of the same shape
 on the same batches: forward, backward, clipping to norm 1 and AdamW. nanoGPT (``.peers/nanoGPT``,
 left out when it is not there) and Hugging Face run as their own scripts do on a CPU, in float32 and
-uncompiled; ours is the Trainer with its defaults.
+uncompiled; ours is the Trainer with its defaults. A second table says what our steps spend their
+time on, beside how fast this processor multiplies.
 """
 
 import gc
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.report import PEERS, in_turn, publish
+from benchmarks.report import PEERS, in_turn, publish, timed
 from gpt_core.config import GPTConfig, LoaderConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
 from gpt_core.models import build_model
@@ -42,6 +43,16 @@ SHAPES = {
 
 TARGETS = ("≥ 3", "≥ 3", "≥ 2.5", "")
 TURNS = 7
+PARTS = {
+    "matrix products": ("aten::mm", "aten::addmm"),
+    "attention": ("aten::bmm", "aten::_softmax", "aten::masked_fill_", "aten::sub_"),
+    "GELU": ("aten::gelu", "aten::gelu_backward"),
+    "copies and casts": ("aten::copy_", "aten::cat"),
+    "norms": ("aten::native_layer_norm", "aten::native_layer_norm_backward"),
+    "optimizer": ("aten::_fused_adamw_", "aten::linalg_vector_norm"),
+}
+"""Parts of a step to the operators that do them."""
+
 Step = Callable[[], object]
 
 
@@ -54,6 +65,7 @@ def main() -> None:
     for (name, (shape, batch, steps)), target in zip(SHAPES.items(), TARGETS, strict=True):
         lines.append(f"| {name} | {measure(shape, batch, steps)} | {target} |")
         gc.collect()
+    lines += ["", *where_the_time_goes()]
     precision = resolve_precision("auto", torch.device("cpu"))
     how = (
         f"{torch.get_num_threads()} threads, ours in {precision}, the peers in fp32 as shipped. "
@@ -81,6 +93,40 @@ def measure(shape: GPTConfig, batch: int, steps: int) -> str:
         for name in ("nanoGPT", "HF")
     ]
     return " | ".join([*speeds, *ratios])
+
+
+def where_the_time_goes() -> list[str]:
+    """Each shape's step in shares of the operators' own time, and the processor's products."""
+    rows = [f"| model | {' | '.join(PARTS)} | the rest |", "|---" * (len(PARTS) + 2) + "|"]
+    for name, (shape, batch, steps) in SHAPES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            step = ours(shape, batch, loader_of(Path(folder), shape, batch))
+            step()
+            with torch.profiler.profile() as profile:
+                for _ in range(steps):
+                    step()
+        own = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
+        total = sum(own.values())
+        shares = [sum(own.get(key, 0) for key in keys) / total for keys in PARTS.values()]
+        cells = [f"{share:.0%}" for share in [*shares, 1 - sum(shares)]]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+        gc.collect()
+    speeds = {kind: products_a_second(kind) / 1e9 for kind in (torch.bfloat16, torch.float32)}
+    bf16, fp32 = speeds.values()
+    return [
+        *rows,
+        "",
+        f"Products of 2,048 × 2,048 matrices: {bf16:.0f} GFLOP/s in bf16, {fp32:.0f} in fp32, a "
+        f"ratio of {bf16 / fp32:.1f}, which is as much as bf16 can gain where products are all.",
+    ]
+
+
+def products_a_second(kind: torch.dtype) -> float:
+    """Floating-point operations a second of matrix products."""
+    matrix = torch.randn(2048, 2048, dtype=kind)
+    matrix @ matrix
+    repeats = 20
+    return 2 * 2048**3 * repeats / timed(lambda: [matrix @ matrix for _ in range(repeats)])
 
 
 def ratio(ours: list[float], peer: list[float]) -> float:

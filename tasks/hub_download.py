@@ -6,7 +6,7 @@ again from what arrived.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from gpt_core.files import Progress, sha256_file
 from gpt_core.interop.weight_files import WEIGHTS, WEIGHTS_INDEX, weight_files
 from tasks.hub import HubRelease
 
-_BESIDE = ("config.json", "vocab.json", "merges.txt")
+_CONFIG, _VOCABULARY, _ONE_FILE = "config.json", ("vocab.json", "merges.txt"), "tokenizer.json"
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 
 
@@ -60,7 +60,7 @@ def fetch_release(
     again = [failure for failure in failures if isinstance(failure, DownloadError)]
     raise type([*failures, *again][-1])(
         f"{release.repository} could not be fetched ({'; '.join(map(str, failures))}): put "
-        f"{WEIGHTS}, {', '.join(_BESIDE)} into a folder and give it as gpt2.source"
+        f"{WEIGHTS}, {_CONFIG}, {', '.join(_VOCABULARY)} into a folder and give it as gpt2.source"
     )
 
 
@@ -88,12 +88,18 @@ def _fetch_from(mirror: str, release: HubRelease, folder: Path, progress: Progre
             raise DataError(f"{mirror} sent another {name} of {asked[0]} than it lists")
 
 
-def _wanted(names: Iterable[str]) -> list[str]:
+def _wanted(names: Collection[str]) -> list[str]:
     """The files that an import reads: the weights in one file or in shards, and what is beside."""
     weights = [WEIGHTS] if WEIGHTS in names else [
         name for name in names if name == WEIGHTS_INDEX or _SHARD.fullmatch(name)
     ]  # fmt: skip
-    return [*(name for name in _BESIDE if name in names), *sorted(weights)]
+    return [*(name for name in _beside(names) if name in names), *sorted(weights)]
+
+
+def _beside(names: Container[str]) -> list[str]:
+    """The configuration and the vocabulary, which lies in two files or in one."""
+    two = all(name in names for name in _VOCABULARY)
+    return [_CONFIG, *(_VOCABULARY if two or _ONE_FILE not in names else (_ONE_FILE,))]
 
 
 def _is_whole(folder: Path) -> bool:
@@ -101,7 +107,8 @@ def _is_whole(folder: Path) -> bool:
         weight_files(folder)
     except ConversionError:
         return False
-    return all((folder / name).is_file() for name in _BESIDE)
+    there = {file.name for file in folder.iterdir()}
+    return all(name in there for name in _beside(there))
 
 
 def _matches(path: Path, file: Any, release: HubRelease) -> bool:

@@ -71,6 +71,12 @@ def read_gpt2_config(directory: Path) -> GPTConfig:
     return config
 
 
+def read_eos_id(directory: Path) -> int | None:
+    """The id that ends a document, if a release's ``config.json`` says it."""
+    found = read_json(directory / CONFIG).get("eos_token_id")
+    return found if type(found) is int else None
+
+
 def read_gpt2_tensors(directory: Path, config: GPTConfig) -> dict[str, Tensor]:
     """A release's weights under our names and in our layout, mapped from the files.
 

@@ -3,18 +3,22 @@
 from pathlib import Path
 
 from gpt_core.artifact import Artifact, new_artifact, plain
-from gpt_core.errors import ConversionError
 from gpt_core.files import Progress, sha256_file, write_json
-from gpt_core.interop.gpt2_huggingface import CONFIG, read_gpt2_config, read_gpt2_tensors
+from gpt_core.interop.gpt2_huggingface import (
+    CONFIG,
+    read_eos_id,
+    read_gpt2_config,
+    read_gpt2_tensors,
+)
 from gpt_core.interop.gpt2_openai import (
     HPARAMS,
     openai_index,
     read_openai_config,
     read_openai_tensors,
 )
+from gpt_core.interop.release_tokenizer import read_release_tokenizer
 from gpt_core.interop.weight_files import WEIGHTS, weight_files
 from gpt_core.models import count_parameters, write_tensors
-from gpt_core.tokenizers import GPT2Tokenizer, Tokenizer, load_tokenizer
 
 
 def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = None) -> Artifact:
@@ -25,8 +29,7 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
     from file to file, one tensor in memory at a time.
 
     Args:
-        directory: The release. Its vocabulary is ``encoder.json`` and ``vocab.bpe``, or
-            ``vocab.json`` and ``merges.txt``, or a ``tokenizer`` folder of gptflow.
+        directory: The release, with its vocabulary, see ``read_release_tokenizer``.
         out_dir: Where the checkpoint goes.
         progress: Told of ``tensors``.
 
@@ -39,13 +42,9 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
     """
     is_openai = (directory / HPARAMS).is_file() and not (directory / CONFIG).is_file()
     config = read_openai_config(directory) if is_openai else read_gpt2_config(directory)
-    tokenizer = _read_tokenizer(directory)
-    if tokenizer.vocab_size != config.vocab_size:
-        raise ConversionError(
-            f"{directory / (HPARAMS if is_openai else CONFIG)}: the model has {config.vocab_size} "
-            f"tokens, but the vocabulary beside it has {tokenizer.vocab_size}: put the model's own "
-            "vocabulary there"
-        )
+    eos_id = None if is_openai else read_eos_id(directory)
+    described = directory / (HPARAMS if is_openai else CONFIG)
+    tokenizer = read_release_tokenizer(described, config.vocab_size or 0, eos_id)
     if is_openai:
         # The index has the checksum of every tensor.
         tensors, sources = read_openai_tensors(directory, config), [openai_index(directory)]
@@ -60,9 +59,3 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
         draft.info |= {"step": 0, "kind": "imported"}
         draft.metrics["parameters"] = float(count_parameters(config))
     return draft.artifact
-
-
-def _read_tokenizer(directory: Path) -> Tokenizer:
-    if (directory / "tokenizer").is_dir():
-        return load_tokenizer(directory / "tokenizer")
-    return GPT2Tokenizer.from_release(directory)

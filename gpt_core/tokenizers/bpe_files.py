@@ -1,10 +1,11 @@
 """Byte-level BPE in other people's files: GPT-2's two, Hugging Face's one, tiktoken's ranks.
 
-All of them write the same thing, the tokens and the order of the merges, and all are read only if
-their ids are GPT-2's: 256 bytes, the merges in order, ``<|endoftext|>`` last.
+All of them write the same thing, the tokens and the order of the merges. A ``BPETokenizer`` is read
+only if the ids are GPT-2's: 256 bytes, the merges in order, ``<|endoftext|>`` last.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,25 @@ MERGES_NAMES = ("vocab.bpe", "merges.txt")
 _HEADER = "#version: 0.2"
 
 
-def read_gpt2_merges(directory: Path) -> list[Pair]:
-    """The merges of ``encoder.json`` and ``vocab.bpe``, or of ``vocab.json`` and ``merges.txt``.
+@dataclass(frozen=True, slots=True)
+class WrittenBPE:
+    """What the files of a byte-level BPE say, whatever its ids are."""
+
+    vocabulary: Mapping[str, int]
+    """Ids by token, as they are written; control tokens too."""
+
+    merges: list[Pair]
+    """Pairs of the ids that GPT-2 would have given."""
+
+    pattern: str
+    """The name of the split pattern, or a regular expression."""
+
+
+def read_two_files(directory: Path) -> WrittenBPE:
+    """``encoder.json`` and ``vocab.bpe``, or ``vocab.json`` and ``merges.txt``; GPT-2's pattern.
 
     Raises:
-        DataError: If a file is missing or damaged, or the two do not belong together.
+        DataError: If a file is missing or damaged.
     """
     vocabulary = _find(directory, VOCABULARY_NAMES)
     file = _find(directory, MERGES_NAMES)
@@ -44,8 +59,34 @@ def read_gpt2_merges(directory: Path) -> list[Pair]:
     if lines and lines[0].startswith("#version"):
         del lines[0]
     merges = _read(lines[:-1] if lines and not lines[-1] else lines, file)
-    _require_ids(read_json(vocabulary), merges, vocabulary)
-    return merges
+    return WrittenBPE(_require_numbers(read_json(vocabulary), vocabulary), merges, "gpt2")
+
+
+def read_one_file(file: Path) -> WrittenBPE:
+    """Hugging Face's ``tokenizer.json``.
+
+    Raises:
+        DataError: If it is missing, damaged, of another model, or cuts text in an unknown way.
+    """
+    content = read_json(file)
+    model = content.get("model", {}) if isinstance(content, dict) else {}
+    if model.get("type") != "BPE" or not {"vocab", "merges"} <= model.keys():
+        raise DataError(f"{file} is not a BPE tokenizer of Hugging Face: model.type must be BPE")
+    merges = _read(model["merges"], file)
+    added = {token["content"]: token["id"] for token in content.get("added_tokens", ())}
+    vocabulary = _require_numbers(model["vocab"] | added, file)
+    return WrittenBPE(vocabulary, merges, _pattern_in(content.get("pre_tokenizer"), file))
+
+
+def read_gpt2_merges(directory: Path) -> list[Pair]:
+    """The merges of ``encoder.json`` and ``vocab.bpe``, or of ``vocab.json`` and ``merges.txt``.
+
+    Raises:
+        DataError: If a file is missing or damaged, or the two do not belong together.
+    """
+    written = read_two_files(directory)
+    _require_ids(written, _find(directory, VOCABULARY_NAMES))
+    return written.merges
 
 
 def write_gpt2_files(tokenizer: BPETokenizer, directory: Path) -> None:
@@ -65,18 +106,23 @@ def read_huggingface(file: Path) -> BPETokenizer:
     Raises:
         DataError: If it is missing, of another model, or its ids are not GPT-2's.
     """
-    content = read_json(file)
-    model = content.get("model", {}) if isinstance(content, dict) else {}
-    if model.get("type") != "BPE" or not {"vocab", "merges"} <= model.keys():
-        raise DataError(f"{file} is not a BPE tokenizer of Hugging Face: model.type must be BPE")
-    merges = _read(model["merges"], file)
-    added = {token["content"]: token["id"] for token in content.get("added_tokens", ())}
-    _require_ids(model["vocab"] | added, merges, file)
-    return BPETokenizer(merges, _pattern_in(content.get("pre_tokenizer"), file))
+    written = read_one_file(file)
+    _require_ids(written, file)
+    return BPETokenizer(written.merges, written.pattern)
 
 
-def write_huggingface(tokenizer: BPETokenizer, file: Path) -> None:
-    """Write ``tokenizer.json``, which ``tokenizers`` and ``transformers`` read."""
+def write_huggingface(
+    tokenizer: BPETokenizer,
+    file: Path,
+    numbers: tuple[Mapping[str, int], Mapping[str, int]] | None = None,
+) -> None:
+    """Write ``tokenizer.json``, which ``tokenizers`` and ``transformers`` read.
+
+    Args:
+        tokenizer: Merges and pattern.
+        file: Where it goes.
+        numbers: The ids of its tokens and of control tokens, where they are not GPT-2's.
+    """
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     split = {
         "type": "Split",
@@ -85,8 +131,8 @@ def write_huggingface(tokenizer: BPETokenizer, file: Path) -> None:
         "invert": False,
     }
     steps = [split, {**byte_level, "use_regex": False}]
-    vocabulary = _vocabulary(tokenizer.merges)
-    end = {"id": vocabulary[END_OF_TEXT], "content": END_OF_TEXT, "special": True}
+    vocabulary, controls = numbers or (_vocabulary(tokenizer.merges), {})
+    controls = controls or {END_OF_TEXT: vocabulary[END_OF_TEXT]}
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     model = {
         "type": "BPE",
@@ -97,14 +143,17 @@ def write_huggingface(tokenizer: BPETokenizer, file: Path) -> None:
         "fuse_unk": False,
         "byte_fallback": False,
         "ignore_merges": False,
-        "vocab": vocabulary,
+        "vocab": {**vocabulary, **controls},
         "merges": written_merges(tokenizer.merges),
     }
     content = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [end | plain],
+        "added_tokens": [
+            {"id": number, "content": token, "special": True, **plain}
+            for token, number in sorted(controls.items(), key=lambda item: item[1])
+        ],
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
         "post_processor": None,
@@ -174,10 +223,15 @@ def _vocabulary(merges: Sequence[Pair]) -> dict[str, int]:
     return {token: i for i, token in enumerate([*written_tokens(merges), END_OF_TEXT])}
 
 
-def _require_ids(found: Any, merges: Sequence[Pair], file: Path) -> None:
+def _require_numbers(found: Any, file: Path) -> Mapping[str, int]:
+    if not isinstance(found, dict) or not all(type(value) is int for value in found.values()):
+        raise DataError(f"{file} is no vocabulary: it must give each token a number")
+    return found
+
+
+def _require_ids(written: WrittenBPE, file: Path) -> None:
     """Raise unless a vocabulary is what the merges make, in their order."""
-    expected = _vocabulary(merges)
-    found = found if isinstance(found, dict) else {}
+    expected, found = _vocabulary(written.merges), written.vocabulary
     if found != expected:
         wrong = (token for token, i in expected.items() if found.get(token) != i)
         differing = next(wrong, "a token that no merge makes")

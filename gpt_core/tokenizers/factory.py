@@ -15,6 +15,7 @@ from gpt_core.tokenizers.bpe import BPETokenizer
 from gpt_core.tokenizers.bpe_training import train_bpe
 from gpt_core.tokenizers.character import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
 from gpt_core.tokenizers.gpt2 import GPT2Tokenizer
+from gpt_core.tokenizers.numbered import NumberedBPETokenizer
 from gpt_core.tokenizers.sentence_piece import (
     SentencePieceBPETokenizer,
     SentencePieceTokenizer,
@@ -30,7 +31,7 @@ _SENTENCE_PIECES: dict[str, type[SentencePieceTokenizer]] = {
     cls.kind: cls for cls in (SentencePieceBPETokenizer, UnigramTokenizer)
 }
 _KINDS: dict[str, type[Tokenizer]] = {
-    **{cls.kind: cls for cls in (BPETokenizer, ByteTokenizer, GPT2Tokenizer)},
+    **{cls.kind: cls for cls in (BPETokenizer, NumberedBPETokenizer, ByteTokenizer, GPT2Tokenizer)},
     **_VOCABULARIES,
     **_SENTENCE_PIECES,
 }

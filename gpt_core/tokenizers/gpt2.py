@@ -1,11 +1,12 @@
 """The vocabulary that GPT-2 was released with, from its two files and without a network."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from gpt_core.errors import DataError
-from gpt_core.tokenizers.bpe import BPETokenizer, written_merges
+from gpt_core.tokenizers.bpe import BPETokenizer, Pair, written_merges
 from gpt_core.tokenizers.bpe_files import read_gpt2_merges
 
 # Of the 50,000 lines "first second" of vocab.bpe, joined by line feeds, without header. The merges
@@ -29,11 +30,20 @@ class GPT2Tokenizer(BPETokenizer):
             DataError: If a file is missing or damaged, or is not the released one.
         """
         merges = read_gpt2_merges(directory)
-        lines = "\n".join(f"{first} {second}" for first, second in written_merges(merges))
-        found = hashlib.sha256(lines.encode()).hexdigest()
+        found = _sha256_of(merges)
         if found != _MERGES_SHA256:
             raise DataError(
                 f"{directory} holds a vocabulary that is not GPT-2's released one: the sha256 of "
                 f"its merges is {found}, expected {_MERGES_SHA256}"
             )
         return cls(merges, "gpt2")
+
+
+def is_released(merges: Sequence[Pair]) -> bool:
+    """Whether these are the merges that GPT-2 was released with."""
+    return _sha256_of(merges) == _MERGES_SHA256
+
+
+def _sha256_of(merges: Sequence[Pair]) -> str:
+    lines = "\n".join(f"{first} {second}" for first, second in written_merges(merges))
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -282,6 +282,7 @@ def test_a_release_without_a_vocabulary_says_what_to_add(release: Path, tmp_path
     for file in (release / "tokenizer").iterdir():
         file.unlink()
     (release / "tokenizer").rmdir()
+    (release / "tokenizer.json").unlink()
     with pytest.raises(DataError, match=r"neither encoder\.json nor vocab\.json"):
         import_gpt2(release, tmp_path / "out")
 

@@ -11,6 +11,7 @@ from gpt_core.tokenizers import (
     ByteTokenizer,
     CharacterTokenizer,
     CodePointTokenizer,
+    NumberedBPETokenizer,
     SentencePieceBPETokenizer,
     Tokenizer,
     UnigramTokenizer,
@@ -35,6 +36,7 @@ def make_tokenizer(made_up_texts: list[str]) -> Callable[[str], Tokenizer]:
     texts = made_up_texts
     made: dict[str, Callable[[], Tokenizer]] = {
         "bpe": lambda: train_bpe(texts, 400, "marks"),
+        "bpe-numbered": lambda: numbered(train_bpe(texts, 400, "marks")),
         "byte": ByteTokenizer,
         "character": lambda: CharacterTokenizer.train(texts, None),
         "codepoint": lambda: CodePointTokenizer.train(texts, None),
@@ -47,7 +49,15 @@ def make_tokenizer(made_up_texts: list[str]) -> Callable[[str], Tokenizer]:
     return lambda kind: made[kind]()
 
 
-@pytest.fixture(scope="session", params=["bpe", "byte", "sentencepiece-bpe", "unigram"])
+def numbered(plain: BPETokenizer) -> NumberedBPETokenizer:
+    """The end of a document first, the rest in any order."""
+    ids = random.Random(5).sample(range(1, plain.vocab_size), plain.eos_id)
+    return NumberedBPETokenizer(plain, ids, {"</s>": 0}, 0, plain.vocab_size)
+
+
+@pytest.fixture(
+    scope="session", params=["bpe", "bpe-numbered", "byte", "sentencepiece-bpe", "unigram"]
+)
 def complete(
     request: pytest.FixtureRequest, make_tokenizer: Callable[[str], Tokenizer]
 ) -> Tokenizer:
@@ -65,7 +75,16 @@ def partial(
 
 @pytest.fixture(
     scope="session",
-    params=["bpe", "byte", "character", "codepoint", "sentencepiece-bpe", "unigram", "word"],
+    params=[
+        "bpe",
+        "bpe-numbered",
+        "byte",
+        "character",
+        "codepoint",
+        "sentencepiece-bpe",
+        "unigram",
+        "word",
+    ],
 )
 def tokenizer(
     request: pytest.FixtureRequest, make_tokenizer: Callable[[str], Tokenizer]

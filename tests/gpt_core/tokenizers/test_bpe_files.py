@@ -86,7 +86,7 @@ def test_a_vocabulary_with_other_ids_is_refused(
     with pytest.raises(DataError, match=r"vocab\.json does not fit its merges"):
         read_gpt2_merges(tmp_path)
     file.write_text("[]")
-    with pytest.raises(DataError, match=r"vocab\.json does not fit its merges"):
+    with pytest.raises(DataError, match=r"vocab\.json is no vocabulary"):
         read_gpt2_merges(tmp_path)
 
 

@@ -1,0 +1,81 @@
+"""The vocabulary of a release: GPT-2's own, or that of another model of its architecture."""
+
+from pathlib import Path
+
+from gpt_core.errors import ConversionError, DataError
+from gpt_core.tokenizers import (
+    MERGES_NAMES,
+    BPETokenizer,
+    GPT2Tokenizer,
+    NumberedBPETokenizer,
+    Tokenizer,
+    WrittenBPE,
+    is_released,
+    load_tokenizer,
+    read_one_file,
+    read_two_files,
+    written_tokens,
+)
+
+_END = "<|endoftext|>"
+_MOST_PADDING = 127  # ids that stand for nothing: vocabularies are filled up to a multiple of 128
+
+
+def read_release_tokenizer(described: Path, vocab_size: int, eos_id: int | None) -> Tokenizer:
+    """The tokenizer of a release.
+
+    Args:
+        described: The file that describes the model. Beside it are a ``tokenizer`` folder of
+            gptflow, ``encoder.json`` and ``vocab.bpe``, ``vocab.json`` and ``merges.txt``, or
+            ``tokenizer.json``.
+        vocab_size: The model's number of ids.
+        eos_id: The id that ends a document, as far as the release says.
+
+    Raises:
+        ConversionError: If the vocabulary is not that of the model.
+        DataError: If it is missing or damaged, or no token ends a document.
+    """
+    directory = described.parent
+    if (directory / "tokenizer").is_dir():
+        tokenizer = load_tokenizer(directory / "tokenizer")
+        _require_size(tokenizer.vocab_size, vocab_size, described, most_padding=0)
+        return tokenizer
+    one = directory / "tokenizer.json"
+    beside = any((directory / name).is_file() for name in MERGES_NAMES)
+    written = read_one_file(one) if one.is_file() and not beside else read_two_files(directory)
+    n_ids = max(written.vocabulary.values(), default=-1) + 1
+    _require_size(n_ids, vocab_size, described, most_padding=_MOST_PADDING)
+    return _numbered(written, vocab_size, eos_id, directory)
+
+
+def _numbered(
+    written: WrittenBPE, vocab_size: int, eos_id: int | None, directory: Path
+) -> Tokenizer:
+    """Under GPT-2's numbers where they are these, else with a table of the numbers."""
+    tokens = written_tokens(written.merges)
+    missing = next((token for token in tokens if token not in written.vocabulary), None)
+    if missing is not None:
+        raise DataError(f"{directory}: the vocabulary lacks {missing!r}, which its merges make")
+    ids = [written.vocabulary[token] for token in tokens]
+    made = set(tokens)
+    controls = {token: i for token, i in written.vocabulary.items() if token not in made}
+    plain = BPETokenizer(written.merges, written.pattern)
+    if ids == list(range(plain.eos_id)) and controls == {_END: plain.eos_id}:
+        released = is_released(written.merges) and written.pattern == "gpt2"
+        if vocab_size == plain.vocab_size:
+            return GPT2Tokenizer(written.merges, "gpt2") if released else plain
+    end = eos_id if eos_id in controls.values() else controls.get(_END)
+    if end is None:
+        raise DataError(
+            f"{directory} does not say which token ends a document: set eos_token_id in "
+            "config.json to the id of a control token"
+        )
+    return NumberedBPETokenizer(plain, ids, controls, end, vocab_size)
+
+
+def _require_size(found: int, vocab_size: int, described: Path, *, most_padding: int) -> None:
+    if not found <= vocab_size <= found + most_padding:
+        raise ConversionError(
+            f"{described}: the model has {vocab_size} tokens, but the vocabulary beside it has "
+            f"{found}: put the model's own vocabulary there"
+        )
