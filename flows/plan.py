@@ -20,6 +20,7 @@ from gpt_core.text import register_source
 from gpt_core.training.speed import training_speed
 from tasks.caching import cached_artifact, stage_key
 from tasks.hub import release_of
+from tasks.launch import count_processes
 from tasks.paths import project_root, stage_dir
 from tasks.sources import PublicSource, Role, find_source, placed_file
 
@@ -209,14 +210,16 @@ def _sizes(
     per_layer = model.n_embd * _LAYER_BYTES + attention
     per_token = model.n_layer * per_layer + vocabulary * _LOGIT_BYTES
     micro_batch = training.micro_batch * model.context_length
-    memory = _PROCESS_BYTES + _WEIGHT_BYTES * parameters + micro_batch * per_token
+    n_processes = count_processes(config.launch, training)
+    each = _PROCESS_BYTES + _WEIGHT_BYTES * parameters + micro_batch * per_token
     disk = _SAVED_BYTES * parameters * (training.keep_last + 1)
     return [
         ("vocabulary", f"{vocabulary:,} tokens"),
         ("parameters", f"{parameters:,}"),
         ("pretraining reads", f"{tokens:,} tokens in {training.steps:,} steps"),
         ("pretraining computes", f"{flops:.3g} floating-point operations"),
-        ("memory, estimated", _of(memory, _MEMORY, "this machine has")),
+        ("processes", f"{n_processes}"),
+        ("memory, estimated", _of(n_processes * each, _MEMORY, "this machine has")),
         ("disk, estimated", _of(disk, _free_bytes(), "free are")),
         ("time, estimated", "none, it is done" if done else _time(config, model, flops)),
     ]

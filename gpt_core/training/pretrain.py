@@ -68,11 +68,13 @@ def pretrain(
         require_fitting(initial, config, shards)
     plan = RunPlan(config, out_dir, shards, initial, launch or LaunchConfig())
     with joined_ranks() as ranks:
+        # Both refuse what cannot be trained on, before anything is written.
         config.micro_batches_of(ranks.size)
-        _loader(plan, ranks)  # refuses a text that is too short, before anything is written
+        _loader(plan, ranks)
         with locked(out_dir) if ranks.first else nullcontext():
             _train(plan, ranks, callbacks)
-            best: Artifact | None = ranks.shared(best_checkpoint(out_dir))
+            found = best_checkpoint(out_dir) if ranks.first else None
+            best: Artifact | None = ranks.shared(found)
     if best is None:
         raise CheckpointError(f"{out_dir} has no checkpoint after training: was it deleted?")
     return best

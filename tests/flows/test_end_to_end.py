@@ -248,3 +248,20 @@ def test_a_flipped_byte_is_named_and_nothing_is_made_of_it(
     for answer, damaged in zip(answers, (shard, file, file), strict=True):
         assert f"{damaged} was altered since it was written" in answer.mistake()
     assert house.half_written() == []
+
+
+def test_two_processes_are_recorded_as_one_and_are_no_part_of_the_key(
+    house: Any, small: list[str], first: Any
+) -> None:
+    shared = ["pretrain", *small, "training.seed=5", "training.micro_batch=4"]
+    before = {run.info.run_id for run in recorded_runs(house)}
+    answer = house.run(*shared, "launch.processes=2", "launch.strategy=fsdp")
+    assert answer.code == 0, answer.out + answer.err
+    assert "2 × cpu, shares (FSDP)" in answer.out
+    assert done_now(answer) == ["pretrain"]
+    new = [run for run in recorded_runs(house) if run.info.run_id not in before]
+    (stage,) = [run for run in new if "mlflow.parentRunId" in run.data.tags]
+    history = house.records().get_metric_history(stage.info.run_id, "train/loss")
+    assert [metric.step for metric in history] == [4, 8, 12]
+    again = house.run(*shared)
+    assert "pretrain" in there_already(again)
