@@ -1,5 +1,6 @@
 """GPT-2 weights, in any of the forms that people have, into a checkpoint of ours."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gpt_core.artifact import Artifact, new_artifact, plain
@@ -50,12 +51,16 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
         tensors, sources = read_openai_tensors(directory, config), [openai_index(directory)]
     else:
         tensors, sources = read_gpt2_tensors(directory, config), weight_files(directory)
-    settings = {source.name: sha256_file(source) for source in sources}
-    with new_artifact(out_dir, kind="checkpoint", config=settings) as draft:
+    with (
+        ThreadPoolExecutor(max_workers=2) as beside,
+        new_artifact(out_dir, kind="checkpoint") as draft,
+    ):
+        hashing = beside.submit(lambda: {source.name: sha256_file(source) for source in sources})
+        saving = beside.submit(tokenizer.save, draft.directory / "tokenizer")
         write_tensors(tensors, draft.directory / WEIGHTS, progress=progress)
-        tokenizer.save(draft.directory / "tokenizer")
+        saving.result()
         description = {"kind": "imported", "step": 0, "model": plain(config)}
         write_json(draft.directory / CONFIG, description)
-        draft.info |= {"step": 0, "kind": "imported"}
+        draft.info |= {"step": 0, "kind": "imported", "sources": hashing.result()}
         draft.metrics["parameters"] = float(count_parameters(config))
     return draft.artifact

@@ -17,6 +17,7 @@ from gpt_core.config import GPTConfig
 from gpt_core.errors import ConfigError
 from gpt_core.models.block import TransformerBlock, build_norm
 from gpt_core.models.kv_cache import KVCache
+from gpt_core.models.layers import Embedding
 
 
 class GPT(nn.Module):
@@ -47,14 +48,15 @@ class GPT(nn.Module):
         self.recompute = False
         """Keep only what each block begins with, and compute the rest again for the gradients."""
 
-        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
-        self.wpe = nn.Embedding(config.context_length, config.n_embd)
+        self.wte = Embedding(config.vocab_size, config.n_embd)
+        self.wpe = Embedding(config.context_length, config.n_embd)
         self.dropout = nn.Dropout(config.dropout)
         self.h = nn.ModuleList(TransformerBlock(config, layer) for layer in range(config.n_layer))
         self.ln_f = build_norm(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.tie_head()
-        self.initialize()
+        if not self.wte.weight.is_meta:  # else the weights are yet to come
+            self.initialize()
 
     def tie_head(self) -> None:
         """Make the head's weight the token embedding's, if the configuration says so."""

@@ -12,6 +12,13 @@ from torch import Tensor, nn
 from gpt_core.config import GPTConfig
 
 
+class Embedding(nn.Embedding):
+    """A vector for each id, looked up in a table of shape (n, C)."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing: the model draws all its weights, or is given them."""
+
+
 class LayerNorm(nn.Module):
     """Each token's vector brought to mean 0 and variance 1, then scaled and shifted.
 
