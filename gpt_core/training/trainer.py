@@ -25,6 +25,7 @@ from gpt_core.training.health import Health
 from gpt_core.training.layout import Layout
 from gpt_core.training.meter import Meter, Pause
 from gpt_core.training.precision import autocast, peak_flops, resolve_precision
+from gpt_core.training.prefetch import Prefetcher
 from gpt_core.training.ranks import Ranks
 from gpt_core.training.schedule import learning_rate_at
 from gpt_core.training.updates import Updates
@@ -52,10 +53,11 @@ class Trainer:
         validation: Callable[[], Iterator[Batch]] | None,
         callbacks: Callback,
     ) -> None:
-        self.layout, self.config, self.loader = layout, config, loader
+        self.layout, self.config = layout, config
         self.model, self.device, self.ranks = layout.model, layout.device, layout.ranks
         self.precision = resolve_precision(config.training.precision, self.device)
         self.updates = Updates(layout, config)
+        self.loader = Prefetcher(loader, self._to_gpu) if self._on_gpu else loader
         self.step = 0
         self.metrics: dict[str, float] = {}
         """The newest figures, under the names that a checkpoint's manifest has."""
@@ -161,7 +163,7 @@ class Trainer:
         n_micro = self.config.micro_batches_of(self.ranks.size)
         step_loss = torch.zeros((), device=self.device)
         for i in range(n_micro):
-            batch = self._to_device(self.loader.next_batch())
+            batch = self.loader.next_batch()
             with self.layout.accumulating(last=i == n_micro - 1):
                 with autocast(self.device, self.precision):
                     loss = self.layout.loss(batch.token_ids, batch.targets) / n_micro
@@ -189,9 +191,7 @@ class Trainer:
     def _on_gpu(self) -> bool:
         return self.device.type == "cuda"
 
-    def _to_device(self, batch: Batch) -> Batch:
-        if self.device.type == "cpu":
-            return batch
+    def _to_gpu(self, batch: Batch) -> Batch:
         return Batch(
             batch.token_ids.pin_memory().to(self.device, non_blocking=True),
             batch.targets.pin_memory().to(self.device, non_blocking=True),
