@@ -11,6 +11,7 @@ import pytest
 from gpt_core.errors import DataError, DownloadError
 from gpt_core.text import source_path
 from tasks.corpus import fetch_corpus
+from tasks.sources import public_sources
 
 TEXT = b"In winter the mill stood still.\n" * 100
 
@@ -57,6 +58,15 @@ def publish(home: Path, publisher: Publisher, text: bytes = TEXT) -> None:
         f'url = "http://127.0.0.1:{publisher.server_port}/mill.txt"\n'
         f'sha256 = "{hashlib.sha256(text).hexdigest()}"\nbytes = {len(text)}\n'
     )
+
+
+def test_every_source_that_is_named_is_the_real_file(shared_data: Path) -> None:
+    real = {file.name: file for file in shared_data.rglob("*") if file.is_file()}
+    sources = public_sources()
+    assert {"bukhari", "sms-spam", "lambada"} <= sources.keys()
+    for source in sources.values():
+        content = real[source.file].read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (source.bytes, source.sha256)
 
 
 @pytest.mark.parametrize("statuses", [[200], [503, 200]])
