@@ -7,7 +7,7 @@ on the small ``Artifact``, never the data in it.
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +66,9 @@ class Draft:
     info: dict[str, Any] = field(default_factory=dict)
     """What readers need but no one set: a vocabulary size, the order of labels, a step."""
 
+    checksums: dict[str, str] = field(default_factory=dict)
+    """The SHA-256 of files that were hashed as they were written, by name in the directory."""
+
     _finished: Artifact | None = None
 
     @property
@@ -112,7 +115,7 @@ def new_artifact(
             "config": plain(config),
             "info": draft.info,
             "metrics": draft.metrics,
-            "files": _list_files(directory),
+            "files": _list_files(directory, draft.checksums),
         }
         manifest["fingerprint"] = _fingerprint(manifest)
         write_json(directory / MANIFEST, manifest)
@@ -211,15 +214,13 @@ def _fingerprint(manifest: dict[str, Any]) -> str:
     return fingerprint_of(*content, manifest["info"], manifest["files"])
 
 
-def _list_files(directory: Path) -> dict[str, dict[str, Any]]:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    return {
-        path.relative_to(directory).as_posix(): {
-            "bytes": path.stat().st_size,
-            "sha256": sha256_file(path),
-        }
-        for path in files
-    }
+def _list_files(directory: Path, known: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    listed = {}
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        name = path.relative_to(directory).as_posix()
+        sha256 = known.get(name) or sha256_file(path)
+        listed[name] = {"bytes": path.stat().st_size, "sha256": sha256}
+    return listed
 
 
 @contextmanager

@@ -57,7 +57,8 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
     ):
         hashing = beside.submit(lambda: {source.name: sha256_file(source) for source in sources})
         saving = beside.submit(tokenizer.save, draft.directory / "tokenizer")
-        write_tensors(tensors, draft.directory / WEIGHTS, progress=progress)
+        written = write_tensors(tensors, draft.directory / WEIGHTS, progress=progress)
+        draft.checksums[WEIGHTS] = written
         saving.result()
         description = {"kind": "imported", "step": 0, "model": plain(config)}
         write_json(draft.directory / CONFIG, description)

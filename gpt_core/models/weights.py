@@ -1,7 +1,9 @@
 """Weights on disk: safetensors in, safetensors out, every mismatch named."""
 
+import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def write_tensors(
     metadata: Mapping[str, str] | None = None,
     *,
     progress: Progress | None = None,
-) -> None:
+) -> str:
     """Write named tensors as safetensors, one at a time: no second copy of all of them.
 
     The file is the length of a JSON header in 8 bytes, the header (each tensor's type, shape and
@@ -59,6 +61,9 @@ def write_tensors(
         path: Where the file goes; it appears when it is whole.
         metadata: Notes for the file's header.
         progress: Told of ``tensors``.
+
+    Returns:
+        The file's SHA-256, computed beside the writing.
     """
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
@@ -69,13 +74,19 @@ def write_tensors(
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
     packed = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     packed += b" " * (-len(packed) % 8)
-    with atomic_write(path) as file:
-        file.write(len(packed).to_bytes(8, "little") + packed)
+    head = len(packed).to_bytes(8, "little") + packed
+    digest = hashlib.sha256(head)
+    with ThreadPoolExecutor(max_workers=1) as beside, atomic_write(path) as file:
+        file.write(head)
         for done, name in enumerate(names, start=1):
             dense = tensors[name].detach().cpu().contiguous()
-            file.write(dense.flatten().view(torch.uint8).numpy())
+            content: Any = dense.flatten().view(torch.uint8).numpy()
+            hashing = beside.submit(digest.update, content)
+            file.write(content)
+            hashing.result()
             if progress is not None:
                 progress("tensors", done, len(names))
+    return digest.hexdigest()
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -19,6 +19,7 @@ from gpt_core.data import TOKENIZER, copy_tokenizer
 from gpt_core.errors import CheckpointError, DataError
 from gpt_core.files import write_json
 from gpt_core.models import read_model_config, write_tensors
+from gpt_core.models.weights import WEIGHTS
 from gpt_core.tokenizers import load_tokenizer
 
 STATE, SHARES = "training_state.pt", "training_state"
@@ -84,7 +85,7 @@ def save_checkpoint(
     """
     target = out_dir / f"step-{step:08d}"
     with new_artifact(target, kind="checkpoint", config=config, parents=parents) as draft:
-        write_tensors(weights, draft.directory / "model.safetensors")
+        draft.checksums[WEIGHTS] = write_tensors(weights, draft.directory / WEIGHTS)
         with (draft.directory / STATE).open("wb") as file:  # a full disk is then an OSError
             torch.save(state, file)
         if shares is not None:
