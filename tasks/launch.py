@@ -115,11 +115,20 @@ def _news(file: Path, process: "subprocess.Popen[bytes]") -> Iterator[Any]:
             ended = True
         except subprocess.TimeoutExpired:
             pass
-        content = file.read_bytes()[read:] if file.is_file() else b""
-        lines = content[: content.rfind(b"\n") + 1]
+        lines = _whole_lines(file, read)
         read += len(lines)
         for line in lines.splitlines():
             yield json.loads(line)
+
+
+def _whole_lines(file: Path, start: int) -> bytes:
+    """What was written from there on, up to the last line that is whole."""
+    if not file.is_file():
+        return b""
+    with file.open("rb") as content:
+        content.seek(start)
+        found = content.read()
+    return found[: found.rfind(b"\n") + 1]
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -143,12 +152,14 @@ def _raise_failure(folder: Path, n_processes: int) -> None:
         codes = read_json(folder / "exit-codes.json")
     if codes and set(codes.values()) <= {128 + signal.SIGTERM, -signal.SIGTERM}:
         raise SystemExit(128 + signal.SIGTERM)
-    for rank, code in codes.items():
-        if code < 0 and code != -signal.SIGTERM:
-            raise GPTCoreError(
-                f"process {rank} of {n_processes} (counted from 0) was ended by "
-                f"{signal.Signals(-code).name}, if not by you then for want of memory: the same "
-                "command goes on from the last checkpoint"
-            )
+    ended = {rank: -code for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM}
+    if ended:
+        # Gloo aborts a process whose partner is gone: that is not what came first.
+        rank = min(ended, key=lambda rank: ended[rank] == signal.SIGABRT)
+        raise GPTCoreError(
+            f"process {rank} of {n_processes} (counted from 0) was ended by "
+            f"{signal.Signals(ended[rank]).name}, if not by you then for want of memory: the same "
+            "command goes on from the last checkpoint"
+        )
     lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
     raise RuntimeError("a process of the run failed:\n" + "\n".join(lines[-_SHOWN_LINES:]))
