@@ -19,9 +19,10 @@ import torch
 from gpt_core import errors
 from gpt_core.artifact import Artifact, plain
 from gpt_core.config import LaunchConfig, PretrainConfig, TrainingConfig
-from gpt_core.errors import CheckpointError, ConfigError, GPTCoreError
+from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.files import read_json, write_json
-from gpt_core.training import Callback, best_checkpoint, pretrain
+from gpt_core.training import Callback, pretrain
+from gpt_core.training.checkpoint import require_best
 from tasks.news import pass_on
 from tasks.paths import checkout
 
@@ -57,10 +58,7 @@ def train(
         }
         write_json(Path(folder) / "request.json", request)
         _run(Path(folder), n_processes, callbacks)
-    best = best_checkpoint(out_dir)
-    if best is None:
-        raise CheckpointError(f"{out_dir} has no checkpoint after training: was it deleted?")
-    return best
+    return require_best(out_dir)
 
 
 def count_processes(launch: LaunchConfig, training: TrainingConfig) -> int:

@@ -16,6 +16,7 @@ from gpt_core.config.training import (
     ScheduleConfig,
     TrainingConfig,
 )
+from gpt_core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,13 +85,13 @@ class PretrainConfig(Section):
             f"{n_processes} processes cannot share a step of {training.tokens_per_step} tokens: "
             f"set training.tokens_per_step to a multiple of {n_processes * context}",
         )
-        fitting = max(n for n in range(1, training.micro_batch + 1) if each % n == 0)
-        require(
-            fitting == training.micro_batch,
-            f"each of {n_processes} processes has {each} samples of a step, which "
-            f"{training.micro_batch} at once do not divide: set training.micro_batch={fitting}",
-        )
-        return each // fitting
+        if each % training.micro_batch:
+            fitting = max(n for n in range(1, training.micro_batch) if each % n == 0)
+            raise ConfigError(
+                f"each of {n_processes} processes has {each} samples of a step, which "
+                f"{training.micro_batch} at once do not divide: set training.micro_batch={fitting}"
+            )
+        return each // training.micro_batch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

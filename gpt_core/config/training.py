@@ -106,7 +106,7 @@ class TrainingConfig(Section):
 
     recompute: bool = False
     """Keep only what each block begins with and compute the rest again for the gradients
-    (activation checkpointing): far less memory, about a third more time, the same bits."""
+    (activation checkpointing): less memory, more time, the same bits."""
 
     seed: int = 1337
     """Seed of the weights and of dropout."""

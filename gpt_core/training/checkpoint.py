@@ -157,6 +157,18 @@ def best_checkpoint(out_dir: Path) -> Artifact | None:
     return best[1] if best else newest
 
 
+def require_best(out_dir: Path) -> Artifact:
+    """The best checkpoint of a run that has ended.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    best = best_checkpoint(out_dir)
+    if best is None:
+        raise CheckpointError(f"{out_dir} has no checkpoint after training: was it deleted?")
+    return best
+
+
 def prune(out_dir: Path, keep_last: int) -> None:
     """Delete all checkpoints but the newest ones and the best."""
     best = best_checkpoint(out_dir)

@@ -8,16 +8,16 @@ from pathlib import Path
 from gpt_core.artifact import Artifact
 from gpt_core.config import LaunchConfig, PretrainConfig
 from gpt_core.data import Batch, ShardReader, TokenLoader, rows_of_rank, sequential_batches
-from gpt_core.errors import CheckpointError, ConfigError
+from gpt_core.errors import ConfigError
 from gpt_core.models import build_model, load_weights, resolve_device
 from gpt_core.training.callbacks import Callback, Callbacks, JsonlRecorder
 from gpt_core.training.checkpoint import (
     SHARES,
-    best_checkpoint,
     latest_checkpoint,
     load_state,
     locked,
     remove_leftovers,
+    require_best,
     require_fitting,
     require_same_run,
 )
@@ -73,10 +73,7 @@ def pretrain(
         _loader(plan, ranks)
         with locked(out_dir) if ranks.first else nullcontext():
             _train(plan, ranks, callbacks)
-            found = best_checkpoint(out_dir) if ranks.first else None
-            best: Artifact | None = ranks.shared(found)
-    if best is None:
-        raise CheckpointError(f"{out_dir} has no checkpoint after training: was it deleted?")
+            best: Artifact = ranks.shared(require_best(out_dir) if ranks.first else None)
     return best
 
 

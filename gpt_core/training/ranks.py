@@ -26,9 +26,6 @@ class Ranks:
     size: int = 1
     """How many there are."""
 
-    local: int = 0
-    """This one among those on its machine, which is its GPU."""
-
     @property
     def first(self) -> bool:
         """Whether this is the one that writes and tells."""
@@ -76,12 +73,13 @@ def joined_ranks() -> Iterator[Ranks]:
     if size == 1:
         yield Ranks()
         return
-    local = int(os.environ["LOCAL_RANK"])
     if torch.cuda.is_available():
-        torch.cuda.set_device(local % torch.cuda.device_count())
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        dist.init_process_group("cpu:gloo,cuda:nccl")
+    else:
+        dist.init_process_group("gloo")
     try:
-        yield Ranks(int(os.environ["RANK"]), size, local)
+        yield Ranks(int(os.environ["RANK"]), size)
     except SystemExit:  # in all ranks at the same step
         _leave()
         raise

@@ -192,10 +192,11 @@ class Trainer:
         return self.device.type == "cuda"
 
     def _to_gpu(self, batch: Batch) -> Batch:
-        return Batch(
-            batch.token_ids.pin_memory().to(self.device, non_blocking=True),
-            batch.targets.pin_memory().to(self.device, non_blocking=True),
-        )
+        with torch.cuda.device(self.device):  # a thread begins with the first GPU
+            return Batch(
+                batch.token_ids.pin_memory().to(self.device, non_blocking=True),
+                batch.targets.pin_memory().to(self.device, non_blocking=True),
+            )
 
     def _skip(self) -> None:
         """Leave a bad step's batch out.

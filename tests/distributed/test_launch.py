@@ -9,15 +9,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from gpt_core.artifact import Artifact
-from gpt_core.config import LaunchConfig, PretrainConfig, TrainingConfig, load_config
+from gpt_core.config import GPTConfig, LaunchConfig, PretrainConfig, TrainingConfig, load_config
 from gpt_core.errors import CheckpointError, ConfigError, DivergenceError, GPTCoreError
 from gpt_core.training import Callback, RunInfo, latest_checkpoint, read_records
-from tasks.launch import count_processes, train
+from gpt_core.training.checkpoint import require_best
+from gpt_core.training.placement import is_shared
+from gpt_core.training.ranks import Ranks
+from gpt_core.training.sharding import load_shares
+from tasks.launch import _raise_failure, count_processes, train
 
 TWO = LaunchConfig(processes=2)
 
@@ -209,3 +214,43 @@ def test_there_is_a_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
     assert count_processes(LaunchConfig(processes=8), TrainingConfig(device="cpu")) == 8
     with pytest.raises(ConfigError, match="there are 4 GPUs: set it to at most 4"):
         count_processes(LaunchConfig(processes=8), TrainingConfig())
+
+
+def test_a_failure_of_another_kind_shows_the_end_of_the_log(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("".join(f"line {i}\n" for i in range(40)), encoding="utf-8")
+    (tmp_path / "exit-codes.json").write_text('{"0": 1, "1": -15}', encoding="utf-8")
+    with pytest.raises(RuntimeError, match=r"line 28\n(.*\n)*line 39$"):
+        _raise_failure(tmp_path, 2)
+
+
+def test_the_rank_that_died_first_is_named_and_not_the_one_that_gloo_aborts(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "exit-codes.json").write_text('{"0": -6, "1": -9}', encoding="utf-8")
+    with pytest.raises(GPTCoreError, match=r"process 1 of 2 .* was ended by SIGKILL"):
+        _raise_failure(tmp_path, 2)
+
+
+def test_a_run_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="has no checkpoint after training"):
+        require_best(tmp_path)
+
+
+def test_only_what_would_fill_half_a_gpu_is_shared_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shape, two, gpu = GPTConfig(vocab_size=50_257), Ranks(0, 2), torch.device("cuda")  # 2 GB
+    auto = LaunchConfig()
+    for memory, shared in ((16e9, False), (3e9, True)):
+        found = SimpleNamespace(total_memory=memory)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device, found=found: found)
+        assert is_shared(shape, gpu, two, auto) is shared
+    assert not is_shared(shape, gpu, Ranks(), auto)
+    assert not is_shared(shape, torch.device("cpu"), two, auto)
+    assert is_shared(shape, torch.device("cpu"), two, LaunchConfig(strategy="fsdp"))
+
+
+def test_shares_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "shard-00001-model-00001-of-00001.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(CheckpointError, match="cannot be read as training state"):
+        load_shares(tmp_path, lambda name, shape: torch.zeros(shape))

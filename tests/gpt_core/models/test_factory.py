@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -87,3 +90,16 @@ def test_an_allocated_model_is_whole_and_still_tied() -> None:
 def test_a_model_of_an_unknown_vocabulary_cannot_be_counted() -> None:
     with pytest.raises(ConfigError, match="vocab_size must be known"):
         count_parameters(GPTConfig())
+
+
+def test_a_model_needs_no_compiler_to_be_built() -> None:
+    script = (
+        "import sys; from gpt_core.config import GPTConfig; "
+        "from gpt_core.models import build_model; "
+        "build_model(GPTConfig(n_layer=1, n_head=1, n_embd=8, vocab_size=9), seed=0); "
+        "print('sympy' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
