@@ -134,10 +134,10 @@ def ratio(ours: list[float], peer: list[float]) -> float:
     return statistics.median(p / o for o, p in zip(ours, peer, strict=True))
 
 
-def loader_of(folder: Path, shape: GPTConfig, batch: int) -> TokenLoader:
+def loader_of(folder: Path, shape: GPTConfig, batch: int, n_tokens: int = 200_000) -> TokenLoader:
     """Random ids through our shards."""
     size = shape.vocab_size or 0
-    token_ids = np.random.default_rng(0).integers(0, size, 200_000).astype(np.uint16)
+    token_ids = np.random.default_rng(0).integers(0, size, n_tokens).astype(np.uint16)
     (folder / "train").mkdir()
     with ShardWriter(
         folder / "train" / "part-00000.parquet",

@@ -135,8 +135,24 @@ class TrainingConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the matrix products; ``auto`` takes bf16 where the device is fast in it."""
 
+    stream: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the sum that every block adds to, where products are bf16; ``auto`` halves it on a GPU,
+    whose memory it would keep busy."""
+
     compile: Literal["auto", "on", "off"] = "auto"
-    """``torch.compile``; ``auto`` compiles on a GPU only."""
+    """``torch.compile``; ``auto`` compiles on a GPU, and on a processor if a trial before a long
+    run shows that it pays."""
+
+    attention_kernel: Literal["auto", "flash", "cudnn", "efficient", "math"] = "auto"
+    """Torch's kernel for ``model.attention=sdpa``; ``auto`` times them on a GPU, at the run's
+    shape, and leaves the choice to torch elsewhere."""
+
+    pad_vocabulary: bool = True
+    """On a GPU, compute the head for a multiple of 128 tokens; those that do not exist have no
+    probability, and no weights."""
+
+    fp8_head: bool = False
+    """Compute the head's products in 8 bits; for GPUs of compute capability 8.9 or more."""
 
     log_every: int = 10
     """Steps between recorded metrics."""

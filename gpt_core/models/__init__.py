@@ -21,10 +21,11 @@ from gpt_core.models.factory import (
     flops_per_token,
 )
 from gpt_core.models.gpt import GPT
-from gpt_core.models.head_loss import head_loss, model_loss
+from gpt_core.models.head_loss import head_loss
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import GELU, FeedForward, LayerNorm
 from gpt_core.models.loss import IGNORED, next_token_loss
+from gpt_core.models.model_loss import model_loss
 from gpt_core.models.weights import (
     load_classifier,
     load_model,

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from gpt_core.config import GPTConfig
 from gpt_core.models.kv_cache import KVCache
+from gpt_core.models.layers import Dropout
 from gpt_core.models.written_attention import pays, written_attention
 
 
@@ -174,7 +175,7 @@ class MultiHeadAttention(nn.Module):
         self.dropout = config.attention_dropout
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)
         self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
-        self.residual_dropout = nn.Dropout(config.dropout)
+        self.residual_dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """Mix each token with those before it.

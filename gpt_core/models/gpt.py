@@ -17,7 +17,7 @@ from gpt_core.config import GPTConfig
 from gpt_core.errors import ConfigError
 from gpt_core.models.block import TransformerBlock, build_norm
 from gpt_core.models.kv_cache import KVCache
-from gpt_core.models.layers import Embedding
+from gpt_core.models.layers import Dropout, Embedding
 
 
 class GPT(nn.Module):
@@ -48,9 +48,12 @@ class GPT(nn.Module):
         self.recompute = False
         """Keep only what each block begins with, and compute the rest again for the gradients."""
 
+        self.rough_stream = False
+        """Under autocast, the residual stream has the type of the products as well."""
+
         self.wte = Embedding(config.vocab_size, config.n_embd)
         self.wpe = Embedding(config.context_length, config.n_embd)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.h = nn.ModuleList(TransformerBlock(config, layer) for layer in range(config.n_layer))
         self.ln_f = build_norm(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
@@ -118,6 +121,8 @@ class GPT(nn.Module):
             )
         positions = torch.arange(start, end, device=token_ids.device)  # (T,)
         x = self.dropout(self.wte(token_ids) + self.wpe(positions))  # (B, T, C)
+        if self.rough_stream and torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         for block in self.h:
             if self.recompute and torch.is_grad_enabled():
                 x = checkpoint(block, x, use_reentrant=False)

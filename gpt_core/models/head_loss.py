@@ -14,30 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gpt_core.models.gpt import GPT
-from gpt_core.models.loss import next_token_loss
-
 _BLOCK_VALUES = 1 << 20
 """Logits of one block: 4 MB in float32, which a processor's cache holds."""
-
-
-def model_loss(model: GPT, token_ids: Tensor, targets: Tensor) -> Tensor:
-    """Mean loss of a model in nats a token, on the quickest way to its gradients.
-
-    The explicit attention backend asks for the textbook's arithmetic, to the bit, and a GPU's
-    compiler fuses head and loss by itself: both take the logits.
-
-    Args:
-        model: In training.
-        token_ids: Shape (B, T).
-        targets: Ids of the next tokens, shape (B, T); every one counts.
-
-    Returns:
-        A scalar.
-    """
-    if token_ids.device.type == "cpu" and model.config.attention == "sdpa":
-        return head_loss(model.hidden(token_ids), model.lm_head.weight, targets)
-    return next_token_loss(model(token_ids), targets)
 
 
 def head_loss(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

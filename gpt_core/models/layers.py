@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from gpt_core.config import GPTConfig
 
+_STATES = 1 << 16  # of the bits that decide whether an element is dropped
+
 
 class Embedding(nn.Embedding):
     """A vector for each id, looked up in a table of shape (n, C)."""
@@ -83,6 +85,42 @@ class GELU(nn.Module):
         return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+class Dropout(nn.Module):
+    """In training each element is 0 with probability p, else scaled up so that the mean stays.
+
+    ``y = x × keep / (1 - p)``, ``keep`` being 0 with probability p. Torch's own draws a random
+    number of 64 bits for each element, which on a CPU takes longer than the matrix products
+    beside it; 16 bits decide as well, so that one draw serves four elements.
+
+    Args:
+        p: Probability of dropping an element; on a CPU to the nearest multiple of 2⁻¹⁶.
+
+    References:
+        Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from
+        Overfitting", section 4 and, for the scale, section 10.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop elements of a tensor of any shape, in training only."""
+        if not self.training or self.p == 0:
+            return x
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
+            return F.dropout(x, self.p)
+        return x * _keep(x, min(round(self.p * _STATES), _STATES - 1))
+
+
+def _keep(x: Tensor, n_dropped: int) -> Tensor:
+    """0 for ``n_dropped`` of all states of 16 random bits, else what keeps the mean."""
+    draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    bits = draws.view(torch.int16)[: x.numel()].view(x.shape)
+    kept = bits >= n_dropped - _STATES // 2
+    return kept.to(x.dtype).mul_(_STATES / (_STATES - n_dropped))
+
+
 class FeedForward(nn.Module):
     """Two linear layers around an activation, applied to each token alone; four times as wide.
 
@@ -95,7 +133,7 @@ class FeedForward(nn.Module):
         self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=config.bias)
         self.activation = GELU(explicit=config.attention == "explicit")
         self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=config.bias)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform each token.

@@ -8,8 +8,8 @@ import torch
 
 from gpt_core.config import PretrainConfig
 from gpt_core.models import build_model
+from gpt_core.training.advice import is_out_of_memory
 from gpt_core.training.placement import lay_out
-from gpt_core.training.precision import autocast, resolve_precision
 from gpt_core.training.ranks import Ranks
 from gpt_core.training.updates import Updates
 
@@ -48,13 +48,6 @@ def largest_that_fits(size: int, attempt: Callable[[int], None]) -> int:
     return size
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is for want of memory, as torch says it on a GPU and on a processor."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "can't allocate memory" in str(error)
-    )
-
-
 def _succeeds(attempt: Callable[[int], None], size: int) -> bool:
     try:
         attempt(size)
@@ -76,7 +69,7 @@ def _train_once(config: PretrainConfig, micro_batch: int, device: torch.device) 
     token_ids = torch.zeros(
         micro_batch, config.model.context_length, dtype=torch.long, device=device
     )
-    with autocast(device, resolve_precision(config.training.precision, device)):
+    with layout.computing.on(device):
         loss = layout.loss(token_ids, token_ids)
     loss.backward()
     updates.clip()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gpt_core.models import GPT, model_loss, weights_of
+from gpt_core.training.computing import Computing
 from gpt_core.training.ranks import Ranks
 
 
@@ -20,18 +21,33 @@ class Layout:
     Args:
         model: On its device.
         ranks: The processes of the run.
-        compiled: Whether ``loss`` is compiled.
+        computing: How to compute the loss.
     """
 
     kind = ""
     shared = False
     """Whether a process has only a share of each weight."""
 
-    def __init__(self, model: GPT, ranks: Ranks, *, compiled: bool) -> None:
+    def __init__(self, model: GPT, ranks: Ranks, computing: Computing) -> None:
         self.model, self.ranks = model, ranks
         self.device = model.wte.weight.device
-        self.loss: Any = self._wrapped(compiled=compiled)
+        self._loss: Any = None
+        self.computing = computing
+        self.use(computing)
+
+    @property
+    def loss(self) -> Any:
         """Ids and targets, each of shape (B, T), to this process's mean loss, a scalar."""
+        if self._loss is None:
+            self._loss = self._wrapped()
+        return self._loss
+
+    def use(self, computing: Computing) -> None:
+        """Compute the loss so from now on; what was compiled for the same stays."""
+        if computing != self.computing:
+            self._loss = None
+        self.computing = computing
+        self.model.rough_stream = computing.rough_stream
 
     def accumulating(self, *, last: bool) -> AbstractContextManager[None]:
         """A micro-batch is done inside; only after the last are gradients exchanged."""
@@ -52,9 +68,10 @@ class Layout:
                 weights[name] = complete.cpu() if self.shared else complete
         return weights
 
-    def _wrapped(self, *, compiled: bool) -> nn.Module:
-        loss = MicroLoss(self.model)
-        return torch.compile(loss) if compiled else loss  # type: ignore[return-value]
+    def _wrapped(self) -> nn.Module:
+        how = self.computing
+        loss = MicroLoss(self.model, padded=how.padded_head, fp8=how.fp8_head)
+        return torch.compile(loss) if how.compiled else loss  # type: ignore[return-value]
 
 
 class Replicas(Layout):
@@ -67,9 +84,8 @@ class Replicas(Layout):
         silent: AbstractContextManager[None] = self.loss.no_sync()
         return nullcontext() if last else silent
 
-    def _wrapped(self, *, compiled: bool) -> nn.Module:
-        loss = super()._wrapped(compiled=compiled)
-        return DistributedDataParallel(loss, gradient_as_bucket_view=True)
+    def _wrapped(self) -> nn.Module:
+        return DistributedDataParallel(super()._wrapped(), gradient_as_bucket_view=True)
 
 
 class MicroLoss(nn.Module):
@@ -77,15 +93,17 @@ class MicroLoss(nn.Module):
 
     Args:
         model: The model.
+        padded: As of ``model_loss``.
+        fp8: As of ``model_loss``.
     """
 
-    def __init__(self, model: GPT) -> None:
+    def __init__(self, model: GPT, *, padded: bool, fp8: bool) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.padded, self.fp8 = model, padded, fp8
 
     def forward(self, token_ids: Tensor, targets: Tensor) -> Tensor:
         """The mean loss in nats a token, a scalar; both arguments have shape (B, T)."""
-        return model_loss(self.model, token_ids, targets)
+        return model_loss(self.model, token_ids, targets, padded=self.padded, fp8=self.fp8)
 
 
 def whole(tensor: Tensor) -> Tensor:

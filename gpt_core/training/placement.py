@@ -3,7 +3,9 @@
 import torch
 
 from gpt_core.config import GPTConfig, LaunchConfig, TrainingConfig
+from gpt_core.errors import ConfigError
 from gpt_core.models import GPT, count_parameters
+from gpt_core.training.computing import settled
 from gpt_core.training.layout import Layout, Replicas
 from gpt_core.training.ranks import Ranks
 
@@ -23,21 +25,28 @@ def lay_out(
     Args:
         model: On the processor, with its weights; they are the same in every process.
         device: Where this process computes.
-        training: Whether to compile, and what to keep for the gradients.
+        training: How to compute, and what to keep for the gradients.
         ranks: The processes of the run; None for one.
         launch: Replicas or shares.
+
+    Raises:
+        ConfigError: If the device cannot compute as it is told to.
     """
     model.recompute = training.recompute
     ranks, launch = ranks or Ranks(), launch or LaunchConfig()
-    on = training.compile
-    compiled = on == "on" or (on == "auto" and device.type == "cuda")
+    computing = settled(training, device)
     if ranks.size == 1:
-        return Layout(model.to(device), ranks, compiled=compiled)
+        return Layout(model.to(device), ranks, computing)
     if not is_shared(model.config, device, ranks, launch):
-        return Replicas(model.to(device), ranks, compiled=compiled)
+        return Replicas(model.to(device), ranks, computing)
+    if training.fp8_head:
+        raise ConfigError(
+            "training.fp8_head=true needs the whole model in every process: set "
+            "launch.strategy=ddp or training.fp8_head=false"
+        )
     from gpt_core.training.sharding import Shares, share
 
-    return Shares(share(model, device), ranks, compiled=compiled)
+    return Shares(share(model, device), ranks, computing)
 
 
 def is_shared(config: GPTConfig, device: torch.device, ranks: Ranks, launch: LaunchConfig) -> bool:

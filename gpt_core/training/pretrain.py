@@ -1,15 +1,18 @@
 """Token shards to a trained model: the verb, which begins a run or takes up one that was left."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import LaunchConfig, PretrainConfig
 from gpt_core.data import Batch, ShardReader, TokenLoader, rows_of_rank, sequential_batches
 from gpt_core.errors import ConfigError
 from gpt_core.models import build_model, load_weights, resolve_device
+from gpt_core.training.advice import advised
 from gpt_core.training.callbacks import Callback, Callbacks, JsonlRecorder
 from gpt_core.training.checkpoint import (
     SHARES,
@@ -21,11 +24,14 @@ from gpt_core.training.checkpoint import (
     require_fitting,
     require_same_run,
 )
+from gpt_core.training.computing import Computing
 from gpt_core.training.fitting import fitted
+from gpt_core.training.layout import Layout
 from gpt_core.training.placement import is_shared, lay_out
 from gpt_core.training.ranks import Ranks, joined_ranks
 from gpt_core.training.session import RunPlan, Session, step_of
 from gpt_core.training.trainer import Trainer, seed_dropout
+from gpt_core.training.tuning import tuned
 
 
 def pretrain(
@@ -160,11 +166,28 @@ def _prepare(
     if origin is not None:
         load_weights(model, origin.directory / "model.safetensors")
     layout = lay_out(model, device, config.training, ranks, plan.launch)
+    state = None if checkpoint is None else load_state(checkpoint, device)
+    layout.use(_computing(layout, config, state, listeners))
     seed_dropout(config.training.seed, ranks)
     trainer = Trainer(layout, config, loader, _validation(plan, ranks), listeners)
-    if checkpoint is not None:
-        trainer.restore(load_state(checkpoint, device), checkpoint.directory / SHARES)
+    if checkpoint is not None and state is not None:
+        trainer.restore(state, checkpoint.directory / SHARES)
     return trainer
+
+
+def _computing(
+    layout: Layout, config: PretrainConfig, state: dict[str, Any] | None, listeners: Callback
+) -> Computing:
+    """As the run was computed up to here; another machine keeps only what the weights feel."""
+    here = layout.computing
+    before = None if state is None else Computing(**state["computing"])
+    if before is not None and before.machine == here.machine:
+        return before
+    if before is not None:
+        here = replace(here, precision=before.precision, rough_stream=before.rough_stream)
+        layout.use(here)
+    with advised(config, layout.device):
+        return tuned(layout, config, time.perf_counter, listeners.on_notice)
 
 
 def _validation(plan: RunPlan, ranks: Ranks) -> Callable[[], Iterator[Batch]] | None:

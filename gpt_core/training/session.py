@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from gpt_core.artifact import Artifact
 from gpt_core.config import LaunchConfig, PretrainConfig
 from gpt_core.data import TOKENIZER
-from gpt_core.errors import ConfigError, DivergenceError
+from gpt_core.errors import DivergenceError
 from gpt_core.generation import continue_text
 from gpt_core.models import count_parameters
 from gpt_core.tokenizers import load_tokenizer
+from gpt_core.training.advice import advised
 from gpt_core.training.callbacks import Callback, RunInfo
 from gpt_core.training.checkpoint import prune, save_checkpoint
-from gpt_core.training.fitting import is_out_of_memory
 from gpt_core.training.saving import BackgroundSaver, Copier
 from gpt_core.training.trainer import Trainer
 
@@ -69,7 +69,8 @@ class Session:
         with _stop_signal() as stopped, self._saver:
             ended = False
             while not ended:
-                self._advised(trainer.train_step)
+                with advised(self._plan.config, trainer.device):
+                    trainer.train_step()
                 ended = self._after_step(stopping=trainer.ranks.any(stopped()))
             self._note_saved(self._saver.wait())
         self._listeners.on_end(trainer.step)
@@ -82,7 +83,7 @@ class Session:
             tokens_per_step=training.tokens_per_step,
             n_parameters=count_parameters(trainer.config.model),
             device=trainer.layout.description,
-            precision=trainer.precision,
+            precision=trainer.layout.computing.precision,
             out_dir=self._plan.out_dir,
         )
 
@@ -102,7 +103,8 @@ class Session:
         if trainer.step % training.log_every == 0 or last:
             self._require_good()
         if trainer.step % training.eval_every == 0 or last:
-            self._advised(trainer.evaluate)
+            with advised(self._plan.config, trainer.device):
+                trainer.evaluate()
             last = last or self._gives_up()
         if trainer.step % training.sample_every == 0 or last:
             self._show_samples()
@@ -138,26 +140,6 @@ class Session:
             f"{trouble}; {back}: lower optimizer.learning_rate, set optimizer.max_grad_norm or "
             "leave such batches out with training.bad_step=skip"
         )
-
-    def _advised(self, work: Callable[[], None]) -> None:
-        """Do some work; where there is too little memory for it, say what needs less.
-
-        Raises:
-            ConfigError: If the memory does not suffice.
-        """
-        try:
-            work()
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            training = self._plan.config.training
-            smaller = "training.micro_batch=" + str(max(1, training.micro_batch // 2))
-            raise ConfigError(
-                f"the memory of {self._trainer.device} does not hold training.micro_batch="
-                f"{training.micro_batch} samples of {self._plan.config.model.context_length} "
-                f"tokens: set {smaller} (a step keeps its tokens), training.fit_memory=true or "
-                "training.recompute=true, or take a smaller model"
-            ) from error
 
     def _show_samples(self) -> None:
         trainer, config = self._trainer, self._plan.config

@@ -41,9 +41,9 @@ class Shares(Layout):
         self.model.set_requires_gradient_sync(last)  # type: ignore[operator]
         return nullcontext()
 
-    def _wrapped(self, *, compiled: bool) -> nn.Module:
+    def _wrapped(self) -> nn.Module:
         loss = _LossOfLogits(self.model)
-        return torch.compile(loss) if compiled else loss  # type: ignore[return-value]
+        return torch.compile(loss) if self.computing.compiled else loss  # type: ignore[return-value]
 
 
 class _LossOfLogits(nn.Module):

@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 
 from gpt_core.config import GPTConfig, TrainingConfig
-from gpt_core.models import build_model, flops_per_token, model_loss, resolve_device
-from gpt_core.training.precision import autocast, resolve_precision
+from gpt_core.models import build_model, flops_per_token, resolve_device
+from gpt_core.training.placement import lay_out
 
 _MOST_LAYERS, _MOST_TOKENS_OF_VOCABULARY, _LONGEST_CONTEXT = 2, 8192, 256
 _MOST_FLOPS = 1e10  # of one pass that is timed: a moment on two cores
@@ -39,17 +39,16 @@ def training_speed(
         context_length=min(config.context_length, _LONGEST_CONTEXT),
     )
     device = resolve_device(training.device)
-    precision = resolve_precision(training.precision, device)
-    model = build_model(few, seed=0).to(device)
+    layout = lay_out(build_model(few, seed=0), device, replace(training, compile="off"))
     T = few.context_length
     B = max(1, min(training.micro_batch, int(_MOST_FLOPS / (T * flops_per_token(few)))))
     token_ids = torch.zeros(B, T, dtype=torch.long, device=device)
 
     def seconds_of_a_pass() -> float:
         started = clock()
-        with autocast(device, precision):
-            loss = model_loss(model, token_ids, token_ids)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with layout.computing.on(device):
+            loss = layout.loss(token_ids, token_ids)
+        loss.backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
         return clock() - started

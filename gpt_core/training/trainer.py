@@ -9,6 +9,7 @@ Shapes: B batch, T time.
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from gpt_core.training.callbacks import Callback
 from gpt_core.training.health import Health
 from gpt_core.training.layout import Layout
 from gpt_core.training.meter import Meter, Pause
-from gpt_core.training.precision import autocast, peak_flops, resolve_precision
+from gpt_core.training.precision import peak_flops
 from gpt_core.training.prefetch import Prefetcher
 from gpt_core.training.ranks import Ranks
 from gpt_core.training.schedule import learning_rate_at
@@ -55,7 +56,6 @@ class Trainer:
     ) -> None:
         self.layout, self.config = layout, config
         self.model, self.device, self.ranks = layout.model, layout.device, layout.ranks
-        self.precision = resolve_precision(config.training.precision, self.device)
         self.updates = Updates(layout, config)
         self.loader = Prefetcher(loader, self._to_gpu) if self._on_gpu else loader
         self.step = 0
@@ -117,7 +117,7 @@ class Trainer:
             "loader": {"position": position.position, "fingerprint": position.fingerprint},
             "rng": self.ranks.gathered(torch.get_rng_state()),
             "cuda_rng": self.ranks.gathered(torch.cuda.get_rng_state()) if self._on_gpu else None,
-            "precision": self.precision,
+            "computing": asdict(self.layout.computing),
             "meter": self._meter.state(),
             "metrics": dict(self.metrics),
             "health": self._health.state(),
@@ -126,7 +126,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any], shares: Path) -> None:
-        """Go on from a saved state, in the precision in which it was reached.
+        """Go on from a saved state.
 
         Args:
             state: Of ``state``, by any number of processes.
@@ -139,7 +139,6 @@ class Trainer:
         self.updates.restore(state["updates"], shares)
         self.loader.restore(LoaderState(**state["loader"]))
         self._restore_generators(state["rng"], state["cuda_rng"])
-        self.precision = state["precision"]
         self._meter.restore(state["meter"])
         self.metrics = dict(state["metrics"])
         self._health.restore(state["health"])
@@ -165,7 +164,7 @@ class Trainer:
         for i in range(n_micro):
             batch = self.loader.next_batch()
             with self.layout.accumulating(last=i == n_micro - 1):
-                with autocast(self.device, self.precision):
+                with self.layout.computing.on(self.device):
                     loss = self.layout.loss(batch.token_ids, batch.targets) / n_micro
                 loss.backward()
             step_loss += loss.detach()
@@ -173,7 +172,7 @@ class Trainer:
 
     def _validation_loss(self, batches: Iterator[Batch]) -> float:
         """The mean over all ranks, each of which has its rows of every batch."""
-        with autocast(self.device, self.precision):
+        with self.layout.computing.on(self.device):
             total, count = summed_loss(self.model, batches, self.device)
         sums = self.ranks.sum(torch.tensor([total, count], dtype=torch.float64))
         return (sums[0] / sums[1]).item()

@@ -4,6 +4,7 @@ import torch
 from gpt_core.config import GPTConfig
 from gpt_core.models import GELU, FeedForward, LayerNorm
 from gpt_core.models.block import TransformerBlock
+from gpt_core.models.layers import Dropout
 
 
 def test_a_normalized_vector_has_mean_0_and_variance_1() -> None:
@@ -66,3 +67,46 @@ def test_dropout_acts_in_training_only() -> None:
     assert not torch.equal(layer(x), layer(x))
     layer.eval()
     assert torch.equal(layer(x), layer(x))
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("shape", [(1_000_003,), (500, 2000)])
+def test_dropout_drops_its_share_and_keeps_the_mean(p: float, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(4)
+    y = Dropout(p)(torch.ones(shape))
+    dropped = (y == 0).float().mean().item()
+    deviation = (p * (1 - p) / y.numel()) ** 0.5
+    assert dropped == pytest.approx(p, abs=5 * deviation)
+    assert y.mean().item() == pytest.approx(1.0, abs=5 * deviation / (1 - p))
+    assert len(y.unique()) == 2
+
+
+def test_dropped_elements_have_no_neighbours_in_common() -> None:
+    """Four elements share one draw: knowing one of them says nothing of the others."""
+    torch.manual_seed(5)
+    kept = (Dropout(0.5)(torch.ones(1_000_000)) != 0).view(-1, 4).float()
+    correlation = torch.corrcoef(kept.T) - torch.eye(4)
+    assert correlation.abs().max().item() < 0.01
+
+
+def test_the_gradient_passes_where_the_value_did() -> None:
+    torch.manual_seed(6)
+    x = torch.randn(7, 9, dtype=torch.bfloat16).requires_grad_()
+    y = Dropout(0.3)(x)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(gradient * x, y)
+
+
+def test_dropout_hangs_on_the_seed_and_is_off_outside_of_training() -> None:
+    drop, x = Dropout(0.5), torch.ones(33)
+    torch.manual_seed(7)
+    first, second = drop(x), drop(x)
+    torch.manual_seed(7)
+    assert torch.equal(drop(x), first)
+    assert not torch.equal(first, second)
+    assert torch.equal(drop.eval()(x), x)
+
+
+def test_nearly_everything_can_be_dropped() -> None:
+    assert Dropout(0.9999999)(torch.ones(64)).isfinite().all()

@@ -1,0 +1,252 @@
+"""How fast we train GPT-2 124M on a GPU, against nanoGPT and Hugging Face, and lever by lever.
+
+Run from the checkout on a machine with an NVIDIA GPU: ``python -m benchmarks.gpu``. All train the
+same model on the same batches in bf16, compiled, with fused AdamW and clipping to norm 1, half a
+million tokens an update. nanoGPT runs as it is shipped (12 samples at once) and at the batch that
+is best for it. The second table has ours with one lever changed at a time.
+"""
+
+import gc
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.report import publish
+from benchmarks.training import load_nanogpt, loader_of
+from gpt_core.config import GPTConfig, PretrainConfig, TrainingConfig
+from gpt_core.data import TokenLoader
+from gpt_core.models import build_model, flops_per_token
+from gpt_core.training import Callback, Trainer
+from gpt_core.training.placement import lay_out
+from gpt_core.training.precision import peak_flops
+from gpt_core.training.tuning import tuned
+
+SHAPE = GPTConfig(vocab_size=50_257)
+SAMPLES = 512  # of an update: 524,288 tokens
+NANOGPT_BATCHES = (12, 16, 24, 32, 48, 64)
+MICRO_BATCH, HF_BATCH = 64, 32
+TURNS = 5
+TARGETS = {"nanoGPT as shipped": "≥ 1.25", "nanoGPT, its best batch": "≥ 1.15", "HF": "≥ 1.7"}
+LEVERS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "uncompiled": {"compile": "off"},
+    "stream in fp32": {"stream": "fp32"},
+    "vocabulary as it is": {"pad_vocabulary": False},
+    "attention: flash": {"attention_kernel": "flash"},
+    "attention: cuDNN": {"attention_kernel": "cudnn"},
+    "attention: efficient": {"attention_kernel": "efficient"},
+    "head in 8 bits": {"fp8_head": True},
+    "12 samples at once": {"micro_batch": 12},
+    "128 samples at once": {"micro_batch": 128},
+    "keeping less (recompute)": {"recompute": True},
+}  # fmt: skip
+"""What is changed, to the settings that change it."""
+
+Update = Callable[[], object]
+
+
+def main() -> None:
+    """Measure what is there, print both tables and append them to the results."""
+    if not torch.cuda.is_available():
+        sys.exit("benchmarks.gpu: there is no NVIDIA GPU here")
+    device = torch.device("cuda")
+    with tempfile.TemporaryDirectory() as name:
+        lines = [*against_peers(Path(name), device), "", *levers(Path(name), device)]
+    how = f"Median of {TURNS} turns; a turn is one update of each. MFU counts 6 N + 12 L H Q T."
+    publish("Training speed on a GPU", "gpu", how, lines)
+
+
+def against_peers(folder: Path, device: torch.device) -> list[str]:
+    """The rows of the first table."""
+    makers: dict[str, Callable[[], Update | None]] = {
+        "ours": lambda: ours(folder, device, {}),
+        "nanoGPT as shipped": lambda: nanogpt(folder, device, NANOGPT_BATCHES[0]),
+        "nanoGPT, its best batch": lambda: nanogpt(folder, device, best_batch(folder, device)),
+        "HF": lambda: huggingface(folder, device),
+    }
+    made = {name: make() for name, make in makers.items()}
+    there = {name: update for name, update in made.items() if update is not None}
+    seconds: dict[str, list[float]] = {name: [] for name in there}
+    for update in there.values():
+        seconds_of(update, device)  # compiles
+    for _ in range(TURNS):
+        for name, update in there.items():
+            seconds[name].append(seconds_of(update, device))
+    rows = ["| system | tokens/s | MFU | ours / it | target |", "|---|---|---|---|---|"]
+    for name, taken in seconds.items():
+        ratio = statistics.median(p / o for o, p in zip(seconds["ours"], taken, strict=True))
+        rows.append(f"| {name} | {speed(taken, device)} | {ratio:.2f} | {TARGETS.get(name, '')} |")
+    rows += [f"| {name} | not there | | | |" for name in made if name not in there]
+    made.clear()
+    there.clear()
+    free()
+    return rows
+
+
+def levers(folder: Path, device: torch.device) -> list[str]:
+    """The rows of the second table; a lever that fails says so."""
+    rows = ["| ours | tokens/s | MFU | GiB at most |", "|---|---|---|---|"]
+    for name, settings in LEVERS.items():
+        try:
+            update = ours(folder, device, settings)
+            seconds_of(update, device)
+            torch.cuda.reset_peak_memory_stats()
+            taken = [seconds_of(update, device) for _ in range(TURNS)]
+            memory = torch.cuda.max_memory_allocated() / 2**30
+            rows.append(f"| {name} | {speed(taken, device)} | {memory:.0f} |")
+        except RuntimeError as error:
+            rows.append(f"| {name} | {str(error).splitlines()[0][:80]} | | |")
+        update = None
+        free()
+        print(rows[-1], flush=True)
+    return rows
+
+
+def speed(seconds: list[float], device: torch.device) -> str:
+    """Tokens a second and MFU, as two cells."""
+    rate = SAMPLES * SHAPE.context_length / statistics.median(seconds)
+    peak = peak_flops(device)
+    share = "" if peak is None else f"{rate * flops_per_token(SHAPE) / peak:.1%}"
+    return f"{rate:,.0f} | {share}"
+
+
+def seconds_of(update: Update, device: torch.device) -> float:
+    """The time of an update, all of it done."""
+    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    synchronize()
+    started = time.perf_counter()
+    update()
+    synchronize()
+    return time.perf_counter() - started
+
+
+def free() -> None:
+    """Give back what is no longer used, compiled code among it."""
+    torch._dynamo.reset()
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def batches(folder: Path, micro_batch: int) -> TokenLoader:
+    """Batches of random ids; each caller has a folder of its own."""
+    place = Path(tempfile.mkdtemp(dir=folder))
+    return loader_of(place, SHAPE, micro_batch, n_tokens=5_000_000)
+
+
+def ours(folder: Path, device: torch.device, settings: dict[str, Any]) -> Update:
+    """An update of our Trainer."""
+    micro_batch = settings.get("micro_batch", MICRO_BATCH)
+    samples = SAMPLES - SAMPLES % micro_batch
+    training = TrainingConfig(
+        **{
+            "steps": 10**6, "tokens_per_step": samples * SHAPE.context_length,
+            "micro_batch": micro_batch, **settings,
+        }
+    )  # fmt: skip
+    config = PretrainConfig(model=SHAPE, training=training)
+    layout = lay_out(build_model(SHAPE, seed=0).train(), device, training)
+    layout.use(tuned(layout, config, time.perf_counter, print))
+    print("ours:", layout.computing, flush=True)
+    return Trainer(layout, config, batches(folder, micro_batch), None, Callback()).train_step
+
+
+def nanogpt(folder: Path, device: torch.device, batch: int) -> Update | None:
+    """An update of nanoGPT's training script: compiled, its vocabulary padded as it is shipped."""
+    module = load_nanogpt()
+    if module is None:
+        return None
+    config = module.GPTConfig(
+        block_size=SHAPE.context_length, vocab_size=50_304, n_layer=SHAPE.n_layer,
+        n_head=SHAPE.n_head, n_embd=SHAPE.n_embd, dropout=0.0, bias=True,
+    )  # fmt: skip
+    model = module.GPT(config).to(device).train()
+    optimizer = model.configure_optimizers(0.1, 6e-4, (0.9, 0.95), device.type)
+    compiled = torch.compile(model)
+    return accumulated(
+        lambda ids, targets: compiled(ids, targets)[1], model, optimizer,
+        batches(folder, batch), device, batch,
+    )  # fmt: skip
+
+
+def best_batch(folder: Path, device: torch.device) -> int:
+    """The number of samples at once with which nanoGPT is the fastest here."""
+    found: dict[int, float] = {}
+    for batch in NANOGPT_BATCHES:
+        try:
+            update = nanogpt(folder, device, batch)
+            if update is None:
+                break
+            seconds_of(update, device)
+            found[batch] = seconds_of(update, device)
+        except torch.OutOfMemoryError:
+            break
+        finally:
+            update = None
+            free()
+    print("nanoGPT, seconds an update by batch:", found, flush=True)
+    return min(found, key=found.__getitem__, default=NANOGPT_BATCHES[0])
+
+
+def huggingface(folder: Path, device: torch.device) -> Update | None:
+    """An update of Hugging Face's GPT-2, compiled, with fused AdamW."""
+    try:
+        from transformers import GPT2Config, GPT2LMHeadModel
+    except ImportError:
+        return None
+    config = GPT2Config(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False)
+    model: Any = GPT2LMHeadModel(config).to(device).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=6e-4, betas=(0.9, 0.95), weight_decay=0.1,
+        fused=device.type == "cuda",
+    )  # fmt: skip
+    compiled: Any = torch.compile(model)
+
+    def loss(ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = compiled(ids).logits
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+
+    return accumulated(loss, model, optimizer, batches(folder, HF_BATCH), device, HF_BATCH)
+
+
+def accumulated(
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loader: TokenLoader,
+    device: torch.device,
+    batch: int,
+) -> Update:
+    """An update as the peers' scripts do it; batches are pinned and sent ahead as there."""
+    n_micro = round(SAMPLES / batch)
+
+    def next_batch() -> tuple[torch.Tensor, torch.Tensor]:
+        given = loader.next_batch()
+        ids, targets = given.token_ids, given.targets
+        if device.type == "cuda":
+            ids, targets = (
+                each.pin_memory().to(device, non_blocking=True) for each in (ids, targets)
+            )
+        return ids, targets
+
+    def update() -> None:
+        ids, targets = next_batch()
+        for _ in range(n_micro):
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                micro = loss(ids, targets) / n_micro
+            ids, targets = next_batch()
+            micro.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return update
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Every way to a model's loss gives the textbook's."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gpt_core.config import GPTConfig
+from gpt_core.models import GPT, build_model, model_loss, next_token_loss
+from gpt_core.models.model_loss import padded_logits
+
+SHAPE = GPTConfig(n_layer=2, n_head=2, n_embd=32, context_length=16, vocab_size=83)
+
+
+def gradients(model: GPT, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    return dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
+
+
+@pytest.mark.parametrize("attention", ["explicit", "sdpa"])
+def test_it_is_the_loss_of_the_logits(attention: str) -> None:
+    model = build_model(replace(SHAPE, attention=attention), seed=1)
+    ids, targets = torch.randint(83, (2, 3, 16)).unbind(0)
+    ours, plain = model_loss(model, ids, targets), next_token_loss(model(ids), targets)
+    torch.testing.assert_close(ours, plain)
+    torch.testing.assert_close(gradients(model, ours), gradients(model, plain))
+
+
+@pytest.mark.parametrize("n_tokens", [83, 128, 129])
+def test_padding_changes_neither_loss_nor_gradients(n_tokens: int) -> None:
+    hidden = torch.randn(2, 5, 16, requires_grad=True)
+    weight = torch.randn(n_tokens, 16, requires_grad=True)
+    targets = torch.randint(n_tokens, (2, 5))
+    logits = padded_logits(hidden, weight)
+    assert logits.size(-1) % 128 == 0
+    assert (logits[..., n_tokens:] == -torch.inf).all()
+    padded, plain = (next_token_loss(z, targets) for z in (logits, hidden @ weight.T))
+    torch.testing.assert_close(padded, plain)
+    for part in (hidden, weight):
+        (ours,), (theirs,) = (
+            torch.autograd.grad(loss, part, retain_graph=True) for loss in (padded, plain)
+        )
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_rough_stream_is_rough_under_autocast_only() -> None:
+    model = build_model(SHAPE, seed=2)
+    model.rough_stream = True
+    seen: list[torch.dtype] = []
+    model.h[1].register_forward_pre_hook(lambda block, given: seen.append(given[0].dtype))
+    ids = torch.randint(83, (2, 16))
+    exact = model(ids)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = model(ids)
+    assert seen == [torch.float32, torch.bfloat16]
+    torch.testing.assert_close(rough.float(), exact, atol=0.02, rtol=0.02)
+
+
+def test_a_head_in_8_bits_is_nearly_the_same() -> None:
+    model = build_model(SHAPE, seed=3)
+    ids, targets = torch.randint(83, (2, 3, 16)).unbind(0)
+    rough = model_loss(model, ids, targets, fp8=True)
+    plain = model_loss(model, ids, targets)
+    assert rough.item() == pytest.approx(plain.item(), abs=0.01)
+    ours, theirs = gradients(model, rough), gradients(model, plain)
+    for name, gradient in theirs.items():
+        if gradient.norm() > 1e-6:  # the keys' bias has none
+            assert (ours[name] - gradient).norm() < 0.2 * gradient.norm(), name

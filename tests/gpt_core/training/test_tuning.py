@@ -1,0 +1,218 @@
+"""Trials choose what is fastest, and a run goes on with what was chosen for it."""
+
+import importlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from itertools import accumulate
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from gpt_core.artifact import Artifact
+from gpt_core.config import GPTConfig, LaunchConfig, PretrainConfig, ScheduleConfig, TrainingConfig
+from gpt_core.errors import ConfigError
+from gpt_core.models import build_model
+from gpt_core.training import pretrain
+from gpt_core.training.checkpoint import latest_checkpoint, load_state
+from gpt_core.training.computing import KERNELS, settled
+from gpt_core.training.layout import Layout
+from gpt_core.training.placement import lay_out
+from gpt_core.training.tuning import fastest_of, is_long, tuned
+
+CPU = torch.device("cpu")
+
+
+def config_of(**training: object) -> PretrainConfig:
+    settings = {"tokens_per_step": 64, "micro_batch": 2, "device": "cpu", **training}
+    return PretrainConfig(
+        model=GPTConfig(n_layer=1, n_head=2, n_embd=16, context_length=32, vocab_size=257),
+        training=TrainingConfig(**settings),
+        schedule=ScheduleConfig(warmup_steps=1),
+    )
+
+
+def layout_of(config: PretrainConfig) -> Layout:
+    return lay_out(build_model(config.model, seed=0).train(), CPU, config.training)
+
+
+def clock_of(*seconds: float) -> Callable[[], float]:
+    """Every second reading is so much later than the one before it."""
+    passing: Iterator[float] = accumulate(x for s in seconds for x in (0.0, s))
+    return lambda: next(passing)
+
+
+def test_the_fastest_kernel_is_the_one_with_the_least_time() -> None:
+    assert fastest_of({"flash": 2.0, "cudnn": None, "efficient": 1.5}) == "efficient"
+    assert fastest_of({"flash": None}) is None
+
+
+def test_a_processor_leaves_the_kernel_to_torch_and_short_runs_have_no_trial() -> None:
+    config = config_of(steps=10)
+    layout = layout_of(config)
+    told: list[str] = []
+    assert tuned(layout, config, clock_of(), told.append) == layout.computing
+    assert layout.computing.kernel is None
+    assert not layout.computing.compiled
+    assert told == []
+
+
+def test_a_run_is_long_by_its_arithmetic() -> None:
+    config = config_of(steps=1000)
+    assert not is_long(config, threads=2)
+    assert is_long(replace(config, training=replace(config.training, steps=10**8)), threads=2)
+    assert not is_long(
+        replace(config, training=replace(config.training, steps=10**8)), threads=2 * 10**5
+    )
+
+
+def test_a_long_run_that_is_fast_enough_here_is_not_compiled() -> None:
+    config = config_of(steps=10**8)
+    layout = layout_of(config)
+    told: list[str] = []
+    fast = 1e-9  # seconds of a micro-batch
+    assert not tuned(layout, config, clock_of(*[fast] * 4), told.append).compiled
+    assert told == []
+
+
+@pytest.mark.parametrize(("compiled", "pays"), [(0.8, True), (1.2, False)])
+def test_a_long_run_is_compiled_if_that_is_faster(
+    compiled: float, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", Compiled)
+    config = config_of(steps=10**8)
+    layout = layout_of(config)
+    told: list[str] = []
+    # One reading before the compiled trial and one after it, beside those of the micro-batches.
+    readings = iter([0.0, 1.0] * 4 + [0.0] + [0.0, compiled] * 4 + [40.0])
+    found = tuned(layout, config, lambda: next(readings), told.append)
+    layout.use(found)
+    assert found.compiled is pays
+    assert isinstance(layout.loss, Compiled) is pays
+    assert all(parameter.grad is None for parameter in layout.model.parameters())
+    assert "compiled in 40 s" in told[0]
+    assert f"goes on {'' if pays else 'un'}compiled" in told[0]
+
+
+class Compiled(torch.nn.Module):
+    """Stands for a compiled loss."""
+
+    def __init__(self, loss: torch.nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, token_ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return self.loss(token_ids, targets)
+
+
+def test_without_a_compiler_a_long_run_goes_on_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_compiler(loss: object) -> Callable[..., torch.Tensor]:
+        def fails(*given: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found in (None, 'g++')")
+
+        return fails
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    config = config_of(steps=10**8)
+    layout, told = layout_of(config), []
+    assert not tuned(layout, config, clock_of(*[1.0] * 9), told.append).compiled
+    assert "no C++ compiler" in told[0]
+    assert layout.loss is not None
+
+
+def test_asking_for_what_cannot_be_compiled_is_one_sentence(
+    shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_compiler(loss: object) -> Callable[..., torch.Tensor]:
+        def fails(*given: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found in (None, 'g++')")
+
+        return fails
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    with pytest.raises(ConfigError, match=r"training.compile=on needs a C\+\+ compiler"):
+        pretrain(shards, config_of(compile="on"), tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, in its compiler
+def test_compiled_training_learns_what_plain_training_learns(
+    shards: Artifact, tmp_path: Path
+) -> None:
+    if not any(shutil.which(name) for name in ("g++", "clang++")):
+        with pytest.raises(ConfigError, match="needs a C"):
+            pretrain(shards, config_of(compile="on"), tmp_path)
+        return
+    losses = []
+    for compiling in ("off", "on"):
+        config = config_of(steps=6, compile=compiling, eval_every=6, save_every=6, precision="fp32")
+        checkpoint = pretrain(shards, config, tmp_path / compiling)
+        losses.append(checkpoint.metrics()["validation_loss"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_a_run_goes_on_as_it_was_computed(
+    shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verb = importlib.import_module("gpt_core.training.pretrain")
+    calls: list[str] = []
+
+    def rough(layout: Layout, *rest: object) -> object:
+        calls.append(layout.computing.machine)
+        return replace(layout.computing, precision="bf16", rough_stream=True)
+
+    monkeypatch.setattr(verb, "tuned", rough)
+    config = config_of(
+        steps=4, precision="fp32", save_every=2, eval_every=2, sample_every=9, keep_last=9
+    )
+    out = tmp_path / "run"
+    whole = pretrain(shards, config, out)
+    state = load_state(whole, CPU)
+    assert state["computing"]["rough_stream"]
+    shutil.rmtree(max(out.glob("step-*")))
+    pretrain(shards, config, out)
+    assert calls == ["cpu"], "the second time it was remembered"
+
+
+def test_on_another_machine_the_precision_stays_and_the_trials_are_done_again(
+    shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gpt_core.training import placement
+
+    config = config_of(steps=4, precision="auto", save_every=2, eval_every=2, sample_every=9)
+    out = tmp_path / "run"
+
+    def elsewhere(training: TrainingConfig, device: torch.device) -> object:
+        here = settled(training, device)
+        return replace(here, machine="elsewhere", precision="bf16", rough_stream=True)
+
+    with monkeypatch.context() as there:
+        there.setattr(placement, "settled", elsewhere)
+        pretrain(shards, config, out)
+    shutil.rmtree(max(out.glob("step-*")))
+    pretrain(shards, config, out)
+    newest, _ = latest_checkpoint(out)
+    assert newest is not None
+    found = load_state(newest, CPU)["computing"]
+    assert found == asdict(
+        replace(settled(config.training, CPU), precision="bf16", rough_stream=True)
+    )
+
+
+def test_a_shared_model_has_no_head_in_8_bits() -> None:
+    config = config_of(fp8_head=True)
+    two = SimpleNamespace(size=2, rank=0, first=True)
+    with pytest.raises(ConfigError, match=r"launch\.strategy=ddp"):
+        lay_out(
+            build_model(config.model, seed=0), CPU, config.training, two,
+            LaunchConfig(strategy="fsdp"),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_every_kernel_that_can_be_set_has_a_name_of_torch(name: str) -> None:
+    found = settled(config_of(attention_kernel=name).training, CPU)
+    assert found.kernel == name
+    with found.on(CPU):
+        assert torch.nn.functional.scaled_dot_product_attention(*torch.ones(3, 1, 1, 2, 4)).all()
