@@ -79,13 +79,20 @@ def write_characters(folder: Path) -> int:
 
 def trained(folder: Path, n_characters: int, recipe: list[str], seed: int, steps: int) -> float:
     """The validation loss of one run."""
-    config = load_config(
-        "shakespeare-char",
-        settings=[
-            *recipe, f"model.vocab_size={n_characters}", f"training.seed={seed}",
-            f"loader.seed={seed}", f"training.steps={steps}", f"training.log_every={steps}",
-        ],
-    ).pretrain  # fmt: skip
+    settings = [*recipe, f"training.steps={steps}", f"training.log_every={steps}"]
+    trainer, heard = prepared("shakespeare-char", folder, n_characters, settings, seed)
+    for _ in range(steps):
+        trainer.train_step()
+    trainer.evaluate()
+    return heard.loss
+
+
+def prepared(
+    preset: str, folder: Path, n_characters: int, settings: list[str], seed: int
+) -> tuple[Trainer, "Heard"]:
+    """A preset's trainer on the characters, and who hears of its losses."""
+    own = [f"model.vocab_size={n_characters}", f"training.seed={seed}", f"loader.seed={seed}"]
+    config = load_config(preset, settings=[*settings, *own]).pretrain
     model = build_model(config.model, seed, zero_residual=config.training.zero_init).train()
     loader = TokenLoader(
         ShardReader(folder, "train"),
@@ -96,11 +103,7 @@ def trained(folder: Path, n_characters: int, recipe: list[str], seed: int, steps
     held_out = ShardReader(folder, "validation")
     heard = Heard()
     layout = lay_out(model, torch.device("cpu"), config.training)
-    trainer = Trainer(layout, config, loader, lambda: batches(held_out, config), heard)
-    for _ in range(steps):
-        trainer.train_step()
-    trainer.evaluate()
-    return heard.loss
+    return Trainer(layout, config, loader, lambda: batches(held_out, config), heard), heard
 
 
 def batches(reader: ShardReader, config: PretrainConfig) -> Iterator[Batch]:

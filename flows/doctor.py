@@ -6,6 +6,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 
+from gpt_core.cores import usable_cores
 from gpt_core.training.speed import describe_device
 from tasks.paths import data_dir, newest_checkpoint, project_root
 from tasks.servers import running_prefect_server
@@ -27,7 +28,7 @@ def findings() -> Iterator[str]:
         extra = "lora" if package == "peft" else "bench"
         missing = f"not installed, only for {purpose}: pip install 'gptflow[{extra}]'"
         yield _line(bool(found), package, found or missing, optional=True)
-    yield _line(True, "device", f"{describe_device()}, {os.cpu_count()} cores")
+    yield _line(True, "device", f"{describe_device()}, {usable_cores()} cores")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield _line(memory > _ENOUGH_MEMORY, "memory", f"{memory / 1e9:.1f} GB")
     yield _disk()

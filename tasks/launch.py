@@ -19,6 +19,7 @@ import torch
 from gpt_core import errors
 from gpt_core.artifact import Artifact, plain
 from gpt_core.config import LaunchConfig, PretrainConfig, TrainingConfig
+from gpt_core.cores import usable_cores
 from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.files import read_json, write_json
 from gpt_core.training import Callback, pretrain
@@ -79,7 +80,7 @@ def count_processes(launch: LaunchConfig, training: TrainingConfig) -> int:
 
 def _run(folder: Path, n_processes: int, callbacks: Sequence[Callback]) -> None:
     """Start the processes, pass on their news, and raise what they fail of."""
-    threads = str(max(1, (os.cpu_count() or 1) // n_processes))
+    threads = str(max(1, usable_cores() // n_processes))
     environment = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": _python_path()}
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(

@@ -135,9 +135,8 @@ class TrainingConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the matrix products; ``auto`` takes bf16 where the device is fast in it."""
 
-    stream: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the sum that every block adds to, where products are bf16; ``auto`` halves it on a GPU,
-    whose memory it would keep busy."""
+    stream: Literal["auto", "fp32"] = "auto"
+    """Of the sum that every block adds to; ``auto`` has the precision of the products."""
 
     compile: Literal["auto", "on", "off"] = "auto"
     """``torch.compile``; ``auto`` compiles on a GPU, and on a processor if a trial before a long

@@ -5,7 +5,6 @@ is cut into parts by its row groups and sizes alone, so the shards are the same 
 """
 
 import multiprocessing
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.config import ShardConfig
+from gpt_core.cores import usable_cores
 from gpt_core.data.shards import ShardWriter
 from gpt_core.errors import DataError
 from gpt_core.files import Progress
@@ -80,7 +80,7 @@ def encode_corpus(
         loaded = load_tokenizer(tokenizer.directory)
         loaded.save(draft.directory / TOKENIZER)
         parts = _plan(documents, tokenizer, config, draft.directory)
-        written = _write_all(parts, loaded, config.workers or os.cpu_count() or 1, progress)
+        written = _write_all(parts, loaded, config.workers or usable_cores(), progress)
         names = ("n_tokens", "n_bytes", "longest_document")
         draft.info |= {"vocab_size": loaded.vocab_size, "eos_id": loaded.eos_id}
         draft.info |= {name: {} for name in names}

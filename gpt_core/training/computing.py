@@ -4,7 +4,8 @@ It is settled when a run begins and goes with its checkpoints, for the run is to
 that it would have ended with undisturbed.
 """
 
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -50,13 +51,14 @@ class Computing:
     fp8_head: bool
     """The head's products are computed in 8 bits."""
 
-    def on(self, device: torch.device) -> AbstractContextManager[object]:
-        """A context in which losses are computed so."""
-        stack = ExitStack()
-        stack.enter_context(autocast(device, self.precision))
+    @contextmanager
+    def on(self, device: torch.device) -> Iterator[None]:
+        """Inside, losses are computed so."""
+        kernel: AbstractContextManager[object] = nullcontext()
         if self.kernel is not None and device.type == "cuda":
-            stack.enter_context(sdpa_kernel(KERNELS[self.kernel]))
-        return stack
+            kernel = sdpa_kernel(KERNELS[self.kernel])
+        with autocast(device, self.precision), kernel:
+            yield
 
 
 def settled(training: TrainingConfig, device: torch.device) -> Computing:
@@ -72,11 +74,11 @@ def settled(training: TrainingConfig, device: torch.device) -> Computing:
             "training.fp8_head=false"
         )
     precision = resolve_precision(training.precision, device)
-    stream, on = training.stream, training.compile
+    on = training.compile
     return Computing(
         machine=torch.cuda.get_device_name(device) if on_gpu else device.type,
         precision=precision,
-        rough_stream=precision == "bf16" and (stream == "bf16" or (stream == "auto" and on_gpu)),
+        rough_stream=precision == "bf16" and training.stream == "auto",
         compiled=on == "on" or (on == "auto" and on_gpu),
         kernel=None if training.attention_kernel == "auto" else training.attention_kernel,
         padded_head=training.pad_vocabulary,

@@ -3,6 +3,7 @@
 import torch
 
 from gpt_core.config import GPTConfig, LaunchConfig, TrainingConfig
+from gpt_core.cores import usable_cores
 from gpt_core.errors import ConfigError
 from gpt_core.models import GPT, count_parameters
 from gpt_core.training.computing import settled
@@ -10,6 +11,7 @@ from gpt_core.training.layout import Layout, Replicas
 from gpt_core.training.ranks import Ranks
 
 _TRAINING_BYTES = 16  # of a parameter: itself, its gradient, two means
+_FP8_TILE = 16
 _LARGEST_SHARE = 0.5  # of a GPU's memory that they may take in every process
 
 
@@ -34,6 +36,10 @@ def lay_out(
     """
     model.recompute = training.recompute
     ranks, launch = ranks or Ranks(), launch or LaunchConfig()
+    if device.type == "cpu" and torch.get_num_threads() > usable_cores():
+        torch.set_num_threads(usable_cores())
+    if training.fp8_head:
+        _require_tiles(model.config, training)
     computing = settled(training, device)
     if ranks.size == 1:
         return Layout(model.to(device), ranks, computing)
@@ -47,6 +53,23 @@ def lay_out(
     from gpt_core.training.sharding import Shares, share
 
     return Shares(share(model, device), ranks, computing)
+
+
+def _require_tiles(config: GPTConfig, training: TrainingConfig) -> None:
+    """Refuse products that cannot be computed in 8 bits.
+
+    Raises:
+        ConfigError: If a side of a product is not a multiple of 16.
+    """
+    sides = {
+        "model.n_embd": config.n_embd,
+        "training.micro_batch × model.context_length": training.micro_batch * config.context_length,
+    }
+    for name, size in sides.items():
+        if size % _FP8_TILE:
+            raise ConfigError(
+                f"training.fp8_head=true needs multiples of {_FP8_TILE}: {name} is {size}"
+            )
 
 
 def is_shared(config: GPTConfig, device: torch.device, ranks: Ranks, launch: LaunchConfig) -> bool:

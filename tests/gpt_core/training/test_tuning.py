@@ -210,6 +210,18 @@ def test_a_shared_model_has_no_head_in_8_bits() -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("micro_batch", "n_embd", "named"), [(2, 24, "model.n_embd is 24"), (3, 32, "is 63")]
+)
+def test_a_head_in_8_bits_needs_sides_that_divide(
+    micro_batch: int, n_embd: int, named: str
+) -> None:
+    config = config_of(fp8_head=True, micro_batch=micro_batch, tokens_per_step=32 * micro_batch)
+    shape = replace(config.model, n_embd=n_embd, context_length=21 if micro_batch == 3 else 32)
+    with pytest.raises(ConfigError, match=named):
+        lay_out(build_model(shape, seed=0), CPU, config.training)
+
+
 @pytest.mark.parametrize("name", sorted(KERNELS))
 def test_every_kernel_that_can_be_set_has_a_name_of_torch(name: str) -> None:
     found = settled(config_of(attention_kernel=name).training, CPU)
