@@ -14,14 +14,19 @@ def drawn(*shape: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]
     return [torch.randn(*shape, dtype=dtype).requires_grad_() for _ in range(3)]
 
 
-def test_the_gradient_is_that_of_the_formula() -> None:
-    inputs = drawn(2, 3, 7, 4)
+@pytest.mark.parametrize("n_tokens", [7, 128, 129, 300, 1030])
+def test_the_gradient_is_that_of_the_formula(n_tokens: int) -> None:
+    """In one block of queries and in several, the last of them shorter than the others."""
+    inputs = drawn(2, 3, n_tokens, 4)
     ours, theirs = written_attention(*inputs), explicit_attention(*inputs, causal=True)
     torch.testing.assert_close(ours, theirs)
     upstream = torch.randn_like(ours)
     gradients = (torch.autograd.grad(each, inputs, upstream) for each in (ours, theirs))
     for mine, expected in zip(*gradients, strict=True):
         torch.testing.assert_close(mine, expected)
+
+
+def test_the_gradient_is_that_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(written_attention, drawn(1, 2, 5, 3))
 
 
