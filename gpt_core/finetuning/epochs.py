@@ -26,6 +26,7 @@ from gpt_core.training import (
     learning_rate_at,
     resolve_precision,
 )
+from gpt_core.training.processor import make_ready
 
 E = TypeVar("E")
 _WARMUP_SHARE = 0.1
@@ -108,6 +109,8 @@ class EpochLoop(Generic[E]):
         self.callbacks, self.out_dir = callbacks, out_dir
         self.device = next(model.parameters()).device
         self.precision = resolve_precision(config.precision, self.device)
+        if self.device.type == "cpu":
+            make_ready()
         rates = OptimizerConfig(
             learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )

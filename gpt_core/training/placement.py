@@ -3,11 +3,11 @@
 import torch
 
 from gpt_core.config import GPTConfig, LaunchConfig, TrainingConfig
-from gpt_core.cores import usable_cores
 from gpt_core.errors import ConfigError
 from gpt_core.models import GPT, count_parameters
 from gpt_core.training.computing import settled
 from gpt_core.training.layout import Layout, Replicas
+from gpt_core.training.processor import make_ready
 from gpt_core.training.ranks import Ranks
 
 _TRAINING_BYTES = 16  # of a parameter: itself, its gradient, two means
@@ -36,8 +36,8 @@ def lay_out(
     """
     model.recompute = training.recompute
     ranks, launch = ranks or Ranks(), launch or LaunchConfig()
-    if device.type == "cpu" and torch.get_num_threads() > usable_cores():
-        torch.set_num_threads(usable_cores())
+    if device.type == "cpu":
+        make_ready()
     if training.fp8_head:
         _require_tiles(model.config, training)
     computing = settled(training, device)

@@ -37,9 +37,9 @@ def test_training_takes_no_more_threads_than_are_granted(
     shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gpt_core.config import GPTConfig, PretrainConfig, ScheduleConfig, TrainingConfig
-    from gpt_core.training import placement, pretrain
+    from gpt_core.training import pretrain, processor
 
-    monkeypatch.setattr(placement, "usable_cores", lambda: 1)
+    monkeypatch.setattr(processor, "usable_cores", lambda: 1)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
