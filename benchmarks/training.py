@@ -4,17 +4,20 @@ Run from the checkout: ``python -m benchmarks.training``. The three train a mode
 on the same batches: forward, backward, clipping to norm 1 and AdamW. nanoGPT (``.peers/nanoGPT``,
 left out when it is not there) and Hugging Face run as their own scripts do on a CPU, in float32 and
 uncompiled; ours is the Trainer with its defaults in a long run, which is compiled where a trial
-shows that it pays. A second table says what our steps spend their time on when they are not
-compiled, beside how fast this processor multiplies.
+shows that it pays. Each has a process of its own. A second table says what our steps spend their
+time on when they are not compiled, beside how fast this processor multiplies.
 """
 
 import gc
 import importlib.util
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -22,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from benchmarks.report import PEERS, in_turn, publish, timed
+from benchmarks.report import PEERS, publish, timed
 from gpt_core.config import GPTConfig, LoaderConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
 from gpt_core.models import build_model
@@ -67,8 +70,6 @@ def main() -> None:
     ]
     for (name, (shape, batch, steps)), target in zip(SHAPES.items(), TARGETS, strict=True):
         lines.append(f"| {name} | {measure(shape, batch, steps)} | {target} |")
-        torch.compiler.reset()  # else the next shape is compiled for any shape
-        gc.collect()
     lines += ["", *where_the_time_goes()]
     precision = resolve_precision("auto", torch.device("cpu"))
     how = (
@@ -79,24 +80,54 @@ def main() -> None:
 
 
 def measure(shape: GPTConfig, batch: int, steps: int) -> str:
-    """The cells of one shape."""
-    with tempfile.TemporaryDirectory() as folder:
-        makers = {"ours": ours, "nanoGPT": nanogpt, "HF": huggingface}
-        loader = loader_of(Path(folder), shape, batch)
-        made = {name: make(shape, batch, loader) for name, make in makers.items()}
-        there = {name: step for name, step in made.items() if step is not None}
-        for step in there.values():
-            step()
-        work = [lambda step=step: [step() for _ in range(steps)] for step in there.values()]
-        seconds = dict(zip(there, in_turn(TURNS, *work), strict=True))
+    """The cells of one shape: each system in a process of its own, one after the other."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as running:
+        systems = {
+            system: running.enter_context(serving(system, shape, batch, Path(name) / system))
+            for system in MAKERS
+        }
+        there = {system: pipe for system, pipe in systems.items() if pipe.recv()}
+        seconds: dict[str, list[float]] = {system: [] for system in there}
+        for _ in range(TURNS):
+            for system, pipe in there.items():
+                pipe.send(steps)
+                seconds[system].append(pipe.recv())
     tokens = batch * shape.context_length * steps
     median = {name: tokens / statistics.median(taken) for name, taken in seconds.items()}
-    speeds = [f"{median[name]:,.0f}" if name in median else "not there" for name in makers]
+    speeds = [f"{median[name]:,.0f}" if name in median else "not there" for name in MAKERS]
     ratios = [
         f"{ratio(seconds['ours'], seconds[name]):.2f}" if name in seconds else ""
         for name in ("nanoGPT", "HF")
     ]
     return " | ".join([*speeds, *ratios])
+
+
+@contextmanager
+def serving(system: str, shape: GPTConfig, batch: int, folder: Path) -> Iterator[Connection]:
+    """A process that trains a system when it is told to; what ours asks of malloc is ours alone."""
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=serve, args=(there, system, shape, batch, folder))
+    process.start()
+    there.close()  # if the process dies, its end is closed everywhere, and waiting for it ends
+    yield here
+    here.send(0)
+    process.join()
+
+
+def serve(pipe: Connection, system: str, shape: GPTConfig, batch: int, folder: Path) -> None:
+    """Say whether the system is there; then do as many steps as are asked for, and say how long."""
+    folder.mkdir()
+    step = MAKERS[system](shape, batch, loader_of(folder, shape, batch))
+    if step is not None:
+        step()
+    pipe.send(step is not None)
+    while n_steps := pipe.recv():
+        assert step is not None
+        started = time.perf_counter()
+        for _ in range(n_steps):
+            step()
+        pipe.send(time.perf_counter() - started)
 
 
 def where_the_time_goes() -> list[str]:
@@ -220,6 +251,13 @@ def huggingface(shape: GPTConfig, batch: int, loader: TokenLoader) -> Step | Non
         optimizer.zero_grad(set_to_none=True)
 
     return step
+
+
+MAKERS: dict[str, Callable[[GPTConfig, int, TokenLoader], Step | None]] = {
+    "ours": ours,
+    "nanoGPT": nanogpt,
+    "HF": huggingface,
+}
 
 
 def load_nanogpt() -> ModuleType | None:

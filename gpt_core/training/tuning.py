@@ -16,9 +16,9 @@ from gpt_core.training.advice import lacks_compiler
 from gpt_core.training.computing import KERNELS, Computing
 from gpt_core.training.layout import Layout
 
-_LONG_RUN = 1800.0
-"""Seconds of training. Compiling takes up to a minute and gains between nothing and a sixth: a
-trial then costs a long run little, whatever comes of it."""
+_LONG_RUN = 3600.0
+"""Seconds of training. Compiling takes half a minute to two and gains between nothing and a
+sixth: a trial then costs a long run little, whatever comes of it."""
 
 _FASTEST_THREAD = 1e11  # FLOP/s: a run that is short at this speed needs no trial
 _WORTH_IT = 0.97  # of the time that it takes without
