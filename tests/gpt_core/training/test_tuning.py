@@ -62,14 +62,14 @@ def test_a_processor_leaves_the_kernel_to_torch_and_short_runs_have_no_trial() -
 def test_a_run_is_long_by_its_arithmetic() -> None:
     config = config_of(steps=1000)
     assert not is_long(config, threads=2)
-    assert is_long(replace(config, training=replace(config.training, steps=10**8)), threads=2)
+    assert is_long(replace(config, training=replace(config.training, steps=10**10)), threads=2)
     assert not is_long(
-        replace(config, training=replace(config.training, steps=10**8)), threads=2 * 10**5
+        replace(config, training=replace(config.training, steps=10**10)), threads=2 * 10**7
     )
 
 
 def test_a_long_run_that_is_fast_enough_here_is_not_compiled() -> None:
-    config = config_of(steps=10**8)
+    config = config_of(steps=10**10)
     layout = layout_of(config)
     told: list[str] = []
     fast = 1e-9  # seconds of a micro-batch
@@ -82,7 +82,7 @@ def test_a_long_run_is_compiled_if_that_is_faster(
     compiled: float, pays: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", Compiled)
-    config = config_of(steps=10**8)
+    config = config_of(steps=10**10)
     layout = layout_of(config)
     told: list[str] = []
     # One reading before the compiled trial and one after it, beside those of the micro-batches.
@@ -115,7 +115,7 @@ def test_without_a_compiler_a_long_run_goes_on_uncompiled(monkeypatch: pytest.Mo
         return fails
 
     monkeypatch.setattr(torch, "compile", no_compiler)
-    config = config_of(steps=10**8)
+    config = config_of(steps=10**10)
     layout, told = layout_of(config), []
     assert not tuned(layout, config, clock_of(*[1.0] * 9), told.append).compiled
     assert "no C++ compiler" in told[0]
