@@ -82,11 +82,11 @@ def main() -> None:
 def measure(shape: GPTConfig, batch: int, steps: int) -> str:
     """The cells of one shape: each system in a process of its own, one after the other."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as running:
-        systems = {
-            system: running.enter_context(serving(system, shape, batch, Path(name) / system))
-            for system in MAKERS
-        }
-        there = {system: pipe for system, pipe in systems.items() if pipe.recv()}
+        there: dict[str, Connection] = {}
+        for system in MAKERS:
+            pipe = running.enter_context(serving(system, shape, batch, Path(name) / system))
+            if pipe.recv():  # each is ready before the next one begins
+                there[system] = pipe
         seconds: dict[str, list[float]] = {system: [] for system in there}
         for _ in range(TURNS):
             for system, pipe in there.items():
