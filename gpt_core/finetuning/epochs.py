@@ -109,8 +109,7 @@ class EpochLoop(Generic[E]):
         self.callbacks, self.out_dir = callbacks, out_dir
         self.device = next(model.parameters()).device
         self.precision = resolve_precision(config.precision, self.device)
-        if self.device.type == "cpu":
-            make_ready()
+        make_ready(self.device)
         rates = OptimizerConfig(
             learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )

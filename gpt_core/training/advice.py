@@ -27,8 +27,8 @@ def advised(config: PretrainConfig, device: torch.device) -> Iterator[None]:
             raise ConfigError(_less_memory(config, device)) from error
         if lacks_compiler(error):
             raise ConfigError(
-                "training.compile=on needs a C++ compiler, and there is none here: install one "
-                "(g++ or clang) or set training.compile=off"
+                "compiling needs a C++ compiler, and there is none here: install one (g++ or "
+                "clang) or set training.compile=off"
             ) from error
         raise
 

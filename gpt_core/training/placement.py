@@ -36,8 +36,7 @@ def lay_out(
     """
     model.recompute = training.recompute
     ranks, launch = ranks or Ranks(), launch or LaunchConfig()
-    if device.type == "cpu":
-        make_ready()
+    make_ready(device)
     if training.fp8_head:
         _require_tiles(model.config, training)
     computing = settled(training, device)

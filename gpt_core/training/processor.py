@@ -15,8 +15,16 @@ from gpt_core.cores import usable_cores
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of the GNU C library's malloc.h
 
 
-def make_ready() -> None:
-    """Use the cores that are granted, and keep freed memory for this process."""
+def make_ready(device: torch.device) -> None:
+    """For training on a processor, use the cores that are granted and keep freed memory.
+
+    Both hold for the whole process.
+
+    Args:
+        device: Where it is to train; a GPU needs nothing.
+    """
+    if device.type != "cpu":
+        return
     if torch.get_num_threads() > usable_cores():
         torch.set_num_threads(usable_cores())
     keep_freed_memory()

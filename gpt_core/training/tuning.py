@@ -3,7 +3,8 @@
 Shapes: B batch, H heads, T time, D head width.
 """
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -39,20 +40,14 @@ def tuned(
         clock: Gives seconds, such as ``time.perf_counter``.
         tell: Told in a sentence what compiling would gain, if that was tried.
     """
-    computing, training = layout.computing, config.training
-    if layout.device.type == "cuda" and training.attention_kernel == "auto":
-        times = {name: _seconds_of_attention(name, config, layout, clock) for name in KERNELS}
-        fastest = fastest_of(times)
+    computing, training, on = layout.computing, config.training, layout.device.type
+    if on == "cuda" and training.attention_kernel == "auto" and config.model.attention == "sdpa":
+        times = {name: seconds_of_attention(name, config, layout, clock) for name in KERNELS}
+        fastest = min(times, key=lambda name: times[name])
         computing = replace(computing, kernel=layout.ranks.shared(fastest))
-    if layout.device.type == "cpu" and training.compile == "auto" and layout.ranks.size == 1:
+    if on == "cpu" and training.compile == "auto" and layout.ranks.size == 1:
         computing = replace(computing, compiled=_compiling_pays(layout, config, clock, tell))
     return computing
-
-
-def fastest_of(seconds: dict[str, float | None]) -> str | None:
-    """The name with the least time; None if there is no time at all."""
-    known = {name: time for name, time in seconds.items() if time is not None}
-    return min(known, key=known.__getitem__) if known else None
 
 
 def is_long(config: PretrainConfig, threads: int) -> bool:
@@ -61,10 +56,10 @@ def is_long(config: PretrainConfig, threads: int) -> bool:
     return tokens * flops_per_token(config.model) > _LONG_RUN * _FASTEST_THREAD * threads
 
 
-def _seconds_of_attention(
+def seconds_of_attention(
     kernel: str, config: PretrainConfig, layout: Layout, clock: Callable[[], float]
-) -> float | None:
-    """Time of one layer's attention, forward and backward; None if the kernel cannot do it."""
+) -> float:
+    """Time of one layer's attention, forward and backward; no end of it if the kernel cannot."""
     model, bf16 = config.model, layout.computing.precision == "bf16"
     shape = (
         config.training.micro_batch, model.n_head, model.context_length,
@@ -87,7 +82,7 @@ def _seconds_of_attention(
     try:
         return _seconds(attend, layout.device, clock)
     except RuntimeError:  # not for this shape, type or device, or too much memory
-        return None
+        return math.inf
 
 
 def _compiling_pays(
@@ -107,7 +102,7 @@ def _compiling_pays(
         with layout.computing.on(layout.device):
             loss = layout.loss(token_ids, token_ids)
         loss.backward()
-        _forget(layout.model.parameters())
+        layout.model.zero_grad()
 
     seconds = _seconds(micro_step, layout.device, clock)
     n_micro = config.training.steps * config.micro_batches_of(1)
@@ -143,8 +138,3 @@ def _seconds(work: Callable[[], object], device: torch.device, clock: Callable[[
             torch.cuda.synchronize(device)
         times.append(clock() - started)
     return min(times[1:])
-
-
-def _forget(parameters: Iterable[torch.nn.Parameter]) -> None:
-    for parameter in parameters:
-        parameter.grad = None

@@ -1,12 +1,14 @@
 """Trials choose what is fastest, and a run goes on with what was chosen for it."""
 
 import importlib
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
@@ -15,12 +17,13 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import GPTConfig, LaunchConfig, PretrainConfig, ScheduleConfig, TrainingConfig
 from gpt_core.errors import ConfigError
 from gpt_core.models import build_model
-from gpt_core.training import pretrain
+from gpt_core.training import pretrain, tuning
 from gpt_core.training.checkpoint import latest_checkpoint, load_state
 from gpt_core.training.computing import KERNELS, settled
-from gpt_core.training.layout import Layout
+from gpt_core.training.layout import Layout, MicroLoss
 from gpt_core.training.placement import lay_out
-from gpt_core.training.tuning import fastest_of, is_long, tuned
+from gpt_core.training.ranks import Ranks
+from gpt_core.training.tuning import is_long, seconds_of_attention, tuned
 
 CPU = torch.device("cpu")
 
@@ -44,9 +47,24 @@ def clock_of(*seconds: float) -> Callable[[], float]:
     return lambda: next(passing)
 
 
-def test_the_fastest_kernel_is_the_one_with_the_least_time() -> None:
-    assert fastest_of({"flash": 2.0, "cudnn": None, "efficient": 1.5}) == "efficient"
-    assert fastest_of({"flash": None}) is None
+def test_a_gpu_takes_the_kernel_that_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"flash": 2.0, "cudnn": 1.0, "efficient": math.inf, "math": 9.0}
+    monkeypatch.setattr(tuning, "seconds_of_attention", lambda name, *rest: times[name])
+    config = config_of()
+    gpu = SimpleNamespace(
+        device=torch.device("cuda"), ranks=Ranks(), computing=settled(config.training, CPU)
+    )
+    assert tuned(gpu, config, clock_of(), print).kernel == "cudnn"
+    plain = replace(config, model=replace(config.model, attention="explicit"))
+    assert tuned(gpu, plain, clock_of(), print).kernel is None
+
+
+def test_a_kernel_that_cannot_do_it_is_never_the_fastest() -> None:
+    config = config_of(precision="fp32")
+    layout = layout_of(config)
+    seconds = clock_of(*[0.5] * 4)
+    assert seconds_of_attention("math", config, layout, seconds) == 0.5
+    assert seconds_of_attention("cudnn", config, layout, clock_of(*[0.5] * 4)) == math.inf
 
 
 def test_a_processor_leaves_the_kernel_to_torch_and_short_runs_have_no_trial() -> None:
@@ -119,7 +137,8 @@ def test_without_a_compiler_a_long_run_goes_on_uncompiled(monkeypatch: pytest.Mo
     layout, told = layout_of(config), []
     assert not tuned(layout, config, clock_of(*[1.0] * 9), told.append).compiled
     assert "no C++ compiler" in told[0]
-    assert layout.loss is not None
+    assert not layout.computing.compiled
+    assert isinstance(layout.loss, MicroLoss)
 
 
 def test_asking_for_what_cannot_be_compiled_is_one_sentence(
@@ -132,7 +151,7 @@ def test_asking_for_what_cannot_be_compiled_is_one_sentence(
         return fails
 
     monkeypatch.setattr(torch, "compile", no_compiler)
-    with pytest.raises(ConfigError, match=r"training.compile=on needs a C\+\+ compiler"):
+    with pytest.raises(ConfigError, match=r"set training\.compile=off"):
         pretrain(shards, config_of(compile="on"), tmp_path)
 
 
@@ -222,9 +241,14 @@ def test_a_head_in_8_bits_needs_sides_that_divide(
         lay_out(build_model(shape, seed=0), CPU, config.training)
 
 
-@pytest.mark.parametrize("name", sorted(KERNELS))
-def test_every_kernel_that_can_be_set_has_a_name_of_torch(name: str) -> None:
-    found = settled(config_of(attention_kernel=name).training, CPU)
-    assert found.kernel == name
-    with found.on(CPU):
-        assert torch.nn.functional.scaled_dot_product_attention(*torch.ones(3, 1, 1, 2, 4)).all()
+def test_every_kernel_that_can_be_set_is_one_of_torch() -> None:
+    setting = get_type_hints(TrainingConfig)["attention_kernel"]
+    assert set(get_args(setting)) == {"auto", *KERNELS}
+    assert settled(config_of(attention_kernel="flash").training, CPU).kernel == "flash"
+
+
+def test_an_old_gpu_has_no_head_in_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an A100")
+    with pytest.raises(ConfigError, match="an A100 has no products of 8 bits"):
+        settled(config_of(fp8_head=True).training, torch.device("cuda"))
