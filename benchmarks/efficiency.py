@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from benchmarks.report import DATA, publish
+from gpt_core.callbacks import Callback
 from gpt_core.config import PretrainConfig, load_config
 from gpt_core.data import Batch, ShardReader, ShardWriter, TokenLoader, sequential_batches
+from gpt_core.execution.placement import lay_out
 from gpt_core.models import build_model
-from gpt_core.training import Callback, Trainer
-from gpt_core.training.placement import lay_out
+from gpt_core.training import Trainer
 
 SEEDS = (1, 2, 3)
 ITERATIONS, THIRD = 2000, 667

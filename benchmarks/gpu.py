@@ -20,12 +20,13 @@ import torch
 
 from benchmarks.report import publish
 from benchmarks.training import load_nanogpt, loader_of
+from gpt_core.callbacks import Callback
 from gpt_core.config import GPTConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import TokenLoader
+from gpt_core.execution.placement import lay_out
+from gpt_core.execution.precision import peak_flops
 from gpt_core.models import build_model, flops_per_token
-from gpt_core.training import Callback, Trainer
-from gpt_core.training.placement import lay_out
-from gpt_core.training.precision import peak_flops
+from gpt_core.training import Trainer
 from gpt_core.training.tuning import tuned
 
 SHAPE = GPTConfig(vocab_size=50_257)

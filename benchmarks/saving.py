@@ -17,13 +17,14 @@ import torch
 from benchmarks.report import in_turn, publish
 from benchmarks.training import loader_of
 from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.callbacks import Callback
 from gpt_core.config import GPTConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import TOKENIZER
+from gpt_core.execution.placement import lay_out
 from gpt_core.models import build_model
 from gpt_core.tokenizers import ByteTokenizer
-from gpt_core.training import Callback, Trainer
+from gpt_core.training import Trainer
 from gpt_core.training.checkpoint import save_checkpoint
-from gpt_core.training.placement import lay_out
 from gpt_core.training.saving import BackgroundSaver, Copier
 
 TURNS = 5

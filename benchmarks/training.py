@@ -26,11 +26,13 @@ import numpy as np
 import torch
 
 from benchmarks.report import PEERS, publish, timed
+from gpt_core.callbacks import Callback
 from gpt_core.config import GPTConfig, LoaderConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
+from gpt_core.execution import resolve_precision
+from gpt_core.execution.placement import lay_out
 from gpt_core.models import build_model
-from gpt_core.training import Callback, Trainer, resolve_precision
-from gpt_core.training.placement import lay_out
+from gpt_core.training import Trainer
 from gpt_core.training.tuning import tuned
 
 SHAPES = {

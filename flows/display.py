@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Column
 
 from gpt_core.artifact import Artifact
-from gpt_core.training import RunInfo
+from gpt_core.callbacks import RunInfo
 from tasks.progress import Display
 
 _SECONDS_BETWEEN_LINES = 5.0

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 from gpt_core.cores import usable_cores
-from gpt_core.training.speed import describe_device
+from gpt_core.training.throughput import describe_device
 from tasks.paths import data_dir, newest_checkpoint, project_root
 from tasks.servers import running_prefect_server
 from tasks.sources import PublicSource, placed_file, public_sources

@@ -17,7 +17,7 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import GPTConfig, RunConfig
 from gpt_core.models import count_parameters, flops_per_token
 from gpt_core.text import register_source
-from gpt_core.training.speed import training_speed
+from gpt_core.training.throughput import training_speed
 from tasks.caching import cached_artifact, stage_key
 from tasks.hub import release_of
 from tasks.launch import count_processes

@@ -56,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
 def _train(options: argparse.Namespace) -> None:
     config = load_config(options.preset, options.config, options.settings)
     from gpt_core.artifact import read_artifact
-    from gpt_core.training import ProgressLines, pretrain
+    from gpt_core.callbacks import ProgressLines
+    from gpt_core.training import pretrain
 
     shards = read_artifact(options.shards, "shards")
     lines = ProgressLines(partial(print, flush=True))

@@ -18,11 +18,12 @@ import torch
 
 from gpt_core import errors
 from gpt_core.artifact import Artifact, plain
+from gpt_core.callbacks import Callback
 from gpt_core.config import LaunchConfig, PretrainConfig, TrainingConfig
 from gpt_core.cores import usable_cores
 from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.files import read_json, write_json
-from gpt_core.training import Callback, pretrain
+from gpt_core.training import pretrain
 from gpt_core.training.checkpoint import require_best
 from tasks.news import pass_on
 from tasks.paths import checkout

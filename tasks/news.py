@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt_core.artifact import Artifact
-from gpt_core.training import Callback, RunInfo
+from gpt_core.callbacks import Callback, RunInfo
 
 
 class NewsWriter(Callback):

@@ -3,9 +3,8 @@
 from functools import partial
 
 from gpt_core.artifact import Artifact
+from gpt_core.callbacks import METRICS, SAMPLES, read_records
 from gpt_core.config import LaunchConfig, PretrainConfig
-from gpt_core.training import read_records
-from gpt_core.training.callbacks import METRICS, SAMPLES
 from tasks.launch import train
 from tasks.plots import loss_figure
 from tasks.stage import TrainingShown, running_stage, stage_task

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gpt_core.artifact import Artifact
-from gpt_core.training.callbacks import RunInfo
+from gpt_core.callbacks import RunInfo
 
 
 class Display:

@@ -13,9 +13,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext, TaskRunContext
 
 from gpt_core.artifact import Artifact, verify
+from gpt_core.callbacks import Callback, RunInfo
 from gpt_core.errors import DownloadError
 from gpt_core.files import Progress
-from gpt_core.training import Callback, RunInfo
 from tasks.caching import STAGE_CACHE, stage_key
 from tasks.paths import stage_dir
 from tasks.progress import Display, current_display

@@ -21,8 +21,9 @@ from gpt_core.evaluation.zero_shot import (
     read_lambada,
     score_choices,
 )
+from gpt_core.execution import resolve_device
 from gpt_core.files import Progress
-from gpt_core.models import GPT, load_model, resolve_device
+from gpt_core.models import GPT, load_model
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 

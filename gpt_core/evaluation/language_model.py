@@ -16,16 +16,10 @@ from gpt_core.config import DecodingConfig, EvaluationConfig
 from gpt_core.data import TOKENIZER, Batch, ShardReader, sequential_batches
 from gpt_core.errors import CheckpointError, DataError
 from gpt_core.evaluation.report import write_report
+from gpt_core.execution import resolve_device
 from gpt_core.files import Progress
 from gpt_core.generation import continue_text
-from gpt_core.models import (
-    GPT,
-    build_model,
-    fit_bigram,
-    load_model,
-    next_token_loss,
-    resolve_device,
-)
+from gpt_core.models import GPT, build_model, fit_bigram, load_model, next_token_loss
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 _CHUNK = 1 << 20  # tokens counted at a time

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpt_core.artifact import Artifact, Draft, new_artifact, plain
+from gpt_core.callbacks import Callback, Callbacks
 from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
 from gpt_core.data import (
     TOKENIZER,
@@ -28,14 +29,14 @@ from gpt_core.data import (
 )
 from gpt_core.errors import ConfigError
 from gpt_core.evaluation import classification_metrics
+from gpt_core.execution import resolve_device
 from gpt_core.files import write_json
 from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
 from gpt_core.finetuning.saving import write_finetuned
-from gpt_core.models import GPT, GPTClassifier, load_model, resolve_device
+from gpt_core.models import GPT, GPTClassifier, load_model
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
-from gpt_core.training import Callback, Callbacks
 
 _SCORED_TOGETHER = 64
 PREDICTIONS = pa.schema(

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from gpt_core.callbacks import Callback, RunInfo
 from gpt_core.config import (
     ClassificationConfig,
     InstructionConfig,
@@ -18,15 +19,9 @@ from gpt_core.config import (
     ScheduleConfig,
 )
 from gpt_core.errors import DivergenceError
-from gpt_core.training import (
-    Callback,
-    RunInfo,
-    autocast,
-    build_optimizer,
-    learning_rate_at,
-    resolve_precision,
-)
-from gpt_core.training.processor import make_ready
+from gpt_core.execution import autocast, resolve_precision
+from gpt_core.execution.cpu import make_ready
+from gpt_core.optim import build_optimizer, learning_rate_at
 
 E = TypeVar("E")
 _WARMUP_SHARE = 0.1

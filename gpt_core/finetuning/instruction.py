@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gpt_core.artifact import Artifact, Draft, new_artifact, plain
+from gpt_core.callbacks import Callback, Callbacks
 from gpt_core.config import DecodingConfig, GPTConfig, InstructionConfig, LoRAConfig
 from gpt_core.data import (
     TEMPLATES,
@@ -27,14 +28,14 @@ from gpt_core.data import (
 )
 from gpt_core.errors import DataError
 from gpt_core.evaluation import exact_match, rouge_l, token_loss
+from gpt_core.execution import resolve_device
 from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
 from gpt_core.finetuning.saving import write_finetuned
 from gpt_core.generation import generate
-from gpt_core.models import load_model, next_token_loss, resolve_device
+from gpt_core.models import load_model, next_token_loss
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
-from gpt_core.training import Callback, Callbacks
 
 _SCORED_TOGETHER = 32
 _SHOWN = 3  # answers that the callbacks are told

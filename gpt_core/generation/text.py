@@ -6,7 +6,7 @@ from pathlib import Path
 from gpt_core.config import DecodingConfig
 from gpt_core.data import TEMPLATES
 from gpt_core.errors import CheckpointError
-from gpt_core.generation.generate import stream
+from gpt_core.generation.decoding import stream
 from gpt_core.models import GPT, load_model, read_model_config
 from gpt_core.tokenizers import StreamDecoder, Tokenizer, load_tokenizer
 

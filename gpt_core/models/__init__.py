@@ -13,7 +13,6 @@ from gpt_core.models.attention import (
 from gpt_core.models.bigram import BigramLanguageModel, CountedBigram, fit_bigram
 from gpt_core.models.block import TransformerBlock
 from gpt_core.models.classifier import GPTClassifier
-from gpt_core.models.device import resolve_device
 from gpt_core.models.factory import (
     allocate_model,
     build_model,
@@ -63,7 +62,6 @@ __all__ = [
     "model_loss",
     "next_token_loss",
     "read_model_config",
-    "resolve_device",
     "save_weights",
     "weights_of",
     "write_tensors",

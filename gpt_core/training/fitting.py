@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 
 from gpt_core.config import PretrainConfig
+from gpt_core.execution.placement import lay_out
+from gpt_core.execution.ranks import Ranks
 from gpt_core.models import build_model
-from gpt_core.training.advice import is_out_of_memory
-from gpt_core.training.placement import lay_out
-from gpt_core.training.ranks import Ranks
+from gpt_core.training.failures import is_out_of_memory
 from gpt_core.training.updates import Updates
 
 

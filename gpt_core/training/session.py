@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpt_core.artifact import Artifact
+from gpt_core.callbacks import Callback, RunInfo
 from gpt_core.config import LaunchConfig, PretrainConfig
 from gpt_core.data import TOKENIZER
 from gpt_core.errors import DivergenceError
 from gpt_core.generation import continue_text
 from gpt_core.models import count_parameters
 from gpt_core.tokenizers import load_tokenizer
-from gpt_core.training.advice import advised
-from gpt_core.training.callbacks import Callback, RunInfo
 from gpt_core.training.checkpoint import prune, save_checkpoint
+from gpt_core.training.failures import advised
 from gpt_core.training.saving import BackgroundSaver, Copier
 from gpt_core.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from gpt_core.training.sharding import ShareSaver
+    from gpt_core.execution.fsdp import ShareSaver
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class Session:
 
 
 def _share_saver() -> "ShareSaver":
-    from gpt_core.training.sharding import ShareSaver  # what it needs takes long to import
+    from gpt_core.execution.fsdp import ShareSaver  # what it needs takes long to import
 
     return ShareSaver()
 

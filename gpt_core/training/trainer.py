@@ -16,19 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpt_core.callbacks import Callback
 from gpt_core.config import PretrainConfig
 from gpt_core.data import Batch, LoaderState, TokenLoader
 from gpt_core.errors import DivergenceError
 from gpt_core.evaluation import summed_loss
+from gpt_core.execution.layout import Layout
+from gpt_core.execution.precision import peak_flops
+from gpt_core.execution.ranks import Ranks
 from gpt_core.models import flops_per_token
-from gpt_core.training.callbacks import Callback
+from gpt_core.optim.schedule import learning_rate_at
 from gpt_core.training.health import Health
-from gpt_core.training.layout import Layout
 from gpt_core.training.meter import Meter, Pause
-from gpt_core.training.precision import peak_flops
 from gpt_core.training.prefetch import Prefetcher
-from gpt_core.training.ranks import Ranks
-from gpt_core.training.schedule import learning_rate_at
 from gpt_core.training.updates import Updates
 
 _RANKS_APART = 1_000_003  # seeds of neighbouring ranks

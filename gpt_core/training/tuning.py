@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch.nn.attention import sdpa_kernel
 
 from gpt_core.config import PretrainConfig
+from gpt_core.execution.layout import Layout
+from gpt_core.execution.numerics import KERNELS, Computing
 from gpt_core.models import flops_per_token
-from gpt_core.training.advice import lacks_compiler
-from gpt_core.training.computing import KERNELS, Computing
-from gpt_core.training.layout import Layout
+from gpt_core.training.failures import lacks_compiler
 
 _LONG_RUN = 3600.0
 """Seconds of training. Compiling takes half a minute to two and gains between nothing and a

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from gpt_core.config import PretrainConfig
-from gpt_core.training.averaging import WeightAverage
-from gpt_core.training.layout import Layout, whole
-from gpt_core.training.optimizer import build_optimizer
+from gpt_core.execution.layout import Layout, whole
+from gpt_core.optim.averaging import WeightAverage
+from gpt_core.optim.optimizer import build_optimizer
 
 
 class Updates:
@@ -95,7 +95,7 @@ class Updates:
         if state["optimizer"] is not None:
             self._optimizer.load_state_dict(state["optimizer"])
         else:
-            from gpt_core.training.sharding import load_shares  # what it needs is slow to import
+            from gpt_core.execution.fsdp import load_shares  # what it needs is slow to import
 
             loaded = load_shares(folder, self._empty)
             self._optimizer.take(_without("optimizer", loaded))

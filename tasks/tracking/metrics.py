@@ -17,9 +17,8 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
+from gpt_core.callbacks import METRICS, Callback, RunInfo, read_records
 from gpt_core.files import atomic_write, read_json
-from gpt_core.training import Callback, RunInfo, read_records
-from gpt_core.training.callbacks import METRICS
 from tasks.paths import data_dir
 from tasks.tracking.store import AWAY, answers, client_for
 

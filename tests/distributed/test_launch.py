@@ -15,13 +15,14 @@ import pytest
 import torch
 
 from gpt_core.artifact import Artifact
+from gpt_core.callbacks import Callback, RunInfo, read_records
 from gpt_core.config import GPTConfig, LaunchConfig, PretrainConfig, TrainingConfig, load_config
 from gpt_core.errors import CheckpointError, ConfigError, DivergenceError, GPTCoreError
-from gpt_core.training import Callback, RunInfo, latest_checkpoint, read_records
+from gpt_core.execution.fsdp import load_shares
+from gpt_core.execution.placement import is_shared
+from gpt_core.execution.ranks import Ranks
+from gpt_core.training import latest_checkpoint
 from gpt_core.training.checkpoint import require_best
-from gpt_core.training.placement import is_shared
-from gpt_core.training.ranks import Ranks
-from gpt_core.training.sharding import load_shares
 from tasks.launch import _raise_failure, count_processes, train
 
 TWO = LaunchConfig(processes=2)

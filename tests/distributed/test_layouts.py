@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gpt_core.artifact import read_artifact, verify
-from gpt_core.training import read_records
+from gpt_core.callbacks import read_records
 
 AVERAGED = "training.ema_decay=0.9"
 LAYOUTS = {"one": 1, "ddp": 2, "fsdp": 2}

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from gpt_core.artifact import Artifact
-from gpt_core.training import latest_checkpoint, read_records
+from gpt_core.callbacks import read_records
+from gpt_core.training import latest_checkpoint
 
 SETTINGS = [
     "model.n_layer=1", "model.n_head=2", "model.n_embd=32", "model.context_length=32",

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from gpt_core.artifact import Artifact
+from gpt_core.callbacks import Callback, RunInfo
 from gpt_core.config import GPTConfig
 from gpt_core.models import build_model
 from gpt_core.text import register_source
-from gpt_core.training import Callback, RunInfo
 
 
 class Recorder(Callback):

@@ -8,13 +8,7 @@ from hypothesis import strategies as st
 
 from gpt_core.config import GPTConfig
 from gpt_core.errors import ConfigError
-from gpt_core.models import (
-    GPT,
-    allocate_model,
-    build_model,
-    count_parameters,
-    flops_per_token,
-)
+from gpt_core.models import GPT, allocate_model, build_model, count_parameters, flops_per_token
 
 RELEASED = {  # OpenAI's four releases: layers, heads, width, parameters
     "124M": (12, 12, 768, 124_439_808),

@@ -8,9 +8,9 @@ import torch
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import GPTConfig, PretrainConfig, ScheduleConfig, TrainingConfig
+from gpt_core.execution.ranks import Ranks
 from gpt_core.training import pretrain
 from gpt_core.training.fitting import fitted, largest_that_fits
-from gpt_core.training.ranks import Ranks
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from gpt_core.artifact import Artifact
+from gpt_core.callbacks import Callback, read_records
 from gpt_core.config import (
     DecodingConfig,
     GPTConfig,
@@ -23,7 +24,7 @@ from gpt_core.config import (
 )
 from gpt_core.errors import DataError, DivergenceError
 from gpt_core.models import build_model
-from gpt_core.training import Callback, latest_checkpoint, pretrain, read_records
+from gpt_core.training import latest_checkpoint, pretrain
 from gpt_core.training.saving import BackgroundSaver, Copier
 
 

@@ -16,13 +16,13 @@ import torch
 from gpt_core.artifact import Artifact
 from gpt_core.config import GPTConfig, LaunchConfig, PretrainConfig, ScheduleConfig, TrainingConfig
 from gpt_core.errors import ConfigError
+from gpt_core.execution.layout import Layout, MicroLoss
+from gpt_core.execution.numerics import KERNELS, settled
+from gpt_core.execution.placement import lay_out
+from gpt_core.execution.ranks import Ranks
 from gpt_core.models import build_model
 from gpt_core.training import pretrain, tuning
 from gpt_core.training.checkpoint import latest_checkpoint, load_state
-from gpt_core.training.computing import KERNELS, settled
-from gpt_core.training.layout import Layout, MicroLoss
-from gpt_core.training.placement import lay_out
-from gpt_core.training.ranks import Ranks
 from gpt_core.training.tuning import is_long, seconds_of_attention, tuned
 
 CPU = torch.device("cpu")
@@ -174,7 +174,7 @@ def test_compiled_training_learns_what_plain_training_learns(
 def test_a_run_goes_on_as_it_was_computed(
     shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verb = importlib.import_module("gpt_core.training.pretrain")
+    verb = importlib.import_module("gpt_core.training.pretraining")
     calls: list[str] = []
 
     def rough(layout: Layout, *rest: object) -> object:
@@ -197,7 +197,7 @@ def test_a_run_goes_on_as_it_was_computed(
 def test_on_another_machine_the_precision_stays_and_the_trials_are_done_again(
     shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gpt_core.training import placement
+    from gpt_core.execution import placement
 
     config = config_of(steps=4, precision="auto", save_every=2, eval_every=2, sample_every=9)
     out = tmp_path / "run"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt_core.training import RunInfo
+from gpt_core.callbacks import RunInfo
 from tasks.servers import start_mlflow_server, wait_until_healthy
 from tasks.tracking import MLflowCallback, client, tracking_uri
 from tasks.tracking.metrics import send_put_by

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gpt_core.training.averaging import WeightAverage
+from gpt_core.optim.averaging import WeightAverage
 
 
 def test_the_average_follows_its_formula() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = """
 import resource, torch
-from gpt_core.training.processor import keep_freed_memory
+from gpt_core.execution.cpu import keep_freed_memory
 
 def faults_of_getting_memory_again():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

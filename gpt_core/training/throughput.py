@@ -9,8 +9,9 @@ from dataclasses import replace
 import torch
 
 from gpt_core.config import GPTConfig, TrainingConfig
-from gpt_core.models import build_model, flops_per_token, resolve_device
-from gpt_core.training.placement import lay_out
+from gpt_core.execution import resolve_device
+from gpt_core.execution.placement import lay_out
+from gpt_core.models import build_model, flops_per_token
 
 _MOST_LAYERS, _MOST_TOKENS_OF_VOCABULARY, _LONGEST_CONTEXT = 2, 8192, 256
 _MOST_FLOPS = 1e10  # of one pass that is timed: a moment on two cores

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpt_core.training.layout import share_like, whole
+from gpt_core.execution.layout import share_like, whole
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic a x + b x³ + c x⁵ that drives every singular value towards 1."""

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from gpt_core.artifact import Artifact
+from gpt_core.callbacks import Callback, Callbacks, JsonlRecorder
 from gpt_core.config import LaunchConfig, PretrainConfig
 from gpt_core.data import Batch, ShardReader, TokenLoader, rows_of_rank, sequential_batches
 from gpt_core.errors import ConfigError
-from gpt_core.models import build_model, load_weights, resolve_device
-from gpt_core.training.advice import advised
-from gpt_core.training.callbacks import Callback, Callbacks, JsonlRecorder
+from gpt_core.execution import resolve_device
+from gpt_core.execution.layout import Layout
+from gpt_core.execution.numerics import Computing
+from gpt_core.execution.placement import is_shared, lay_out
+from gpt_core.execution.ranks import Ranks, joined_ranks
+from gpt_core.models import build_model, load_weights
 from gpt_core.training.checkpoint import (
     SHARES,
     latest_checkpoint,
@@ -24,11 +28,8 @@ from gpt_core.training.checkpoint import (
     require_fitting,
     require_same_run,
 )
-from gpt_core.training.computing import Computing
+from gpt_core.training.failures import advised
 from gpt_core.training.fitting import fitted
-from gpt_core.training.layout import Layout
-from gpt_core.training.placement import is_shared, lay_out
-from gpt_core.training.ranks import Ranks, joined_ranks
 from gpt_core.training.session import RunPlan, Session, step_of
 from gpt_core.training.trainer import Trainer, seed_dropout
 from gpt_core.training.tuning import tuned

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from gpt_core.config import ScheduleConfig
-from gpt_core.training import learning_rate_at
+from gpt_core.optim import learning_rate_at
 
 
 def rates(total: int, **schedule: object) -> list[float]:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from gpt_core.config import OptimizerConfig
-from gpt_core.training.layout import share_like
-from gpt_core.training.muon import Muon
-from gpt_core.training.precision import resolve_precision
+from gpt_core.execution.layout import share_like
+from gpt_core.execution.precision import resolve_precision
+from gpt_core.optim.muon import Muon
 
 _IN_A_BLOCK = re.compile(r"(^|\.)h\.\d+\.")
 

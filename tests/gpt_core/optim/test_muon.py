@@ -5,8 +5,8 @@ import torch
 
 from gpt_core.config import GPTConfig, OptimizerConfig
 from gpt_core.models import build_model
-from gpt_core.training import build_optimizer
-from gpt_core.training.muon import Muon, orthogonalize
+from gpt_core.optim import build_optimizer
+from gpt_core.optim.muon import Muon, orthogonalize
 
 MODEL = GPTConfig(n_layer=2, n_head=2, n_embd=16, context_length=8, vocab_size=31)
 

@@ -26,8 +26,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from gpt_core.errors import CheckpointError
+from gpt_core.execution.layout import Layout
 from gpt_core.models import GPT, next_token_loss
-from gpt_core.training.layout import Layout
 
 
 class Shares(Layout):

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gpt_core.config import TrainingConfig
 from gpt_core.errors import ConfigError
-from gpt_core.training.precision import autocast, resolve_precision
+from gpt_core.execution.precision import autocast, resolve_precision
 
 KERNELS = {
     "flash": SDPBackend.FLASH_ATTENTION,

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from gpt_core.execution.numerics import Computing
+from gpt_core.execution.ranks import Ranks
 from gpt_core.models import GPT, model_loss, weights_of
-from gpt_core.training.computing import Computing
-from gpt_core.training.ranks import Ranks
 
 
 class Layout:

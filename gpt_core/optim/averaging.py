@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt_core.training.layout import share_like
+from gpt_core.execution.layout import share_like
 
 _SOONEST = 10  # the first updates weigh more: decay is at most (1 + n) / (10 + n) at update n
 

@@ -4,11 +4,11 @@ import torch
 
 from gpt_core.config import GPTConfig, LaunchConfig, TrainingConfig
 from gpt_core.errors import ConfigError
+from gpt_core.execution.cpu import make_ready
+from gpt_core.execution.layout import Layout, Replicas
+from gpt_core.execution.numerics import settled
+from gpt_core.execution.ranks import Ranks
 from gpt_core.models import GPT, count_parameters
-from gpt_core.training.computing import settled
-from gpt_core.training.layout import Layout, Replicas
-from gpt_core.training.processor import make_ready
-from gpt_core.training.ranks import Ranks
 
 _TRAINING_BYTES = 16  # of a parameter: itself, its gradient, two means
 _FP8_TILE = 16
@@ -49,7 +49,7 @@ def lay_out(
             "training.fp8_head=true needs the whole model in every process: set "
             "launch.strategy=ddp or training.fp8_head=false"
         )
-    from gpt_core.training.sharding import Shares, share
+    from gpt_core.execution.fsdp import Shares, share
 
     return Shares(share(model, device), ranks, computing)
 

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from gpt_core.artifact import Artifact, read_artifact
+from gpt_core.callbacks import Callback, RunInfo, read_records
 from gpt_core.config import (
     DecodingConfig,
     GPTConfig,
@@ -28,17 +29,9 @@ from gpt_core.config import (
 from gpt_core.data import ShardReader, TokenLoader, encode_corpus
 from gpt_core.errors import CheckpointError, ConfigError, DataError, DivergenceError
 from gpt_core.models import GPT, build_model, load_model, next_token_loss
+from gpt_core.optim import build_optimizer, learning_rate_at
 from gpt_core.tokenizers import train_tokenizer
-from gpt_core.training import (
-    Callback,
-    RunInfo,
-    best_checkpoint,
-    build_optimizer,
-    latest_checkpoint,
-    learning_rate_at,
-    pretrain,
-    read_records,
-)
+from gpt_core.training import best_checkpoint, latest_checkpoint, pretrain
 
 
 def config_of(**training: object) -> PretrainConfig:

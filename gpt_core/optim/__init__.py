@@ -1,0 +1,7 @@
+"""What changes the weights: schedules, AdamW and Muon, weight averaging."""
+
+from gpt_core.optim.averaging import WeightAverage
+from gpt_core.optim.optimizer import Optimizers, build_optimizer
+from gpt_core.optim.schedule import learning_rate_at
+
+__all__ = ["Optimizers", "WeightAverage", "build_optimizer", "learning_rate_at"]
