@@ -19,14 +19,21 @@ from gpt_core.evaluation.report import write_report
 from gpt_core.execution import resolve_device
 from gpt_core.files import Progress
 from gpt_core.generation import continue_text
-from gpt_core.models import GPT, build_model, fit_bigram, load_model, next_token_loss
+from gpt_core.models import (
+    GPT,
+    build_model,
+    evaluating,
+    fit_bigram,
+    load_model,
+    next_token_loss,
+    perplexity,
+)
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 _CHUNK = 1 << 20  # tokens counted at a time
 _MOST_LOGITS = 1 << 27  # computed at once: half a gigabyte in float32
 _UNTRAINED_SEED = 0
 _UNTRAINED_TOKENS = 65_536  # enough: an untrained model is about uniform
-_LARGEST_EXPONENT = 700.0  # a perplexity beyond it is no number
 
 
 def token_loss(
@@ -57,16 +64,14 @@ def summed_loss(
     model: Any, batches: Iterable[Batch], device: torch.device | str
 ) -> tuple[float, int]:
     """Loss of all targets that count, as ``token_loss``, and their number, which may be 0."""
-    was_training = model.training
-    model.eval()
     total, count = torch.zeros((), dtype=torch.float64), 0
-    for batch in batches:
-        for part in _fitting(batch, model.config.vocab_size):
-            logits = model(part.token_ids.to(device))  # (B, T, V)
-            loss = next_token_loss(logits, part.targets.to(device), reduction="sum")
-            total += loss.double().cpu()
-            count += int((part.targets >= 0).sum())
-    model.train(was_training)
+    with evaluating(model):
+        for batch in batches:
+            for part in _fitting(batch, model.config.vocab_size):
+                logits = model(part.token_ids.to(device))  # (B, T, V)
+                loss = next_token_loss(logits, part.targets.to(device), reduction="sum")
+                total += loss.double().cpu()
+                count += int((part.targets >= 0).sum())
     return total.item(), count
 
 
@@ -140,10 +145,10 @@ def _figures(
     n_bytes, bigram_loss = _count(reader, n_targets, tokenizer, shards)
     return {
         "loss": loss,
-        "perplexity": _perplexity(loss),
+        "perplexity": perplexity(loss),
         "bits_per_byte": loss * n_targets / max(1, n_bytes) / math.log(2),
         "bigram_loss": bigram_loss,
-        "bigram_perplexity": _perplexity(bigram_loss),
+        "bigram_perplexity": perplexity(bigram_loss),
         "untrained_loss": token_loss(untrained, few, device)[0],
         "tokens": float(n_targets),
         "bytes": float(n_bytes),
@@ -186,10 +191,6 @@ def _fitting(batch: Batch, vocab_size: int) -> Iterator[Batch]:
     rows = max(1, _MOST_LOGITS // (batch.token_ids.size(1) * vocab_size))
     for start in range(0, len(batch.token_ids), rows):
         yield Batch(batch.token_ids[start : start + rows], batch.targets[start : start + rows])
-
-
-def _perplexity(loss: float) -> float:
-    return math.exp(min(loss, _LARGEST_EXPONENT))
 
 
 def _chunks(reader: ShardReader) -> Iterator[np.ndarray]:

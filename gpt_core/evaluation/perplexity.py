@@ -13,7 +13,7 @@ from gpt_core.data import Batch
 from gpt_core.errors import DataError
 from gpt_core.evaluation.language_model import token_loss
 from gpt_core.files import Progress
-from gpt_core.models import GPT, IGNORED
+from gpt_core.models import GPT, IGNORED, perplexity
 from gpt_core.tokenizers import Tokenizer
 
 _WIKITEXT = (
@@ -30,7 +30,6 @@ _WIKITEXT = (
     (r"= = = (.*?) = = =", r"=== \1 ==="),
     (r"= = (.*?) = =", r"== \1 =="),
 )
-_LARGEST_EXPONENT = 700.0  # a perplexity beyond it is no number
 
 
 def detokenize_wikitext(text: str) -> str:
@@ -88,8 +87,8 @@ def text_figures(
     total = loss * n_tokens
     words = n_words or len(text.split())
     return {
-        "token_perplexity": math.exp(min(loss, _LARGEST_EXPONENT)),
-        "word_perplexity": math.exp(min(total / max(1, words), _LARGEST_EXPONENT)),
+        "token_perplexity": perplexity(loss),
+        "word_perplexity": perplexity(total / max(1, words)),
         "bits_per_byte": total / math.log(2) / len(text.encode()),
         "text_tokens": float(n_tokens),
     }

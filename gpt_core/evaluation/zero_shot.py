@@ -7,7 +7,6 @@ the keys and values of its context, which is computed once.
 Shapes: B questions, N choices, T time, C width, V vocabulary.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from gpt_core.errors import DataError
 from gpt_core.files import Progress, read_jsonl
-from gpt_core.models import GPT, KVCache
+from gpt_core.models import GPT, KVCache, evaluating, perplexity
 from gpt_core.tokenizers import Tokenizer
 
 _MOST_POSITIONS = 1024  # whose logits are computed at once
@@ -128,20 +127,18 @@ def score_choices(
     Raises:
         DataError: If a choice is as long as the model's context.
     """
-    was_training = model.training
-    model.eval()
     contexts = [_fitting_context(question, model.config.context_length) for question in questions]
     scores: list[list[Score]] = [[] for _ in questions]
     done = 0
-    for rows in _batches(contexts, batch_size):
-        batch = [questions[row].choices for row in rows]
-        answers = _score_batch(model, [contexts[row] for row in rows], batch)
-        for row, answer in zip(rows, answers, strict=True):
-            scores[row] = answer
-        done += len(rows)
-        if progress is not None:
-            progress("questions", done, len(questions))
-    model.train(was_training)
+    with evaluating(model):
+        for rows in _batches(contexts, batch_size):
+            batch = [questions[row].choices for row in rows]
+            answers = _score_batch(model, [contexts[row] for row in rows], batch)
+            for row, answer in zip(rows, answers, strict=True):
+                scores[row] = answer
+            done += len(rows)
+            if progress is not None:
+                progress("questions", done, len(questions))
     return scores
 
 
@@ -151,7 +148,7 @@ def lambada_figures(scores: Sequence[Sequence[Score]]) -> dict[str, float]:
     mean = sum(score.log_probability for score in only) / len(only)
     return {
         "lambada_accuracy": sum(score.greedy for score in only) / len(only),
-        "lambada_perplexity": math.exp(min(-mean, 700.0)),
+        "lambada_perplexity": perplexity(-mean),
     }
 
 

@@ -11,7 +11,6 @@ Shapes: B rows, T time, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from torch import Tensor
 from gpt_core.config import DecodingConfig, GPTConfig
 from gpt_core.errors import DataError
 from gpt_core.generation.samplers import Dice, build_sampler
-from gpt_core.models import GPT, KVCache
+from gpt_core.models import GPT, KVCache, evaluating
 
 _MOST_ROWS = 64
 _MOST_CACHE_BYTES = 1 << 30
@@ -126,7 +125,7 @@ def _decode(
     window = _Window(model, max(ends))
     n = min(map(len, texts))  # tokens of each row that the model has been given
     live, ended = list(range(len(texts))), set[int]()
-    with _evaluating(model):
+    with evaluating(model):
         while live:
             logits = window.score([texts[row] for row in live], n)
             throws = dice.throw(live, [n - ends[row] for row in live], device)
@@ -208,14 +207,3 @@ def _as_list(prompt: Sequence[int] | Tensor) -> list[int]:
     if isinstance(prompt, Tensor):
         return [int(i) for i in prompt.flatten().tolist()]
     return list(prompt)
-
-
-@contextmanager
-def _evaluating(model: GPT) -> Iterator[None]:
-    """The model without dropout, then in the mode it was in."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

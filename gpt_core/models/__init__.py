@@ -13,6 +13,7 @@ from gpt_core.models.attention import (
 from gpt_core.models.bigram import BigramLanguageModel, CountedBigram, fit_bigram
 from gpt_core.models.block import TransformerBlock
 from gpt_core.models.classifier import GPTClassifier
+from gpt_core.models.eval_mode import evaluating
 from gpt_core.models.factory import (
     allocate_model,
     build_model,
@@ -23,7 +24,7 @@ from gpt_core.models.gpt import GPT
 from gpt_core.models.head_loss import head_loss
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import GELU, FeedForward, LayerNorm
-from gpt_core.models.loss import IGNORED, next_token_loss
+from gpt_core.models.loss import IGNORED, next_token_loss, perplexity
 from gpt_core.models.model_loss import model_loss
 from gpt_core.models.weights import (
     load_classifier,
@@ -52,6 +53,7 @@ __all__ = [
     "allocate_model",
     "build_model",
     "count_parameters",
+    "evaluating",
     "explicit_attention",
     "fit_bigram",
     "flops_per_token",
@@ -61,6 +63,7 @@ __all__ = [
     "load_weights",
     "model_loss",
     "next_token_loss",
+    "perplexity",
     "read_model_config",
     "save_weights",
     "weights_of",

@@ -3,6 +3,7 @@
 Shapes: B batch, T time, V vocabulary.
 """
 
+import math
 from typing import Literal
 
 import torch.nn.functional as F
@@ -10,6 +11,8 @@ from torch import Tensor
 
 IGNORED = -100
 """The target that does not count: padding, or a prompt that is not to be learned."""
+
+_MAX_NATS = 700.0
 
 
 def next_token_loss(
@@ -38,3 +41,17 @@ def next_token_loss(
         reduction=reduction,
     )
     return loss.view(targets.shape) if reduction == "none" else loss
+
+
+def perplexity(nats: float) -> float:
+    """``exp`` of a mean loss: among how many equally likely tokens the model seems to choose.
+
+    Args:
+        nats: Mean negative log-likelihood per token (or word); capped at 700, because ``exp``
+            of more overflows a float.
+
+    Example:
+        >>> round(perplexity(math.log(50257)))
+        50257
+    """
+    return math.exp(min(nats, _MAX_NATS))

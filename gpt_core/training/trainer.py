@@ -24,7 +24,7 @@ from gpt_core.evaluation import summed_loss
 from gpt_core.execution.layout import Layout
 from gpt_core.execution.precision import peak_flops
 from gpt_core.execution.ranks import Ranks
-from gpt_core.models import flops_per_token
+from gpt_core.models import flops_per_token, perplexity
 from gpt_core.optim.schedule import learning_rate_at
 from gpt_core.training.health import Health
 from gpt_core.training.meter import Meter, Pause
@@ -98,8 +98,7 @@ class Trainer:
             self.metrics["validation_loss"] = loss
             self._since_best = 0 if loss < self._best else self._since_best + 1
             self._best = min(loss, self._best)
-            perplexity = math.exp(min(loss, 700.0))
-            figures = {"validation/loss": loss, "validation/perplexity": perplexity}
+            figures = {"validation/loss": loss, "validation/perplexity": perplexity(loss)}
             self._callbacks.on_metrics(self.step, figures)
 
     @property

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from gpt_core.models import IGNORED, next_token_loss
+from gpt_core.models import IGNORED, next_token_loss, perplexity
 
 B, T, V = 2, 5, 11
 LOGITS = torch.randn(B, T, V, generator=torch.Generator().manual_seed(0))
@@ -38,3 +38,11 @@ def test_the_loss_of_bfloat16_logits_is_computed_in_float32() -> None:
     loss = next_token_loss(rough, TARGETS)
     assert loss.dtype == torch.float32
     assert torch.equal(loss, next_token_loss(rough.float(), TARGETS))
+
+
+def test_perplexity_is_the_exponential_of_the_loss_and_never_overflows() -> None:
+    assert perplexity(0.0) == 1.0
+    assert perplexity(math.log(257)) == pytest.approx(257)
+    assert math.isfinite(perplexity(1e4))
+    assert perplexity(1e4) == perplexity(math.inf) == math.exp(700)
+    assert math.isnan(perplexity(math.nan))
