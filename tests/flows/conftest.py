@@ -1,4 +1,4 @@
-"""The front door as people use it: processes, a folder of its own, small text."""
+"""The command line in processes of its own, with a home folder of its own and small text."""
 
 import json
 import os
@@ -40,7 +40,7 @@ SMALL = (
 SEVERAL = """
 import contextlib, io, json, sys
 from flows.__main__ import main
-answers = []
+results = []
 for arguments in json.load(sys.stdin):
     out, err, code = io.StringIO(), io.StringIO(), 0
     sys.argv = ["gptflow", *arguments]
@@ -49,22 +49,22 @@ for arguments in json.load(sys.stdin):
             main()
         except SystemExit as end:
             code = end.code
-    answers.append([code or 0, out.getvalue(), err.getvalue()])
-json.dump(answers, sys.stdout)
+    results.append([code or 0, out.getvalue(), err.getvalue()])
+json.dump(results, sys.stdout)
 """
-"""Several commands in one process, for what they import takes longer than what they do."""
+"""Runs several commands in one process: the imports take longer than the commands."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a command came to."""
+class Result:
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
-    def mistake(self) -> str:
-        """The one sentence of a user's mistake."""
+    def user_error(self) -> str:
+        """The one-line message of a user's mistake."""
         assert self.code == 2, self.out + self.err
         lines = self.err.splitlines()
         assert len(lines) == 1, self.err
@@ -73,92 +73,98 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Door:
-    """The command line, working in a folder of its own."""
+class CommandLine:
+    """The command line, with a home folder of its own."""
 
     home: Path
     root: Path
 
     def environment(self) -> dict[str, str]:
-        """The surroundings of a command; nothing of this process's own servers."""
+        """Environment variables of a command, without those of this process's own servers."""
         own = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
         return {**own, "GPTFLOW_HOME": str(self.home), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
 
-    def run(self, *arguments: str) -> Answer:
-        """One command in a process of its own."""
-        return self._answer([sys.executable, "-m", "flows", *arguments])
+    def run(self, *arguments: str) -> Result:
+        """Run a command in a process of its own."""
+        return self._run([sys.executable, "-m", "flows", *arguments])
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """One command that is not waited for, in a process group of its own."""
+        """Start a command in a process group of its own, without waiting for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "flows", *arguments], cwd=self.root, env=self.environment(),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
-    def run_several(self, commands: Sequence[Sequence[str]]) -> list[Answer]:
-        """Several commands, one after the other in one process."""
-        answer = self._answer([sys.executable, "-c", SEVERAL], json.dumps(commands))
-        assert answer.code == 0, answer.err
-        return [Answer(*each) for each in json.loads(answer.out)]
+    def run_several(self, commands: Sequence[Sequence[str]]) -> list[Result]:
+        """Run several commands one after the other in one process."""
+        result = self._run([sys.executable, "-c", SEVERAL], json.dumps(commands))
+        assert result.code == 0, result.err
+        return [Result(*each) for each in json.loads(result.out)]
 
-    def python(self, script: str) -> Answer:
-        """A script."""
-        return self._answer([sys.executable, "-c", script])
+    def run_script(self, script: str) -> Result:
+        """Run a Python script."""
+        return self._run([sys.executable, "-c", script])
 
-    def records(self) -> MlflowClient:
-        """What MLflow has of this folder's runs."""
+    def mlflow_client(self) -> MlflowClient:
+        """A client of this home's MLflow store."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MLflow's own, of its database library
+            warnings.simplefilter("ignore")  # from the database library of MLflow
             return MlflowClient(f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}")
 
-    def half_written(self) -> list[Path]:
-        """What a stage that failed should not have left."""
+    def partial_files(self) -> list[Path]:
+        """Unfinished files, which a failed stage should not leave."""
         return [p for p in self.home.rglob("*") if p.suffix in (".part", ".old")]
 
-    def _answer(self, command: list[str], sent: str = "") -> Answer:
+    def _run(self, command: list[str], sent: str = "") -> Result:
         done = subprocess.run(
             command, cwd=self.root, env=self.environment(), input=sent,
             capture_output=True, text=True, encoding="utf-8", check=False,
         )  # fmt: skip
-        return Answer(done.returncode, done.stdout, done.stderr)
+        return Result(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
-def door(tmp_path: Path, project_root: Path) -> Iterator[Door]:
-    """A door to an empty folder that is not there yet."""
-    opened = Door(tmp_path / "home", project_root)
-    yield opened
-    if (opened.home / ".prefect").is_dir():
-        opened.run("down")
+def cli(tmp_path: Path, project_root: Path) -> Iterator[CommandLine]:
+    """A command line whose home folder does not exist yet."""
+    cli = CommandLine(tmp_path / "home", project_root)
+    yield cli
+    if (cli.home / ".prefect").is_dir():
+        cli.run("down")
 
 
 @pytest.fixture(scope="module")
-def own_house(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Door]:
-    """A door that keeps its servers and artifacts for the tests of one file."""
-    opened = Door(tmp_path_factory.mktemp("own"), project_root)
-    yield opened
-    opened.run("down")
+def module_cli(
+    tmp_path_factory: pytest.TempPathFactory, project_root: Path
+) -> Iterator[CommandLine]:
+    """A command line that keeps its servers and artifacts for the tests of one file."""
+    cli = CommandLine(tmp_path_factory.mktemp("own"), project_root)
+    yield cli
+    cli.run("down")
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Door]:
-    """A second door like ``house``, for tests that would make what others expect to make."""
-    opened = Door(tmp_path_factory.mktemp("workshop"), project_root)
-    yield opened
-    opened.run("down")
+def second_cli(
+    tmp_path_factory: pytest.TempPathFactory, project_root: Path
+) -> Iterator[CommandLine]:
+    """Like ``shared_cli``, for tests that would compute what others expect to compute."""
+    cli = CommandLine(tmp_path_factory.mktemp("second_cli"), project_root)
+    yield cli
+    cli.run("down")
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Door]:
-    """A door that keeps its servers and artifacts for all tests."""
-    opened = Door(tmp_path_factory.mktemp("house"), project_root)
-    yield opened
-    opened.run("down")
+def shared_cli(
+    tmp_path_factory: pytest.TempPathFactory, project_root: Path
+) -> Iterator[CommandLine]:
+    """A command line that keeps its servers and artifacts for all tests."""
+    cli = CommandLine(tmp_path_factory.mktemp("shared_cli"), project_root)
+    yield cli
+    cli.run("down")
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> list[str]:
-    """Settings of a run that takes seconds, on small cuts of the samples."""
+    """Settings of a run of seconds on small parts of the samples."""
     folder = tmp_path_factory.mktemp("sources")
     samples = project_root / "data" / "samples"
     text = [(samples / "text" / f"{name}.txt").read_text("utf-8") for name in ("english", "arabic")]

@@ -22,14 +22,14 @@ finally:
     "arguments",
     [["--help"], ["run", "--help"], ["run", "training.stepss=5"], ["generate", "a=b=c d", "e f"]],
 )
-def test_help_and_a_wrong_setting_import_nothing_heavy(door: Any, arguments: list[str]) -> None:
-    answer = door.python(LOADED.format(arguments=arguments, heavy=HEAVY))
+def test_help_and_a_wrong_setting_import_nothing_heavy(cli: Any, arguments: list[str]) -> None:
+    answer = cli.run_script(LOADED.format(arguments=arguments, heavy=HEAVY))
     assert answer.out.splitlines()[-1] == "LOADED"
-    assert not door.home.exists()
+    assert not cli.home.exists()
 
 
-def test_help_names_every_command(door: Any) -> None:
-    answer = door.run("--help")
+def test_help_names_every_command(cli: Any) -> None:
+    answer = cli.run("--help")
     assert answer.code == 0
     flows = [
         "run",
@@ -74,39 +74,37 @@ def test_help_names_every_command(door: Any) -> None:
     ],
 )
 def test_a_mistake_is_one_sentence_and_code_2(
-    door: Any, arguments: list[str], sentence: str
+    cli: Any, arguments: list[str], sentence: str
 ) -> None:
-    answer = door.run(*arguments)
-    message = answer.mistake()
+    answer = cli.run(*arguments)
+    message = answer.user_error()
     assert re.search(sentence, message), message
-    assert not door.home.exists()
+    assert not cli.home.exists()
 
 
-def test_an_empty_file_is_refused_before_anything_starts(door: Any, tmp_path: Path) -> None:
+def test_an_empty_file_is_refused_before_anything_starts(cli: Any, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
-    answer = door.run("run", f"source={tmp_path / 'empty.txt'}")
-    assert "empty.txt is empty: there is nothing to read" in answer.mistake()
-    assert not door.home.exists()
+    answer = cli.run("run", f"source={tmp_path / 'empty.txt'}")
+    assert "empty.txt is empty: there is nothing to read" in answer.user_error()
+    assert not cli.home.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_anything_starts(door: Any) -> None:
-    door.home.write_text("a file where the folder should be")
-    assert "cannot be written" in door.run("run").mistake()
-    assert door.home.read_text() == "a file where the folder should be"
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_starts(cli: Any) -> None:
+    cli.home.write_text("a file where the folder should be")
+    assert "cannot be written" in cli.run("run").user_error()
+    assert cli.home.read_text() == "a file where the folder should be"
 
 
-def test_a_table_without_the_column_is_refused_before_pretraining(
-    door: Any, tmp_path: Path
-) -> None:
+def test_a_table_without_the_column_is_refused_before_pretraining(cli: Any, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("message,kind\nhello,ham\nwin a prize,spam\n")
-    answer = door.run("run", "--dry-run", f"classification.source={table}")
-    assert "has no column 'text'; it has message, kind" in answer.mistake()
-    assert not door.home.exists()
+    answer = cli.run("run", "--dry-run", f"classification.source={table}")
+    assert "has no column 'text'; it has message, kind" in answer.user_error()
+    assert not cli.home.exists()
 
 
-def test_the_plan_says_what_a_run_would_do_and_does_nothing(door: Any) -> None:
-    answer = door.run("run", "--dry-run")
+def test_the_plan_says_what_a_run_would_do_and_does_nothing(cli: Any) -> None:
+    answer = cli.run("run", "--dry-run")
     assert answer.code == 0, answer.err
     assert answer.err == ""
     for stage in ("clean_corpus", "train_tokenizer", "encode_corpus", "pretrain"):
@@ -114,14 +112,14 @@ def test_the_plan_says_what_a_run_would_do_and_does_nothing(door: Any) -> None:
     assert answer.out.count("to do") == 7
     for figure in ("parameters", "tokens", "floating-point", "processes", "memory", "disk", "time"):
         assert figure in answer.out
-    assert not door.home.exists()
+    assert not cli.home.exists()
 
 
-def test_doctor_says_what_there_is_line_by_line(door: Any) -> None:
-    answer = door.run("doctor")
+def test_doctor_says_what_there_is_line_by_line(cli: Any) -> None:
+    answer = cli.run("doctor")
     assert answer.code == 0
     lines = answer.out.splitlines()
     assert all(line[0] in "✓✗-" for line in lines)
     named = {line.split()[1] for line in lines}
     assert {"Python", "torch", "device", "memory", "disk", "models"} <= named
-    assert not door.home.exists()
+    assert not cli.home.exists()

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def settings(
-    workshop: Any, small: list[str], tmp_path_factory: pytest.TempPathFactory
+    second_cli: Any, small: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> list[str]:
     """Two trained models and three benchmarks."""
     folder = tmp_path_factory.mktemp("benchmarks")
@@ -19,10 +19,12 @@ def settings(
     (folder / "lambada.jsonl").write_text("\n".join(map(json.dumps, passages)), "utf-8")
     (folder / "hellaswag.jsonl").write_text(json.dumps(item), "utf-8")
     (folder / "text.txt").write_text("It was a dark night, and it was cold. " * 5, "utf-8")
-    answers = workshop.run_several([["pretrain", *small], ["pretrain", *small, "training.steps=8"]])
+    answers = second_cli.run_several(
+        [["pretrain", *small], ["pretrain", *small, "training.steps=8"]]
+    )
     assert [answer.code for answer in answers] == [0, 0], answers
     trained = [re.search(r"--checkpoint (\S+) ", answer.out) for answer in answers]
-    names = json.dumps([str(Path(workshop.root) / found[1]) for found in trained if found])
+    names = json.dumps([str(Path(second_cli.root) / found[1]) for found in trained if found])
     return [
         "name=small",
         f"benchmarks.checkpoints={names}",
@@ -32,20 +34,20 @@ def settings(
     ]
 
 
-def test_every_checkpoint_is_measured_once(workshop: Any, settings: list[str]) -> None:
-    first, second = workshop.run_several([["compare-models", *settings]] * 2)
+def test_every_checkpoint_is_measured_once(second_cli: Any, settings: list[str]) -> None:
+    first, second = second_cli.run_several([["compare-models", *settings]] * 2)
     assert first.code == 0, first.out + first.err
     for name in ("lambada_accuracy", "hellaswag_normalized", "word_perplexity", "bits_per_byte"):
         assert re.search(rf"^{name} +[\d.,]+ +[\d.,]+$", first.out, re.M), first.out
     done = re.findall(r"^✓ (\w+) \([\d.]+ s\)", first.out, re.M)
     assert done == ["run_benchmarks", "run_benchmarks", "compare_models"]
     assert re.findall(r"^✓ (\w+) \([\d.]+ s\)", second.out, re.M) == []
-    store = workshop.records()
+    store = second_cli.mlflow_client()
     runs = store.search_runs([e.experiment_id for e in store.search_experiments()])
     made = next(run for run in runs if run.info.run_name == "compare_models small")
     files = {file.path for file in store.list_artifacts(made.info.run_id)}
     assert files == {"checkpoints.json", "checkpoints.png"}
-    plan = workshop.run("compare-models", "--dry-run", *settings)
+    plan = second_cli.run("compare-models", "--dry-run", *settings)
     assert len(re.findall(r"^\w+ +done ", plan.out, re.M)) == 3
 
 
@@ -65,6 +67,6 @@ def test_every_checkpoint_is_measured_once(workshop: Any, settings: list[str]) -
         (['benchmarks.checkpoints=["a/b", "c/b"]'], "benchmarks.checkpoints must differ"),
     ],
 )
-def test_what_is_missing_is_one_sentence(door: Any, arguments: list[str], sentence: str) -> None:
-    assert sentence in door.run("compare-models", *arguments).mistake()
-    assert not door.home.exists()
+def test_what_is_missing_is_one_sentence(cli: Any, arguments: list[str], sentence: str) -> None:
+    assert sentence in cli.run("compare-models", *arguments).user_error()
+    assert not cli.home.exists()

@@ -9,8 +9,8 @@ COMPARE = 'comparison.tokenizers=["byte", "bpe:300", "unigram"]'
 
 
 @pytest.fixture(scope="module")
-def compared(workshop: Any, small: list[str]) -> Any:
-    answer = workshop.run("compare-tokenizers", *small, COMPARE)
+def compared(second_cli: Any, small: list[str]) -> Any:
+    answer = second_cli.run("compare-tokenizers", *small, COMPARE)
     assert answer.code == 0, answer.out + answer.err
     return answer
 
@@ -29,8 +29,8 @@ def test_the_table_and_the_pieces_are_shown(compared: Any) -> None:
     assert "|" in compared.out
 
 
-def test_mlflow_has_table_plots_and_a_run_for_each(workshop: Any, compared: Any) -> None:
-    store = workshop.records()
+def test_mlflow_has_table_plots_and_a_run_for_each(second_cli: Any, compared: Any) -> None:
+    store = second_cli.mlflow_client()
     runs = store.search_runs([e.experiment_id for e in store.search_experiments()])
     by_name = {run.info.run_name: run for run in runs}
     for name in ("byte", "bpe:300", "unigram"):
@@ -40,13 +40,13 @@ def test_mlflow_has_table_plots_and_a_run_for_each(workshop: Any, compared: Any)
     assert files == {"tokenizers.json", "tokenizers.png", "zipf.png", "pieces.html"}
 
 
-def test_another_tokenizer_leaves_the_rest_as_it_is(workshop: Any, small: list[str]) -> None:
-    trained = next((workshop.home / "data" / "tokenizers").iterdir())
+def test_another_tokenizer_leaves_the_rest_as_it_is(second_cli: Any, small: list[str]) -> None:
+    trained = next((second_cli.home / "data" / "tokenizers").iterdir())
     names = COMPARE.replace("]", f', "character", "{trained}"]')
-    answer = workshop.run("compare-tokenizers", *small, names)
+    answer = second_cli.run("compare-tokenizers", *small, names)
     done = re.findall(r"^✓ (\w+) \([\d.]+ s\)", answer.out, re.M)
     assert done == ["train_tokenizer", *["measure_tokenizer"] * 2, "compare_tokenizers"]
-    plan = workshop.run("compare-tokenizers", "--dry-run", *small, names)
+    plan = second_cli.run("compare-tokenizers", "--dry-run", *small, names)
     assert len(re.findall(r"^\w+ +done ", plan.out, re.M)) == 11
     assert " to do" not in plan.out
 
@@ -62,7 +62,7 @@ def test_another_tokenizer_leaves_the_rest_as_it_is(workshop: Any, small: list[s
         ('["byte", "byte"]', "comparison.tokenizers must differ"),
     ],
 )
-def test_a_wrong_name_is_one_sentence(door: Any, names: str, sentence: str) -> None:
-    answer = door.run("compare-tokenizers", f"comparison.tokenizers={names}")
-    assert sentence in answer.mistake()
-    assert not door.home.exists()
+def test_a_wrong_name_is_one_sentence(cli: Any, names: str, sentence: str) -> None:
+    answer = cli.run("compare-tokenizers", f"comparison.tokenizers={names}")
+    assert sentence in answer.user_error()
+    assert not cli.home.exists()

@@ -21,27 +21,27 @@ STAGES = [
 
 
 @pytest.fixture(scope="module")
-def first(house: Any, small: list[str]) -> Any:
-    answer = house.run("run", *small)
+def first(shared_cli: Any, small: list[str]) -> Any:
+    answer = shared_cli.run("run", *small)
     assert answer.code == 0, answer.out + answer.err
     return answer
 
 
 @pytest.fixture(scope="module")
-def second(house: Any, small: list[str], first: Any) -> Any:
-    answer = house.run("run", *small)
+def second(shared_cli: Any, small: list[str], first: Any) -> Any:
+    answer = shared_cli.run("run", *small)
     assert answer.code == 0, answer.out + answer.err
     return answer
 
 
 @pytest.fixture(scope="module")
-def changed(house: Any, small: list[str], second: Any) -> list[Any]:
+def changed(shared_cli: Any, small: list[str], second: Any) -> list[Any]:
     settings = (
         ["classification.learning_rate=0.001"],
         ["generation.seed=1", "training.steps=13"],
         ["name=other"],
     )
-    answers: list[Any] = house.run_several([["run", *small, *more] for more in settings])
+    answers: list[Any] = shared_cli.run_several([["run", *small, *more] for more in settings])
     assert [answer.code for answer in answers] == [0, 0, 0], answers
     return answers
 
@@ -54,14 +54,14 @@ def there_already(answer: Any) -> list[str]:
     return re.findall(r"^✓ (\w+) \(there already\)", answer.out, re.M)
 
 
-def recorded_runs(house: Any) -> list[Run]:
-    store = house.records()
+def recorded_runs(shared_cli: Any) -> list[Run]:
+    store = shared_cli.mlflow_client()
     experiments = [experiment.experiment_id for experiment in store.search_experiments()]
     return list(store.search_runs(experiments, order_by=["attributes.start_time"]))
 
 
-def ask_prefect(house: Any, what: str, question: dict[str, Any]) -> list[dict[str, Any]]:
-    url = json.loads((house.home / ".prefect" / "server.json").read_text())["url"]
+def ask_prefect(shared_cli: Any, what: str, question: dict[str, Any]) -> list[dict[str, Any]]:
+    url = json.loads((shared_cli.home / ".prefect" / "server.json").read_text())["url"]
     request = urllib.request.Request(
         f"{url}/{what}/filter",
         json.dumps(question).encode(),
@@ -72,29 +72,31 @@ def ask_prefect(house: Any, what: str, question: dict[str, Any]) -> list[dict[st
     return rows
 
 
-def manifests(house: Any) -> list[dict[str, Any]]:
-    files = (house.home / "data").rglob("manifest.json")
+def manifests(shared_cli: Any) -> list[dict[str, Any]]:
+    files = (shared_cli.home / "data").rglob("manifest.json")
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 
-def test_a_run_makes_every_kind_of_artifact(house: Any, first: Any) -> None:
+def test_a_run_makes_every_kind_of_artifact(shared_cli: Any, first: Any) -> None:
     assert done_now(first) == STAGES
-    kinds = {manifest["kind"] for manifest in manifests(house)}
+    kinds = {manifest["kind"] for manifest in manifests(shared_cli)}
     assert kinds == {"raw", "documents", "tokenizer", "shards", "checkpoint", "report"}
-    assert house.half_written() == []
+    assert shared_cli.partial_files() == []
 
 
-def test_a_run_ends_with_figures_a_sample_places_and_next_commands(house: Any, first: Any) -> None:
+def test_a_run_ends_with_figures_a_sample_places_and_next_commands(
+    shared_cli: Any, first: Any
+) -> None:
     _, _, end = first.out.partition("Done in")
     for figure in ("a bigram's", "untrained", "perplexity", "bits per byte", "accuracy", "ROUGE-L"):
         assert figure in end
     assert "The model writes:" in end
     report = re.search(r"report +(\S+)", end.partition("Made:")[2])
     assert report is not None
-    assert (Path(house.root) / report[1] / "report.json").is_file()
+    assert (Path(shared_cli.root) / report[1] / "report.json").is_file()
     command = re.search(r"gptflow generate --checkpoint (\S+) \"(.+)\"", end)
     assert command is not None
-    written = house.run("generate", "--checkpoint", command[1], "max_new_tokens=5", command[2])
+    written = shared_cli.run("generate", "--checkpoint", command[1], "max_new_tokens=5", command[2])
     assert written.code == 0
     assert written.out.startswith(command[2])
 
@@ -105,8 +107,8 @@ def test_a_run_says_its_loss_line_by_line_where_there_is_no_terminal(first: Any)
     assert first.err == ""
 
 
-def test_mlflow_has_a_run_for_each_stage_below_the_flow(house: Any, first: Any) -> None:
-    runs = recorded_runs(house)
+def test_mlflow_has_a_run_for_each_stage_below_the_flow(shared_cli: Any, first: Any) -> None:
+    runs = recorded_runs(shared_cli)
     flow = next(run for run in runs if run.data.tags["stage"] == "run")
     below = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == flow.info.run_id]
     assert [run.data.tags["stage"] for run in below] == STAGES
@@ -115,27 +117,27 @@ def test_mlflow_has_a_run_for_each_stage_below_the_flow(house: Any, first: Any) 
     assert flow.data.metrics["evaluate_language_model/loss"] > 0
     trained = next(run for run in below if run.data.tags["stage"] == "pretrain")
     assert trained.data.params["model.n_embd"] == "32"
-    history = house.records().get_metric_history(trained.info.run_id, "train/loss")
+    history = shared_cli.mlflow_client().get_metric_history(trained.info.run_id, "train/loss")
     assert [metric.step for metric in history] == [4, 8, 12]
 
 
-def test_prefect_has_every_task_run_completed(house: Any, first: Any) -> None:
-    flow = ask_prefect(house, "flow_runs", {"sort": "START_TIME_ASC"})[0]
+def test_prefect_has_every_task_run_completed(shared_cli: Any, first: Any) -> None:
+    flow = ask_prefect(shared_cli, "flow_runs", {"sort": "START_TIME_ASC"})[0]
     assert flow["state"]["type"] == "COMPLETED"
     assert flow["parameters"]["config"]["training"]["steps"] == 12
-    tasks = ask_prefect(house, "task_runs", {"flow_runs": {"id": {"any_": [flow["id"]]}}})
+    tasks = ask_prefect(shared_cli, "task_runs", {"flow_runs": {"id": {"any_": [flow["id"]]}}})
     assert {task["state"]["type"] for task in tasks} == {"COMPLETED"}
     roles = ("text", "classification", "instruction")
     fetched = [f"fetch_corpus ({role})" for role in roles]
     assert sorted(task["name"] for task in tasks) == sorted([*STAGES, *fetched])
 
 
-def test_a_second_run_does_no_work(house: Any, second: Any) -> None:
+def test_a_second_run_does_no_work(shared_cli: Any, second: Any) -> None:
     assert done_now(second) == []
     assert there_already(second) == STAGES
-    flows = [run for run in recorded_runs(house) if run.data.tags["stage"] == "run"]
+    flows = [run for run in recorded_runs(shared_cli) if run.data.tags["stage"] == "run"]
     again = flows[1].info.run_id
-    below = [r for r in recorded_runs(house) if r.data.tags.get("mlflow.parentRunId") == again]
+    below = [r for r in recorded_runs(shared_cli) if r.data.tags.get("mlflow.parentRunId") == again]
     assert below == []
     assert flows[1].data.metrics == flows[0].data.metrics
 
@@ -147,24 +149,24 @@ def test_one_changed_setting_redoes_what_hangs_on_it(changed: list[Any]) -> None
     assert done_now(renamed) == []
 
 
-def test_the_plan_says_what_is_done(house: Any, small: list[str], changed: list[Any]) -> None:
+def test_the_plan_says_what_is_done(shared_cli: Any, small: list[str], changed: list[Any]) -> None:
     expected = {"name=small": 7, "training.steps=14": 3, "tokenizer.vocab_size=390": 1}
-    plans = house.run_several([["run", "--dry-run", *small, setting] for setting in expected])
+    plans = shared_cli.run_several([["run", "--dry-run", *small, setting] for setting in expected])
     done = [len(re.findall(r"^\w+ +done ", plan.out, re.M)) for plan in plans]
     assert done == list(expected.values())
 
 
-def test_a_model_is_released_once(house: Any, small: list[str], first: Any) -> None:
+def test_a_model_is_released_once(shared_cli: Any, small: list[str], first: Any) -> None:
     trained = re.search(r"--checkpoint (\S+) ", first.out)
     assert trained is not None
-    settings = [*small, f"checkpoint={Path(house.root) / trained[1]}"]
-    answers = house.run_several([["release", *settings], ["release", *settings]])
+    settings = [*small, f"checkpoint={Path(shared_cli.root) / trained[1]}"]
+    answers = shared_cli.run_several([["release", *settings], ["release", *settings]])
     assert done_now(answers[0]) == ["export_huggingface"]
     assert there_already(answers[1]) == ["export_huggingface"]
-    [directory] = (house.home / "data" / "releases").iterdir()
+    [directory] = (shared_cli.home / "data" / "releases").iterdir()
     names = {file.name for file in directory.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} < names
-    plan = house.run("release", "--dry-run", *settings)
+    plan = shared_cli.run("release", "--dry-run", *settings)
     assert re.findall(r"^(\w+) +done ", plan.out, re.M) == ["export_huggingface"]
 
 
@@ -174,12 +176,12 @@ def flip_a_byte(file: Path) -> None:
     file.write_bytes(content)
 
 
-def shards_below(house: Any, checkpoint: Path) -> Path:
+def shards_below(shared_cli: Any, checkpoint: Path) -> Path:
     """The shards that a checkpoint was trained on."""
     parents = json.loads((checkpoint / "manifest.json").read_text("utf-8"))["parents"].values()
     found: Path = next(
         directory
-        for directory in (house.home / "data" / "shards").iterdir()
+        for directory in (shared_cli.home / "data" / "shards").iterdir()
         if json.loads((directory / "manifest.json").read_text("utf-8"))["fingerprint"] in parents
     )
     return found
@@ -198,7 +200,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Path:
 
 
 def test_bad_text_is_one_sentence_and_a_failed_flow_run(
-    house: Any, small: list[str], second: Any, bad: Path
+    shared_cli: Any, small: list[str], second: Any, bad: Path
 ) -> None:
     short = ["source=short.txt", "tokenizer.kind=byte", "tokenizer.vocab_size=none"]
     cases = [
@@ -214,29 +216,29 @@ def test_bad_text_is_one_sentence_and_a_failed_flow_run(
         for settings, _ in cases
     ]
     commands[-1][0] = "evaluate"
-    answers = house.run_several(commands)
+    answers = shared_cli.run_several(commands)
     for answer, (_, sentence) in zip(answers, cases, strict=True):
-        assert sentence in answer.mistake()
+        assert sentence in answer.user_error()
     failed = ask_prefect(
-        house, "flow_runs", {"flow_runs": {"state": {"type": {"any_": ["FAILED"]}}}}
+        shared_cli, "flow_runs", {"flow_runs": {"state": {"type": {"any_": ["FAILED"]}}}}
     )
     messages = [run["state"]["message"] for run in failed]
     assert len(messages) == len(cases)
     for _, sentence in cases:
         assert any(sentence in message for message in messages)
-    assert house.half_written() == []
+    assert shared_cli.partial_files() == []
 
 
 def test_a_flipped_byte_is_named_and_nothing_is_made_of_it(
-    house: Any, small: list[str], second: Any
+    shared_cli: Any, small: list[str], second: Any
 ) -> None:
     weights = re.search(r"--checkpoint (\S+) ", second.out)
     assert weights is not None
-    file = Path(house.root) / weights[1] / "model.safetensors"
-    shard = next((shards_below(house, file.parent) / "train").glob("part-*.parquet"))
+    file = Path(shared_cli.root) / weights[1] / "model.safetensors"
+    shard = next((shards_below(shared_cli, file.parent) / "train").glob("part-*.parquet"))
     for damaged in (shard, file):
         flip_a_byte(damaged)
-    answers = house.run_several(
+    answers = shared_cli.run_several(
         [
             ["pretrain", *small, "training.steps=15"],
             ["classify", *small, f"checkpoint={file.parent}", "classification.seed=2"],
@@ -246,22 +248,22 @@ def test_a_flipped_byte_is_named_and_nothing_is_made_of_it(
     for damaged in (shard, file):
         flip_a_byte(damaged)
     for answer, damaged in zip(answers, (shard, file, file), strict=True):
-        assert f"{damaged} was altered since it was written" in answer.mistake()
-    assert house.half_written() == []
+        assert f"{damaged} was altered since it was written" in answer.user_error()
+    assert shared_cli.partial_files() == []
 
 
 def test_two_processes_are_recorded_as_one_and_are_no_part_of_the_key(
-    house: Any, small: list[str], first: Any
+    shared_cli: Any, small: list[str], first: Any
 ) -> None:
     shared = ["pretrain", *small, "training.seed=5", "training.micro_batch=4"]
-    before = {run.info.run_id for run in recorded_runs(house)}
-    answer = house.run(*shared, "launch.processes=2", "launch.strategy=fsdp")
+    before = {run.info.run_id for run in recorded_runs(shared_cli)}
+    answer = shared_cli.run(*shared, "launch.processes=2", "launch.strategy=fsdp")
     assert answer.code == 0, answer.out + answer.err
     assert "2 × cpu, shares (FSDP)" in answer.out
     assert done_now(answer) == ["pretrain"]
-    new = [run for run in recorded_runs(house) if run.info.run_id not in before]
+    new = [run for run in recorded_runs(shared_cli) if run.info.run_id not in before]
     (stage,) = [run for run in new if "mlflow.parentRunId" in run.data.tags]
-    history = house.records().get_metric_history(stage.info.run_id, "train/loss")
+    history = shared_cli.mlflow_client().get_metric_history(stage.info.run_id, "train/loss")
     assert [metric.step for metric in history] == [4, 8, 12]
-    again = house.run(*shared)
+    again = shared_cli.run(*shared)
     assert "pretrain" in there_already(again)

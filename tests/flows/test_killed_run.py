@@ -1,4 +1,4 @@
-"""A whole run that is killed in pretraining and started again ends as if it had not been."""
+"""A run that is killed in pretraining and started again ends as if it had not been killed."""
 
 import os
 import signal
@@ -19,29 +19,28 @@ SETTINGS = (
     "model.dropout=0.1",
 )
 KILLS = (20, 50)
-"""Steps whose checkpoints are waited for before a kill; the next ones are under way."""
+"""A kill comes as soon as the checkpoint of one of these steps exists."""
 
 
 @pytest.fixture(scope="module")
-def killed(own_house: Any, small: list[str]) -> Any:
-    """The house in which a run was killed twice and ended the third time."""
-    house = own_house
+def killed(module_cli: Any, small: list[str]) -> Any:
+    """The home in which a run was killed twice and finished the third time."""
     command = ("pretrain", *small, *SETTINGS, "name=killed")
     for step in KILLS:
-        process = house.start(*command)
-        wait_for(house, "killed", step, process)
+        process = module_cli.start(*command)
+        wait_for(module_cli, "killed", step, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        assert not weights_of(house, "killed", 90).is_file()
-    answer = house.run(*command)
+        assert not weights_of(module_cli, "killed", 90).is_file()
+    answer = module_cli.run(*command)
     assert answer.code == 0, answer.out + answer.err
     assert "going on from step " in answer.out
-    return house
+    return module_cli
 
 
 @pytest.fixture(scope="module")
 def undisturbed(killed: Any, small: list[str]) -> Any:
-    """The same house after a run of the same settings that nothing happened to."""
+    """The same home after an uninterrupted run of the same settings."""
     for folder in (killed.home / "data" / "checkpoints").glob("killed-*"):
         folder.rename(folder.parent / f".{folder.name}")  # else it would be there already
     answer = killed.run("pretrain", *small, *SETTINGS, "name=undisturbed")
@@ -49,28 +48,28 @@ def undisturbed(killed: Any, small: list[str]) -> Any:
     return killed
 
 
-def weights_of(house: Any, name: str, step: int) -> Path:
+def weights_of(cli: Any, name: str, step: int) -> Path:
     pattern = f"data/checkpoints/*{name}-*/step-{step:08}/model.safetensors"
-    return next(house.home.glob(pattern), house.home / "none")
+    return next(cli.home.glob(pattern), cli.home / "none")
 
 
-def wait_for(house: Any, name: str, step: int, process: Any) -> None:
+def wait_for(cli: Any, name: str, step: int, process: Any) -> None:
     until = time.monotonic() + 120
-    while not weights_of(house, name, step).is_file():
+    while not weights_of(cli, name, step).is_file():
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < until, f"step {step} was not reached"
         time.sleep(0.01)
 
 
-def pretrain_runs(house: Any, name: str) -> list[Run]:
-    store = house.records()
+def pretrain_runs(cli: Any, name: str) -> list[Run]:
+    store = cli.mlflow_client()
     experiments = [experiment.experiment_id for experiment in store.search_experiments()]
     runs = store.search_runs(experiments, "tags.stage = 'pretrain'")
-    return [run for run in runs if run.data.tags.get("mlflow.parentRunId") in flows(house, name)]
+    return [run for run in runs if run.data.tags.get("mlflow.parentRunId") in flows(cli, name)]
 
 
-def flows(house: Any, name: str) -> set[str]:
-    store = house.records()
+def flows(cli: Any, name: str) -> set[str]:
+    store = cli.mlflow_client()
     experiments = [experiment.experiment_id for experiment in store.search_experiments()]
     return {run.info.run_id for run in store.search_runs(experiments, f"params.name = '{name}'")}
 
@@ -84,10 +83,10 @@ def test_the_weights_are_those_of_an_undisturbed_run(undisturbed: Any) -> None:
 def test_mlflow_has_one_run_with_each_step_once(undisturbed: Any) -> None:
     (run,) = pretrain_runs(undisturbed, "killed")
     assert run.info.status == "FINISHED"
-    history = undisturbed.records().get_metric_history(run.info.run_id, "train/loss")
+    history = undisturbed.mlflow_client().get_metric_history(run.info.run_id, "train/loss")
     assert [metric.step for metric in history] == list(range(1, 91))
     (other,) = pretrain_runs(undisturbed, "undisturbed")
-    again = undisturbed.records().get_metric_history(other.info.run_id, "train/loss")
+    again = undisturbed.mlflow_client().get_metric_history(other.info.run_id, "train/loss")
     assert [metric.value for metric in history] == [metric.value for metric in again]
 
 

@@ -43,10 +43,11 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_up_serves_all_flows_until_ctrl_c(house: Any, small: list[str]) -> None:
+def test_up_serves_all_flows_until_ctrl_c(shared_cli: Any, small: list[str]) -> None:
     command = [sys.executable, "-u", "-m", "flows", "up", "--cron", "0 3 * * *", *small]
     process = subprocess.Popen(
-        command, cwd=house.root, env=house.environment(), stdout=subprocess.PIPE, text=True,
+        command, cwd=shared_cli.root, env=shared_cli.environment(),
+        stdout=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert process.stdout is not None
@@ -75,4 +76,4 @@ def test_up_serves_all_flows_until_ctrl_c(house: Any, small: list[str]) -> None:
     assert process.returncode == 0, rest
     assert not answers(f"{api}/health")
     assert not answers(servers["MLflow"])
-    assert not (house.home / ".prefect" / "server.json").exists()
+    assert not (shared_cli.home / ".prefect" / "server.json").exists()
