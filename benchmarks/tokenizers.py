@@ -161,11 +161,11 @@ def texts_of(file: Path) -> list[str]:
 def train_ours(file: Path, vocab_size: int) -> Measured:
     """Our trainer."""
     from gpt_core.tokenizers import train_bpe
-    from gpt_core.tokenizers.bpe import written_merges
+    from gpt_core.tokenizers.bpe import merge_strings
 
     texts = texts_of(file)
     made, measured = timed(lambda: train_bpe(iter(texts), vocab_size, "gpt2"))
-    return {**measured, "merges": digest(written_merges(made.merges))}
+    return {**measured, "merges": digest(merge_strings(made.merges))}
 
 
 def train_huggingface(file: Path) -> Measured:

@@ -175,7 +175,7 @@ class TokenizerConfig(Section):
                 f"tokens, got {size}",
             )
             return
-        smallest, contents = _SMALLEST_SIZES[kind]
+        smallest, contents = _MIN_SIZES[kind]
         require(
             size is not None or smallest <= 3,
             f"vocab_size must be a number for a {kind} tokenizer, got none",
@@ -190,7 +190,7 @@ class TokenizerConfig(Section):
 _FIXED_SIZES = {"byte": 257, "gpt2": 50_257}
 _SENTENCE_PIECE_SIZE = (261, "256 bytes, 4 specials and a piece")
 _UNITS_SIZE = (3, "unk, the end of a document and a unit")
-_SMALLEST_SIZES = {
+_MIN_SIZES = {
     "unigram": _SENTENCE_PIECE_SIZE,
     "sentencepiece-bpe": _SENTENCE_PIECE_SIZE,
     "bpe": (257, "256 bytes and the end of a document"),

@@ -132,8 +132,8 @@ def balance(examples: Sequence[Example], seed: int) -> list[Example]:
     for index, example in enumerate(examples):
         by_label[example.label].append(index)
     rarest = min(map(len, by_label.values()))
-    draw = random.Random(seed)
-    kept = [i for label in sorted(by_label) for i in draw.sample(by_label[label], rarest)]
+    rng = random.Random(seed)
+    kept = [i for label in sorted(by_label) for i in rng.sample(by_label[label], rarest)]
     return [examples[i] for i in sorted(kept)]
 
 
@@ -152,7 +152,7 @@ def split_examples(
         DataError: If a part would lack a label.
     """
     parts: tuple[list[Example], ...] = ([], [], [])
-    draw = random.Random(seed)
+    rng = random.Random(seed)
     by_label: dict[str, dict[str, list[Example]]] = defaultdict(lambda: defaultdict(list))
     first_label: dict[str, str] = {}
     for example in examples:
@@ -160,13 +160,13 @@ def split_examples(
         by_label[label][example.text].append(example)
     for label in sorted(by_label):
         texts = list(by_label[label].values())
-        draw.shuffle(texts)
+        rng.shuffle(texts)
         n_validation, n_test = (round(len(texts) * s) for s in (validation_share, test_share))
         cuts = (texts[n_validation + n_test :], texts[:n_validation])
         for part, chosen in zip(parts, (*cuts, texts[n_validation:][:n_test]), strict=True):
             part.extend(example for same in chosen for example in same)
     for part in parts:
-        draw.shuffle(part)
+        rng.shuffle(part)
     _require_all_labels(parts, (1.0, validation_share, test_share))
     return ExampleSplits(*parts)
 

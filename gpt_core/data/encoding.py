@@ -25,8 +25,8 @@ from gpt_core.text import SPLITS, count_row_groups, documents_file, read_row_gro
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 TOKENIZER = "tokenizer"
-_SMALLEST_PART = 4 << 20  # bytes of text; smaller files are not worth a worker
-_PARTS = 16  # wanted, so that workers finish at about the same time
+_MIN_PART_BYTES = 4 << 20  # bytes of text; smaller files are not worth a worker
+_TARGET_PARTS = 16  # wanted, so that workers finish at about the same time
 _BYTES_PER_TOKEN = 4  # a guess that turns tokens per shard into bytes of text
 
 
@@ -42,7 +42,7 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
+class _PartCounts:
     """What a shard holds."""
 
     n_tokens: int
@@ -104,7 +104,7 @@ def _plan(
         (out_dir / split).mkdir()
         sizes = _group_bytes(file, count_row_groups(documents, split))
         largest = config.tokens_per_shard * _BYTES_PER_TOKEN
-        wanted = min(largest, max(_SMALLEST_PART, sum(sizes) // _PARTS))
+        wanted = min(largest, max(_MIN_PART_BYTES, sum(sizes) // _TARGET_PARTS))
         for number, groups in enumerate(_runs(sizes, wanted)):
             target = out_dir / split / f"part-{number:05d}.parquet"
             parts.append(_Part(file, groups, target, tokenizer.directory, tokenizer.fingerprint))
@@ -136,16 +136,16 @@ def _runs(sizes: list[int], wanted: int) -> list[range]:
 
 def _write_all(
     parts: list[_Part], tokenizer: Tokenizer, workers: int, progress: Progress | None
-) -> dict[_Part, _Written]:
+) -> dict[_Part, _PartCounts]:
     """Write every shard, in this thread when there is little to do."""
     workers = min(workers, len([part for part in parts if len(part.groups)]))
     small = sum(len(part.groups) for part in parts) <= 2 * len(SPLITS)
     workers = 1 if small else max(1, workers)
-    written: dict[_Part, _Written] = {}
-    write: Callable[[_Part], _Written] = partial(_write_part, tokenizer=tokenizer)
+    written: dict[_Part, _PartCounts] = {}
+    write: Callable[[_Part], _PartCounts] = partial(_write_part, tokenizer=tokenizer)
     pool: Executor = ThreadPoolExecutor(workers)
-    if workers > 1 and not tokenizer.in_threads:
-        write = _write_part_alone
+    if workers > 1 and not tokenizer.releases_gil:
+        write = _write_part_in_process
         # Spawned processes are safe beside threads.
         pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
     with pool:
@@ -161,17 +161,17 @@ def _write_all(
     return written
 
 
-def _write_part_alone(part: _Part) -> _Written:
+def _write_part_in_process(part: _Part) -> _PartCounts:
     """Encode one part in a process of its own, which loads the tokenizer once."""
-    return _write_part(part, _own_tokenizer(part.tokenizer))
+    return _write_part(part, _cached_tokenizer(part.tokenizer))
 
 
 @cache
-def _own_tokenizer(directory: Path) -> Tokenizer:
+def _cached_tokenizer(directory: Path) -> Tokenizer:
     return load_tokenizer(directory)
 
 
-def _write_part(part: _Part, tokenizer: Tokenizer) -> _Written:
+def _write_part(part: _Part, tokenizer: Tokenizer) -> _PartCounts:
     """Encode the row groups of one part into one file."""
     n_bytes = longest = 0
     end = np.array([tokenizer.eos_id], dtype=np.uint32)
@@ -192,7 +192,7 @@ def _write_part(part: _Part, tokenizer: Tokenizer) -> _Written:
                 longest = max(longest, len(token_ids))
                 encoded += [token_ids, end]
             writer.write(np.concatenate(encoded))
-    return _Written(writer.n_tokens, n_bytes, longest)
+    return _PartCounts(writer.n_tokens, n_bytes, longest)
 
 
 def copy_tokenizer(shards: Artifact, directory: Path) -> None:

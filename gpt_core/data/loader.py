@@ -25,7 +25,7 @@ IGNORED = -100
 """The target that does not count."""
 
 _ROUNDS = 6
-_AHEAD = 4096  # positions whose samples are computed at once
+_CHUNK = 4096  # positions whose samples are computed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class TokenLoader:
         self._windows = SlidingWindowDataset(reader, context_length, config.stride)
         self._batch_size, self._rank, self._world_size = batch_size, rank, world_size
         self._shuffle, self._seed = config.shuffle, config.seed
-        self._ahead_start, self._ahead = 0, np.empty(0, np.int64)
+        self._chunk_start, self._chunk = 0, np.empty(0, np.int64)
         self.position = position
         self.fingerprint = fingerprint_of(
             reader.fingerprint, context_length, self._windows.stride, config.shuffle, config.seed
@@ -155,11 +155,11 @@ class TokenLoader:
 
     def _samples(self, first: int, count: int) -> np.ndarray:
         """The sample numbers at ``count`` positions from ``first`` on."""
-        start = first - self._ahead_start
-        if start < 0 or start + count > len(self._ahead):
-            self._ahead_start, start = first, 0
-            self._ahead = self._order(first, max(count, _AHEAD))
-        return self._ahead[start : start + count]
+        start = first - self._chunk_start
+        if start < 0 or start + count > len(self._chunk):
+            self._chunk_start, start = first, 0
+            self._chunk = self._order(first, max(count, _CHUNK))
+        return self._chunk[start : start + count]
 
     def _order(self, first: int, count: int) -> np.ndarray:
         positions = np.arange(first, first + count, dtype=np.int64)

@@ -23,7 +23,7 @@ from gpt_core.errors import DataError
 BLOCK_TOKENS = 2048
 GROUP_BLOCKS = 2048
 GROUP_TOKENS = BLOCK_TOKENS * GROUP_BLOCKS
-_LARGEST_UINT16_VOCABULARY = 1 << 16
+_MAX_UINT16_VOCAB_SIZE = 1 << 16
 _METADATA_KEY = b"gptflow"
 
 
@@ -34,7 +34,7 @@ def dtype_for(vocab_size: int) -> np.dtype[Any]:
         >>> dtype_for(50_257).itemsize, dtype_for(100_000).itemsize
         (2, 4)
     """
-    return np.dtype("<u2" if vocab_size <= _LARGEST_UINT16_VOCABULARY else "<u4")
+    return np.dtype("<u2" if vocab_size <= _MAX_UINT16_VOCAB_SIZE else "<u4")
 
 
 class ShardWriter:

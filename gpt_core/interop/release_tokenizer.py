@@ -5,16 +5,16 @@ from pathlib import Path
 from gpt_core.errors import ConversionError, DataError
 from gpt_core.tokenizers import (
     MERGES_NAMES,
+    BPEFiles,
     BPETokenizer,
     GPT2Tokenizer,
-    NumberedBPETokenizer,
+    RemappedBPETokenizer,
     Tokenizer,
-    WrittenBPE,
-    is_released,
+    is_gpt2_vocabulary,
     load_tokenizer,
-    read_one_file,
-    read_two_files,
-    written_tokens,
+    read_tokenizer_json,
+    read_vocab_and_merges,
+    token_strings,
 )
 
 _END = "<|endoftext|>"
@@ -42,35 +42,39 @@ def read_release_tokenizer(described: Path, vocab_size: int, eos_id: int | None)
         return tokenizer
     one = directory / "tokenizer.json"
     beside = any((directory / name).is_file() for name in MERGES_NAMES)
-    written = read_one_file(one) if one.is_file() and not beside else read_two_files(directory)
-    n_ids = max(written.vocabulary.values(), default=-1) + 1
+    files = (
+        read_tokenizer_json(one)
+        if one.is_file() and not beside
+        else read_vocab_and_merges(directory)
+    )
+    n_ids = max(files.vocabulary.values(), default=-1) + 1
     _require_size(n_ids, vocab_size, described, most_padding=_MOST_PADDING)
-    return _numbered(written, vocab_size, eos_id, directory)
+    return _to_tokenizer(files, vocab_size, eos_id, directory)
 
 
-def _numbered(
-    written: WrittenBPE, vocab_size: int, eos_id: int | None, directory: Path
+def _to_tokenizer(
+    files: BPEFiles, vocab_size: int, eos_id: int | None, directory: Path
 ) -> Tokenizer:
     """Under GPT-2's numbers where they are these, else with a table of the numbers."""
-    tokens = written_tokens(written.merges)
-    missing = next((token for token in tokens if token not in written.vocabulary), None)
+    tokens = token_strings(files.merges)
+    missing = next((token for token in tokens if token not in files.vocabulary), None)
     if missing is not None:
         raise DataError(f"{directory}: the vocabulary lacks {missing!r}, which its merges make")
-    ids = [written.vocabulary[token] for token in tokens]
+    ids = [files.vocabulary[token] for token in tokens]
     made = set(tokens)
-    controls = {token: i for token, i in written.vocabulary.items() if token not in made}
-    plain = BPETokenizer(written.merges, written.pattern)
-    if ids == list(range(plain.eos_id)) and controls == {_END: plain.eos_id}:
-        released = is_released(written.merges) and written.pattern == "gpt2"
-        if vocab_size == plain.vocab_size:
-            return GPT2Tokenizer(written.merges, "gpt2") if released else plain
+    controls = {token: i for token, i in files.vocabulary.items() if token not in made}
+    base = BPETokenizer(files.merges, files.pattern)
+    if ids == list(range(base.eos_id)) and controls == {_END: base.eos_id}:
+        released = is_gpt2_vocabulary(files.merges) and files.pattern == "gpt2"
+        if vocab_size == base.vocab_size:
+            return GPT2Tokenizer(files.merges, "gpt2") if released else base
     end = eos_id if eos_id in controls.values() else controls.get(_END)
     if end is None:
         raise DataError(
             f"{directory} does not say which token ends a document: set eos_token_id in "
             "config.json to the id of a control token"
         )
-    return NumberedBPETokenizer(plain, ids, controls, end, vocab_size)
+    return RemappedBPETokenizer(base, ids, controls, end, vocab_size)
 
 
 def _require_size(found: int, vocab_size: int, described: Path, *, most_padding: int) -> None:

@@ -12,14 +12,14 @@ from gpt_core.files import write_json
 from gpt_core.tokenizers import (
     BPETokenizer,
     ByteTokenizer,
-    NumberedBPETokenizer,
+    RemappedBPETokenizer,
     SentencePieceTokenizer,
     Tokenizer,
     UnigramTokenizer,
     VocabularyTokenizer,
     byte_characters,
+    token_strings,
     write_huggingface,
-    written_tokens,
 )
 
 _SPACE = "\u2581"  # SentencePiece's sign for a space
@@ -39,10 +39,10 @@ def export_tokenizer(tokenizer: Tokenizer, directory: Path, context_length: int)
     if isinstance(tokenizer, BPETokenizer):
         write_huggingface(tokenizer, file)
         names = {"eos": _END}
-    elif isinstance(tokenizer, NumberedBPETokenizer):
-        tokens = written_tokens(tokenizer.plain.merges)
+    elif isinstance(tokenizer, RemappedBPETokenizer):
+        tokens = token_strings(tokenizer.base.merges)
         ids = dict(zip(tokens, tokenizer.ids.tolist(), strict=True))
-        write_huggingface(tokenizer.plain, file, (ids, tokenizer.controls))
+        write_huggingface(tokenizer.base, file, (ids, tokenizer.controls))
         names = {"eos": tokenizer.control_of(tokenizer.eos_id)}
     elif isinstance(tokenizer, SentencePieceTokenizer):
         pieces = tokenizer.scored_pieces()

@@ -20,7 +20,7 @@ from gpt_core.text.sources import source_path
 _ARABIC_LETTER = re.compile("[\u0620-\u064a\u066e-\u06d3\u0750-\u077f\ufb50-\ufdff\ufe76-\ufefc]")
 _LATIN_LETTER = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _SCRIPT_SAMPLE = 2000  # characters that decide a document's script
-_EXAMPLES = 3  # kept for each rule
+_N_EXAMPLES = 3  # kept for each rule
 _EXAMPLE_WIDTH = 80  # characters of one
 _DOCUMENTS_PER_PROGRESS = 500
 
@@ -49,7 +49,7 @@ class RuleReport:
         """Count one document that the rule changed."""
         self.characters_removed += len(before) - len(after)
         self.documents += 1
-        if len(self.examples) < _EXAMPLES:
+        if len(self.examples) < _N_EXAMPLES:
             self.examples.append(_around_first_change(before, after))
 
 

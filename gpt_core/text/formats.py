@@ -1,7 +1,8 @@
 """The forms that texts come in: plain text, JSON, JSON lines, CSV, TSV, Parquet.
 
-All but a JSON array are read piece by piece. A plain text's document that is longer than
-``LONGEST_DOCUMENT`` is cut at white space, so that a huge file in a single line fits in memory.
+All but a JSON array are streamed. A plain-text document that is longer than
+``MAX_DOCUMENT_CHARACTERS`` is cut at white space, so that a huge file in a single line fits in
+memory.
 """
 
 import csv
@@ -18,15 +19,18 @@ import pyarrow.parquet as pq
 from gpt_core.config import ReadingConfig
 from gpt_core.errors import DataError
 
-LONGEST_DOCUMENT = 1 << 24  # characters
+MAX_DOCUMENT_CHARACTERS = 1 << 24  # characters
 _FORMATS = {
     ".txt": "text", ".md": "text", ".text": "text", ".raw": "text", "": "text",
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
 }  # fmt: skip
-_SNIFFED = 8192  # bytes searched for a NUL, which no text has
+_SNIFF_BYTES = 8192  # bytes searched for a NUL, which no text has
 _WIDE_ENCODINGS = ("utf-16", "utf-32")  # in these NULs are common
-_MARKS = {"utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"), "utf-16": (b"\xff\xfe", b"\xfe\xff")}
+_BYTE_ORDER_MARKS = {
+    "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"),
+    "utf-16": (b"\xff\xfe", b"\xfe\xff"),
+}
 _ROWS = 1024  # read at a time from Parquet
 
 
@@ -84,7 +88,7 @@ def open_text(
         DataError: If it is no text, or not in that encoding: naming the byte and its line.
     """
     buffered = io.BufferedReader(cast(io.RawIOBase, stream))
-    _refuse_binary(buffered.peek(_SNIFFED)[:_SNIFFED], where, encoding)
+    _refuse_binary(buffered.peek(_SNIFF_BYTES)[:_SNIFF_BYTES], where, encoding)
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     with io.TextIOWrapper(buffered, encoding=codec, errors="strict", newline=newline) as text:
         try:
@@ -103,7 +107,7 @@ def open_text(
 def _refuse_binary(start: bytes, where: str, encoding: str) -> None:
     if b"\0" not in start or encoding.lower().replace("_", "-").startswith(_WIDE_ENCODINGS):
         return
-    for wide, marks in _MARKS.items():
+    for wide, marks in _BYTE_ORDER_MARKS.items():
         if start.startswith(marks):
             raise DataError(f"{where} is {wide} text, not {encoding}: set reading.encoding={wide}")
     raise DataError(f"{where} is a binary file, not text: its first bytes contain NUL")
@@ -123,7 +127,7 @@ def _read_text(text: io.TextIOWrapper, split: str) -> Iterator[str]:
     """Documents that end at a blank line, at each line or with the file."""
     gathered: list[str] = []
     size = 0
-    for line in iter(lambda: text.readline(LONGEST_DOCUMENT), ""):
+    for line in iter(lambda: text.readline(MAX_DOCUMENT_CHARACTERS), ""):
         is_blank = line.isspace()
         if split == "file" or not is_blank:
             gathered.append(line)
@@ -132,7 +136,7 @@ def _read_text(text: io.TextIOWrapper, split: str) -> Iterator[str]:
         if gathered and ends:
             yield "".join(gathered).rstrip("\n")
             gathered, size = [], 0
-        elif size > LONGEST_DOCUMENT:
+        elif size > MAX_DOCUMENT_CHARACTERS:
             head, rest = _cut_at_space("".join(gathered))
             yield head
             gathered, size = [rest], len(rest)
@@ -143,7 +147,7 @@ def _read_text(text: io.TextIOWrapper, split: str) -> Iterator[str]:
 
 def _cut_at_space(text: str) -> tuple[str, str]:
     """The text's longest head that may be a document, ending at white space if there is any."""
-    head = text[:LONGEST_DOCUMENT]
+    head = text[:MAX_DOCUMENT_CHARACTERS]
     end = max(head.rfind("\n"), head.rfind(" ")) + 1 or len(head)
     return text[:end], text[end:]
 
@@ -184,7 +188,7 @@ def _field(value: Any, column: str, where: str) -> str:
 def _read_table(lines: Iterable[str], where: str, column: str, delimiter: str) -> Iterator[str]:
     """One column of a table with a header; CSV is quoted, TSV is not."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    csv.field_size_limit(LONGEST_DOCUMENT)
+    csv.field_size_limit(MAX_DOCUMENT_CHARACTERS)
     rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     try:
         header = next(rows, [])

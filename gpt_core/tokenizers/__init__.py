@@ -1,23 +1,23 @@
 """Text to ids and back, by several kinds behind one interface."""
 
 from gpt_core.tokenizers.base import StreamDecoder, Tokenizer
-from gpt_core.tokenizers.bpe import BPETokenizer, byte_characters, written_tokens
+from gpt_core.tokenizers.bpe import BPETokenizer, byte_characters, token_strings
 from gpt_core.tokenizers.bpe_files import (
     MERGES_NAMES,
-    WrittenBPE,
-    from_ranks,
+    BPEFiles,
+    from_tiktoken,
     read_gpt2_merges,
     read_huggingface,
-    read_one_file,
-    read_two_files,
+    read_tokenizer_json,
+    read_vocab_and_merges,
     write_gpt2_files,
     write_huggingface,
 )
 from gpt_core.tokenizers.bpe_training import learn_merges, train_bpe
 from gpt_core.tokenizers.character import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
-from gpt_core.tokenizers.factory import load_tokenizer, measure, train_tokenizer
-from gpt_core.tokenizers.gpt2 import GPT2Tokenizer, is_released
-from gpt_core.tokenizers.numbered import NumberedBPETokenizer
+from gpt_core.tokenizers.factory import held_out_metrics, load_tokenizer, train_tokenizer
+from gpt_core.tokenizers.gpt2 import GPT2Tokenizer, is_gpt2_vocabulary
+from gpt_core.tokenizers.remapped import RemappedBPETokenizer
 from gpt_core.tokenizers.sentence_piece import (
     SentencePieceBPETokenizer,
     SentencePieceTokenizer,
@@ -29,12 +29,13 @@ from gpt_core.tokenizers.word import WordTokenizer
 
 __all__ = [
     "MERGES_NAMES",
+    "BPEFiles",
     "BPETokenizer",
     "ByteTokenizer",
     "CharacterTokenizer",
     "CodePointTokenizer",
     "GPT2Tokenizer",
-    "NumberedBPETokenizer",
+    "RemappedBPETokenizer",
     "SentencePieceBPETokenizer",
     "SentencePieceTokenizer",
     "SplitPattern",
@@ -43,21 +44,20 @@ __all__ = [
     "UnigramTokenizer",
     "VocabularyTokenizer",
     "WordTokenizer",
-    "WrittenBPE",
     "byte_characters",
-    "from_ranks",
-    "is_released",
+    "from_tiktoken",
+    "held_out_metrics",
+    "is_gpt2_vocabulary",
     "learn_merges",
     "load_tokenizer",
-    "measure",
     "read_gpt2_merges",
     "read_huggingface",
-    "read_one_file",
-    "read_two_files",
+    "read_tokenizer_json",
+    "read_vocab_and_merges",
     "split_pattern",
+    "token_strings",
     "train_bpe",
     "train_tokenizer",
     "write_gpt2_files",
     "write_huggingface",
-    "written_tokens",
 ]

@@ -29,7 +29,7 @@ class Tokenizer(ABC):
     file_name: ClassVar[str | None] = None
     """The kind's own file in the directory, if it has one."""
 
-    in_threads: ClassVar[bool] = False
+    releases_gil: ClassVar[bool] = False
     """Whether threads can encode side by side, because the work is not done in Python."""
 
     @property

@@ -5,7 +5,7 @@
 3. Of all pairs of neighbours, the one that training merged first becomes one token; again, until
    no pair is left that training merged.
 
-``encode_plainly`` does just that and is there to be read. ``encode`` hands the same vocabulary to
+``encode_reference`` does just that and is there to be read. ``encode`` hands the same vocabulary to
 tiktoken, which gives the same ids much faster; a test holds the two together.
 
 Ids: 0 to 255 are the bytes in GPT-2's order, 256 + i is what the i-th merge makes, the last id ends
@@ -51,13 +51,13 @@ class BPETokenizer(Tokenizer):
 
     kind = "bpe"
     file_name = "bpe.json"
-    in_threads = True
+    releases_gil = True
 
     def __init__(self, merges: Sequence[Pair], pattern: str) -> None:
         self.merges = tuple(merges)
         self.pattern = pattern
         self._split = split_pattern(pattern)
-        self._tokens = _tokens_of(self.merges)
+        self._tokens = _bytes_of_tokens(self.merges)
         self._merged = {pair: N_BYTES + i for i, pair in enumerate(self.merges)}
         self._encoding = self.to_tiktoken()
 
@@ -81,7 +81,7 @@ class BPETokenizer(Tokenizer):
         require_encodable(text)
         return self._encoding.encode_to_numpy(text, disallowed_special=())
 
-    def encode_plainly(self, text: str) -> list[int]:
+    def encode_reference(self, text: str) -> list[int]:
         """The ids of a text, step by step: what ``encode`` gives, slowly."""
         require_encodable(text)
         ids: list[int] = []
@@ -118,13 +118,13 @@ class BPETokenizer(Tokenizer):
         )
 
     def _save_file(self, path: Path) -> None:
-        merges = [f"{first} {second}" for first, second in written_merges(self.merges)]
+        merges = [f"{first} {second}" for first, second in merge_strings(self.merges)]
         write_json(path, {"pattern": self.pattern, "merges": merges})
 
     @classmethod
     def _load_from(cls, directory: Path) -> Self:
         content = read_json(directory / str(cls.file_name))
-        return cls(read_merges(content["merges"]), content["pattern"])
+        return cls(parse_merges(content["merges"]), content["pattern"])
 
 
 def merge_pair(ids: Sequence[int], pair: Pair, merged: int) -> list[int]:
@@ -170,19 +170,19 @@ def byte_ids() -> bytes:
     return bytes(ids)
 
 
-def written_tokens(merges: Iterable[Pair]) -> list[str]:
+def token_strings(merges: Iterable[Pair]) -> list[str]:
     """Each token, the end of a document aside, as GPT-2's files write it, in the order of ids."""
     characters = byte_characters()
-    return ["".join(characters[byte] for byte in token) for token in _tokens_of(merges)]
+    return ["".join(characters[byte] for byte in token) for token in _bytes_of_tokens(merges)]
 
 
-def written_merges(merges: Sequence[Pair]) -> list[tuple[str, str]]:
+def merge_strings(merges: Sequence[Pair]) -> list[tuple[str, str]]:
     """Each merge as the two tokens that it joins, as GPT-2's files write them."""
-    tokens = written_tokens(merges)
+    tokens = token_strings(merges)
     return [(tokens[first], tokens[second]) for first, second in merges]
 
 
-def read_merges(lines: Iterable[str | Sequence[str]]) -> list[Pair]:
+def parse_merges(lines: Iterable[str | Sequence[str]]) -> list[Pair]:
     """Merges from the form in which they are written.
 
     Args:
@@ -194,7 +194,7 @@ def read_merges(lines: Iterable[str | Sequence[str]]) -> list[Pair]:
     Raises:
         DataError: If a line is not two tokens, or names one that no earlier line makes.
     """
-    ids = {token: token_id for token_id, token in enumerate(written_tokens(()))}
+    ids = {token: token_id for token_id, token in enumerate(token_strings(()))}
     merges: list[Pair] = []
     for number, line in enumerate(lines, start=1):
         parts = line.split(" ") if isinstance(line, str) else list(line)
@@ -209,7 +209,7 @@ def read_merges(lines: Iterable[str | Sequence[str]]) -> list[Pair]:
     return merges
 
 
-def _tokens_of(merges: Iterable[Pair]) -> list[bytes]:
+def _bytes_of_tokens(merges: Iterable[Pair]) -> list[bytes]:
     """The bytes of each token, in the order of ids.
 
     Raises:

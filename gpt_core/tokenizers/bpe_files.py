@@ -19,9 +19,9 @@ from gpt_core.tokenizers.bpe import (
     Pair,
     byte_ids,
     merge_pair,
-    read_merges,
-    written_merges,
-    written_tokens,
+    merge_strings,
+    parse_merges,
+    token_strings,
 )
 from gpt_core.tokenizers.split_patterns import name_of_pattern, split_pattern
 
@@ -31,11 +31,11 @@ _HEADER = "#version: 0.2"
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenBPE:
+class BPEFiles:
     """What the files of a byte-level BPE say, whatever its ids are."""
 
     vocabulary: Mapping[str, int]
-    """Ids by token, as they are written; control tokens too."""
+    """Ids by token, as they are written in the file, control tokens included."""
 
     merges: list[Pair]
     """Pairs of the ids that GPT-2 would have given."""
@@ -44,7 +44,7 @@ class WrittenBPE:
     """The name of the split pattern, or a regular expression."""
 
 
-def read_two_files(directory: Path) -> WrittenBPE:
+def read_vocab_and_merges(directory: Path) -> BPEFiles:
     """``encoder.json`` and ``vocab.bpe``, or ``vocab.json`` and ``merges.txt``; GPT-2's pattern.
 
     Raises:
@@ -59,10 +59,10 @@ def read_two_files(directory: Path) -> WrittenBPE:
     if lines and lines[0].startswith("#version"):
         del lines[0]
     merges = _read(lines[:-1] if lines and not lines[-1] else lines, file)
-    return WrittenBPE(_require_numbers(read_json(vocabulary), vocabulary), merges, "gpt2")
+    return BPEFiles(_require_vocabulary(read_json(vocabulary), vocabulary), merges, "gpt2")
 
 
-def read_one_file(file: Path) -> WrittenBPE:
+def read_tokenizer_json(file: Path) -> BPEFiles:
     """Hugging Face's ``tokenizer.json``.
 
     Raises:
@@ -74,8 +74,8 @@ def read_one_file(file: Path) -> WrittenBPE:
         raise DataError(f"{file} is not a BPE tokenizer of Hugging Face: model.type must be BPE")
     merges = _read(model["merges"], file)
     added = {token["content"]: token["id"] for token in content.get("added_tokens", ())}
-    vocabulary = _require_numbers(model["vocab"] | added, file)
-    return WrittenBPE(vocabulary, merges, _pattern_in(content.get("pre_tokenizer"), file))
+    vocabulary = _require_vocabulary(model["vocab"] | added, file)
+    return BPEFiles(vocabulary, merges, _pattern_in(content.get("pre_tokenizer"), file))
 
 
 def read_gpt2_merges(directory: Path) -> list[Pair]:
@@ -84,9 +84,9 @@ def read_gpt2_merges(directory: Path) -> list[Pair]:
     Raises:
         DataError: If a file is missing or damaged, or the two do not belong together.
     """
-    written = read_two_files(directory)
-    _require_ids(written, _find(directory, VOCABULARY_NAMES))
-    return written.merges
+    files = read_vocab_and_merges(directory)
+    _require_gpt2_ids(files, _find(directory, VOCABULARY_NAMES))
+    return files.merges
 
 
 def write_gpt2_files(tokenizer: BPETokenizer, directory: Path) -> None:
@@ -97,7 +97,7 @@ def write_gpt2_files(tokenizer: BPETokenizer, directory: Path) -> None:
     write_json(directory / "vocab.json", _vocabulary(tokenizer.merges))
     with atomic_write(directory / "merges.txt", "w") as file:
         file.write(f"{_HEADER}\n")
-        file.writelines(f"{a} {b}\n" for a, b in written_merges(tokenizer.merges))
+        file.writelines(f"{a} {b}\n" for a, b in merge_strings(tokenizer.merges))
 
 
 def read_huggingface(file: Path) -> BPETokenizer:
@@ -106,22 +106,22 @@ def read_huggingface(file: Path) -> BPETokenizer:
     Raises:
         DataError: If it is missing, of another model, or its ids are not GPT-2's.
     """
-    written = read_one_file(file)
-    _require_ids(written, file)
-    return BPETokenizer(written.merges, written.pattern)
+    files = read_tokenizer_json(file)
+    _require_gpt2_ids(files, file)
+    return BPETokenizer(files.merges, files.pattern)
 
 
 def write_huggingface(
     tokenizer: BPETokenizer,
     file: Path,
-    numbers: tuple[Mapping[str, int], Mapping[str, int]] | None = None,
+    ids: tuple[Mapping[str, int], Mapping[str, int]] | None = None,
 ) -> None:
     """Write ``tokenizer.json``, which ``tokenizers`` and ``transformers`` read.
 
     Args:
         tokenizer: Merges and pattern.
         file: Where it goes.
-        numbers: The ids of its tokens and of control tokens, where they are not GPT-2's.
+        ids: The ids of its tokens and of control tokens, where they are not GPT-2's.
     """
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     split = {
@@ -131,9 +131,9 @@ def write_huggingface(
         "invert": False,
     }
     steps = [split, {**byte_level, "use_regex": False}]
-    vocabulary, controls = numbers or (_vocabulary(tokenizer.merges), {})
+    vocabulary, controls = ids or (_vocabulary(tokenizer.merges), {})
     controls = controls or {END_OF_TEXT: vocabulary[END_OF_TEXT]}
-    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     model = {
         "type": "BPE",
         "dropout": None,
@@ -144,14 +144,14 @@ def write_huggingface(
         "byte_fallback": False,
         "ignore_merges": False,
         "vocab": {**vocabulary, **controls},
-        "merges": written_merges(tokenizer.merges),
+        "merges": merge_strings(tokenizer.merges),
     }
     content = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            {"id": number, "content": token, "special": True, **plain}
+            {"id": number, "content": token, "special": True, **flags}
             for token, number in sorted(controls.items(), key=lambda item: item[1])
         ],
         "normalizer": None,
@@ -163,7 +163,7 @@ def write_huggingface(
     write_json(file, content)
 
 
-def from_ranks(ranks: Mapping[bytes, int], pattern: str) -> BPETokenizer:
+def from_tiktoken(ranks: Mapping[bytes, int], pattern: str) -> BPETokenizer:
     """A tokenizer from tiktoken's ranks: which two parts each token was merged from is found again.
 
     Args:
@@ -214,24 +214,24 @@ def _find(directory: Path, names: Sequence[str]) -> Path:
 
 def _read(lines: Sequence[str | Sequence[str]], file: Path) -> list[Pair]:
     try:
-        return read_merges(lines)
+        return parse_merges(lines)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
 
 
 def _vocabulary(merges: Sequence[Pair]) -> dict[str, int]:
-    return {token: i for i, token in enumerate([*written_tokens(merges), END_OF_TEXT])}
+    return {token: i for i, token in enumerate([*token_strings(merges), END_OF_TEXT])}
 
 
-def _require_numbers(found: Any, file: Path) -> Mapping[str, int]:
+def _require_vocabulary(found: Any, file: Path) -> Mapping[str, int]:
     if not isinstance(found, dict) or not all(type(value) is int for value in found.values()):
         raise DataError(f"{file} is no vocabulary: it must give each token a number")
     return found
 
 
-def _require_ids(written: WrittenBPE, file: Path) -> None:
+def _require_gpt2_ids(files: BPEFiles, file: Path) -> None:
     """Raise unless a vocabulary is what the merges make, in their order."""
-    expected, found = _vocabulary(written.merges), written.vocabulary
+    expected, found = _vocabulary(files.merges), files.vocabulary
     if found != expected:
         wrong = (token for token, i in expected.items() if found.get(token) != i)
         differing = next(wrong, "a token that no merge makes")

@@ -183,8 +183,8 @@ class _Chain:
 def _byte_pieces(pieces: Mapping[str, int]) -> dict[bytes, int]:
     """Pieces as the ids of their bytes; a piece of one byte has no pair and is left out."""
     table = byte_ids()
-    written = ((require_encodable(piece).translate(table), n) for piece, n in pieces.items())
-    return {ids: n for ids, n in written if len(ids) > 1}
+    encoded = ((require_encodable(piece).translate(table), n) for piece, n in pieces.items())
+    return {ids: n for ids, n in encoded if len(ids) > 1}
 
 
 def _lay_out(pieces: Mapping[bytes, int]) -> tuple[_Array, _Array]:

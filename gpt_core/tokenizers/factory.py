@@ -15,7 +15,7 @@ from gpt_core.tokenizers.bpe import BPETokenizer
 from gpt_core.tokenizers.bpe_training import train_bpe
 from gpt_core.tokenizers.character import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
 from gpt_core.tokenizers.gpt2 import GPT2Tokenizer
-from gpt_core.tokenizers.numbered import NumberedBPETokenizer
+from gpt_core.tokenizers.remapped import RemappedBPETokenizer
 from gpt_core.tokenizers.sentence_piece import (
     SentencePieceBPETokenizer,
     SentencePieceTokenizer,
@@ -31,11 +31,11 @@ _SENTENCE_PIECES: dict[str, type[SentencePieceTokenizer]] = {
     cls.kind: cls for cls in (SentencePieceBPETokenizer, UnigramTokenizer)
 }
 _KINDS: dict[str, type[Tokenizer]] = {
-    **{cls.kind: cls for cls in (BPETokenizer, NumberedBPETokenizer, ByteTokenizer, GPT2Tokenizer)},
+    **{cls.kind: cls for cls in (BPETokenizer, RemappedBPETokenizer, ByteTokenizer, GPT2Tokenizer)},
     **_VOCABULARIES,
     **_SENTENCE_PIECES,
 }
-_MEASURED_TEXTS = 500  # documents on which the figures are taken
+_N_METRIC_TEXTS = 500  # documents on which the figures are taken
 
 
 def train_tokenizer(
@@ -54,7 +54,7 @@ def train_tokenizer(
         progress: Told of ``documents`` read and of ``merges``.
 
     Returns:
-        A tokenizer artifact; its metrics are those of ``measure``.
+        A tokenizer artifact; its metrics are those of ``held_out_metrics``.
 
     Raises:
         ConfigError: If the split pattern cannot be used or no folder is named for GPT-2's files.
@@ -64,7 +64,7 @@ def train_tokenizer(
         started = time.perf_counter()
         tokenizer = _train(_counted(documents, progress), config, progress)
         draft.metrics["train_seconds"] = time.perf_counter() - started
-        draft.metrics |= measure(tokenizer, documents)
+        draft.metrics |= held_out_metrics(tokenizer, documents)
         draft.info["kind"] = config.kind
         draft.info |= {"vocab_size": tokenizer.vocab_size, "eos_id": tokenizer.eos_id}
         tokenizer.save(draft.directory)
@@ -83,14 +83,14 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     return _KINDS[kind].load(directory)
 
 
-def measure(tokenizer: Tokenizer, documents: Artifact) -> dict[str, float]:
+def held_out_metrics(tokenizer: Tokenizer, documents: Artifact) -> dict[str, float]:
     """Figures on held-out text, or on training text if none is held out.
 
     Returns:
         ``vocab_size``, ``bytes_per_token``, ``tokens_per_word`` and ``unknown_share`` of tokens.
     """
-    texts = list(islice(iter_texts(documents, "validation"), _MEASURED_TEXTS))
-    texts = texts or list(islice(iter_texts(documents, "train"), _MEASURED_TEXTS))
+    texts = list(islice(iter_texts(documents, "validation"), _N_METRIC_TEXTS))
+    texts = texts or list(islice(iter_texts(documents, "train"), _N_METRIC_TEXTS))
     encoded = tokenizer.encode_batch(texts)
     n_tokens = sum(map(len, encoded))
     n_unknown = sum(ids.count(tokenizer.unk_id) for ids in encoded) if tokenizer.unk_id else 0

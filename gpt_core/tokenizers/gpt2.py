@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from gpt_core.errors import DataError
-from gpt_core.tokenizers.bpe import BPETokenizer, Pair, written_merges
+from gpt_core.tokenizers.bpe import BPETokenizer, Pair, merge_strings
 from gpt_core.tokenizers.bpe_files import read_gpt2_merges
 
 # Of the 50,000 lines "first second" of vocab.bpe, joined by line feeds, without header. The merges
@@ -39,11 +39,11 @@ class GPT2Tokenizer(BPETokenizer):
         return cls(merges, "gpt2")
 
 
-def is_released(merges: Sequence[Pair]) -> bool:
+def is_gpt2_vocabulary(merges: Sequence[Pair]) -> bool:
     """Whether these are the merges that GPT-2 was released with."""
     return _sha256_of(merges) == _MERGES_SHA256
 
 
 def _sha256_of(merges: Sequence[Pair]) -> str:
-    lines = "\n".join(f"{first} {second}" for first, second in written_merges(merges))
+    lines = "\n".join(f"{first} {second}" for first, second in merge_strings(merges))
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -21,7 +21,7 @@ from gpt_core.tokenizers.base import Tokenizer, require_encodable
 
 _SPECIALS = {"pad": 0, "unk": 1, "bos": 2, "eos": 3}
 _SPACE = "\u2581"  # how a piece writes a space
-_LONGEST_SENTENCE = 4096  # UTF-8 bytes; longer lines are cut for training
+_MAX_SENTENCE_BYTES = 4096  # UTF-8 bytes; longer lines are cut for training
 _BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
 _TOO_HIGH = re.compile(r"value <= (\d+)")
 _TOO_LOW = re.compile(r"smaller than required_chars. \d+ vs (\d+)")
@@ -154,7 +154,7 @@ def _options(config: TokenizerConfig) -> dict[str, Any]:
         "add_dummy_prefix": False,
         "remove_extra_whitespaces": False,
         **{f"{name}_id": token_id for name, token_id in _SPECIALS.items()},
-        "max_sentence_length": _LONGEST_SENTENCE,
+        "max_sentence_length": _MAX_SENTENCE_BYTES,
         "num_threads": 1,  # more threads add up floating-point sums in another order
         "minloglevel": 2,
     }
@@ -165,7 +165,7 @@ def _sentences(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         require_encodable(text)
         for line in text.replace("\0", "").split("\n"):
-            yield from _cut(line, _LONGEST_SENTENCE // 4)  # characters, of at most four bytes
+            yield from _cut(line, _MAX_SENTENCE_BYTES // 4)  # characters, of at most four bytes
 
 
 def _cut(line: str, width: int) -> Iterator[str]:

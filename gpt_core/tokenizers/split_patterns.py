@@ -25,8 +25,8 @@ import regex
 
 from gpt_core.errors import ConfigError
 
-_LONGEST_PIECE = 1 << 16  # characters; a longer piece is cut for training, for it is no word
-_MOST_CHUNKS = 1 << 20  # distinct chunks held before they are split, which bounds the memory
+_MAX_PIECE_CHARACTERS = 1 << 16  # characters; a longer piece is cut for training, for it is no word
+_MAX_CHUNKS = 1 << 20  # distinct chunks held before they are split, which bounds the memory
 # A space between two other characters that are no whitespace. It is looked for first, then what
 # stands around it: the other way round is several times slower.
 _CUT = re.compile(r" (?<=\S )(?=\S)")
@@ -75,7 +75,7 @@ class SplitPattern:
                 self._split_into(pieces, first, 1)
             else:
                 self._split_into(pieces, text, 1)
-            if len(chunks) > _MOST_CHUNKS:
+            if len(chunks) > _MAX_CHUNKS:
                 self._split_chunks(pieces, chunks)
         self._split_chunks(pieces, chunks)
         return pieces
@@ -87,11 +87,11 @@ class SplitPattern:
 
     def _split_into(self, pieces: Counter[str], text: str, count: int) -> None:
         for piece in self.split(text):
-            if len(piece) <= _LONGEST_PIECE:
+            if len(piece) <= _MAX_PIECE_CHARACTERS:
                 pieces[piece] += count
             else:
-                for start in range(0, len(piece), _LONGEST_PIECE):
-                    pieces[piece[start : start + _LONGEST_PIECE]] += count
+                for start in range(0, len(piece), _MAX_PIECE_CHARACTERS):
+                    pieces[piece[start : start + _MAX_PIECE_CHARACTERS]] += count
 
 
 def split_pattern(name_or_pattern: str) -> SplitPattern:

@@ -11,7 +11,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from gpt_core.errors import DataError
 from gpt_core.tokenizers import learn_merges, split_pattern, train_bpe
-from gpt_core.tokenizers.bpe import written_merges
+from gpt_core.tokenizers.bpe import merge_strings
 from gpt_core.tokenizers.bpe_training import _byte_pieces
 
 
@@ -31,7 +31,7 @@ def their_merges(texts: list[str], n_merges: int, pattern: str) -> list[tuple[st
 
 def our_merges(texts: list[str], n_merges: int, pattern: str) -> list[tuple[str, str]]:
     pieces = _byte_pieces(split_pattern(pattern).count(texts))
-    return written_merges(learn_merges(pieces, n_merges))
+    return merge_strings(learn_merges(pieces, n_merges))
 
 
 @given(texts=st.lists(st.text("ab \n", max_size=40)), n_merges=st.integers(0, 60))
@@ -59,7 +59,7 @@ def test_merges_of_whole_corpora_are_equal(shared_data: Path, source: str) -> No
     theirs = their_merges(texts, 32_000, "marks")
     pieces = _byte_pieces(split_pattern("marks").count(texts))
     for n_merges in (1_000, 8_000, 32_000):
-        assert written_merges(learn_merges(pieces, n_merges)) == theirs[:n_merges]
+        assert merge_strings(learn_merges(pieces, n_merges)) == theirs[:n_merges]
 
 
 def test_gpt2s_pattern_runs_out_of_pairs_in_diacritised_arabic(shared_data: Path) -> None:
@@ -67,4 +67,4 @@ def test_gpt2s_pattern_runs_out_of_pairs_in_diacritised_arabic(shared_data: Path
     merges = their_merges([text], 22_000, "gpt2")
     with pytest.raises(DataError, match=f"a vocabulary of at most {257 + len(merges)}, "):
         train_bpe([text], 22_000, "gpt2")
-    assert written_merges(train_bpe([text], 257 + len(merges), "gpt2").merges) == merges
+    assert merge_strings(train_bpe([text], 257 + len(merges), "gpt2").merges) == merges

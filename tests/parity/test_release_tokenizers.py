@@ -16,7 +16,7 @@ from gpt_core.errors import ConversionError, DataError
 from gpt_core.generation import generate
 from gpt_core.interop import export_huggingface, import_gpt2
 from gpt_core.models import load_model
-from gpt_core.tokenizers import NumberedBPETokenizer, Tokenizer, load_tokenizer
+from gpt_core.tokenizers import RemappedBPETokenizer, Tokenizer, load_tokenizer
 
 CONTROLS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 EOS, SIZE, PADDED = 2, 700, 768
@@ -66,7 +66,7 @@ def test_ids_are_theirs(release: Path, imported: tuple[Any, Tokenizer], text: st
 
 def test_numbers_and_controls_are_theirs(imported: tuple[Any, Tokenizer]) -> None:
     ours = imported[1]
-    assert isinstance(ours, NumberedBPETokenizer)
+    assert isinstance(ours, RemappedBPETokenizer)
     assert ours.controls == {token: i for i, token in enumerate(CONTROLS)}
     assert (ours.eos_id, ours.vocab_size) == (EOS, PADDED)
     assert [ours.token_bytes(i) for i in (0, EOS, SIZE, PADDED - 1)] == [b""] * 4

@@ -19,7 +19,7 @@ from gpt_core.tokenizers import (
     GPT2Tokenizer,
     SentencePieceBPETokenizer,
     UnigramTokenizer,
-    from_ranks,
+    from_tiktoken,
     read_huggingface,
     train_bpe,
     write_gpt2_files,
@@ -73,7 +73,7 @@ def test_gpt2_ids_equal_those_of_tiktoken_and_hugging_face(
     text: str,
 ) -> None:
     ids = gpt2.encode(text)
-    assert ids == gpt2.encode_plainly(text) == tiktokens.encode_ordinary(text)
+    assert ids == gpt2.encode_reference(text) == tiktokens.encode_ordinary(text)
     assert ids == huggingface.encode(text).ids
     assert gpt2.decode(ids) == tiktokens.decode(ids) == text
 
@@ -96,7 +96,7 @@ def test_gpt2_ids_of_real_text_equal_those_of_tiktoken_and_hugging_face(
 def test_gpt2s_merges_are_found_again_in_tiktokens_ranks(
     gpt2: GPT2Tokenizer, tiktokens: tiktoken.Encoding
 ) -> None:
-    again = from_ranks(tiktokens._mergeable_ranks, tiktokens._pat_str)
+    again = from_tiktoken(tiktokens._mergeable_ranks, tiktokens._pat_str)
     assert again.merges == gpt2.merges
     assert again.pattern == "gpt2"
 
@@ -117,7 +117,7 @@ def test_what_we_export_to_hugging_face_gives_our_ids(
         write_huggingface(trained, folder / "tokenizer.json")
     theirs = HuggingFaceTokenizer.from_file(str(folder / "tokenizer.json"))
     ids = trained.encode(text)
-    assert ids == trained.encode_plainly(text)
+    assert ids == trained.encode_reference(text)
     if "<|endoftext|>" not in text:  # which Hugging Face takes for the control token
         assert ids == theirs.encode(text).ids
         assert theirs.decode(ids) == text

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gpt_core.config import ReadingConfig
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.text import read_texts
-from gpt_core.text.formats import LONGEST_DOCUMENT
+from gpt_core.text.formats import MAX_DOCUMENT_CHARACTERS
 
 TEXTS = ["one, “quoted”", "two\tند", 'three "3"\nlines']
 
@@ -85,11 +85,11 @@ def test_the_form_can_be_set_for_a_strange_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", ["line", "file", "blank-line"])
 def test_a_huge_file_in_one_line_comes_in_pieces_cut_at_spaces(tmp_path: Path, split: str) -> None:
-    words = "word " * (LONGEST_DOCUMENT // 5 + 100_000)
+    words = "word " * (MAX_DOCUMENT_CHARACTERS // 5 + 100_000)
     (tmp_path / "a.txt").write_text(words)
     pieces = texts_of(tmp_path / "a.txt", split=split)
     assert len(pieces) == 2
-    assert max(map(len, pieces)) <= LONGEST_DOCUMENT
+    assert max(map(len, pieces)) <= MAX_DOCUMENT_CHARACTERS
     assert "".join(pieces) == words
     assert pieces[0].endswith("word ")
 

@@ -11,7 +11,7 @@ from gpt_core.tokenizers import (
     ByteTokenizer,
     CharacterTokenizer,
     CodePointTokenizer,
-    NumberedBPETokenizer,
+    RemappedBPETokenizer,
     SentencePieceBPETokenizer,
     Tokenizer,
     UnigramTokenizer,
@@ -23,11 +23,11 @@ from gpt_core.tokenizers import (
 @pytest.fixture(scope="session")
 def made_up_texts() -> list[str]:
     """Sentences of a hundred made-up words, Latin and Arabic with vowel signs."""
-    draw = random.Random(3)
+    rng = random.Random(3)
     letters = ["abcdefghij", "ابتثجحخدر"]
-    words = ["".join(draw.choices(letters[i % 2], k=draw.randint(2, 6))) for i in range(100)]
+    words = ["".join(rng.choices(letters[i % 2], k=rng.randint(2, 6))) for i in range(100)]
     words = [f"{word[:1]}\u064f{word[1:]}" if word[0] > "\u0600" else word for word in words]
-    return [" ".join(draw.choices(words, k=12)) + ".\n" for _ in range(300)]
+    return [" ".join(rng.choices(words, k=12)) + ".\n" for _ in range(300)]
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def make_tokenizer(made_up_texts: list[str]) -> Callable[[str], Tokenizer]:
     texts = made_up_texts
     made: dict[str, Callable[[], Tokenizer]] = {
         "bpe": lambda: train_bpe(texts, 400, "marks"),
-        "bpe-numbered": lambda: numbered(train_bpe(texts, 400, "marks")),
+        "bpe-numbered": lambda: remapped(train_bpe(texts, 400, "marks")),
         "byte": ByteTokenizer,
         "character": lambda: CharacterTokenizer.train(texts, None),
         "codepoint": lambda: CodePointTokenizer.train(texts, None),
@@ -49,10 +49,10 @@ def make_tokenizer(made_up_texts: list[str]) -> Callable[[str], Tokenizer]:
     return lambda kind: made[kind]()
 
 
-def numbered(plain: BPETokenizer) -> NumberedBPETokenizer:
+def remapped(base: BPETokenizer) -> RemappedBPETokenizer:
     """The end of a document first, the rest in any order."""
-    ids = random.Random(5).sample(range(1, plain.vocab_size), plain.eos_id)
-    return NumberedBPETokenizer(plain, ids, {"</s>": 0}, 0, plain.vocab_size)
+    ids = random.Random(5).sample(range(1, base.vocab_size), base.eos_id)
+    return RemappedBPETokenizer(base, ids, {"</s>": 0}, 0, base.vocab_size)
 
 
 @pytest.fixture(

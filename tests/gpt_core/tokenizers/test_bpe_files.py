@@ -10,7 +10,7 @@ import pytest
 from gpt_core.errors import DataError
 from gpt_core.tokenizers import (
     BPETokenizer,
-    from_ranks,
+    from_tiktoken,
     read_gpt2_merges,
     read_huggingface,
     write_gpt2_files,
@@ -31,7 +31,7 @@ def test_the_forms_of_others_come_back_as_the_same_tokenizer(
     text = "abc قُلْ 12345\n\n  x"
     for again in (
         read_huggingface(tmp_path / "tokenizer.json"),
-        from_ranks(ranks, tokenizer.to_tiktoken()._pat_str),
+        from_tiktoken(ranks, tokenizer.to_tiktoken()._pat_str),
     ):
         assert again.merges == tokenizer.merges
         assert again.encode(text) == tokenizer.encode(text)
@@ -137,8 +137,8 @@ def test_a_tokenizer_json_of_another_make_is_refused(
 def test_ranks_of_another_layout_are_refused(bpe: BPETokenizer) -> None:
     ranks = {bpe.token_bytes(i): i for i in range(bpe.vocab_size - 1)}
     with pytest.raises(DataError, match=r"must be 0, 1, 2, \.\.\. and begin with the bytes"):
-        from_ranks({token: rank + 1 for token, rank in ranks.items()}, "gpt2")
+        from_tiktoken({token: rank + 1 for token, rank in ranks.items()}, "gpt2")
     with pytest.raises(DataError, match=r"must be 0, 1, 2, \.\.\. and begin with the bytes"):
-        from_ranks({bytes([i]): i for i in range(256)}, "gpt2")
+        from_tiktoken({bytes([i]): i for i in range(256)}, "gpt2")
     with pytest.raises(DataError, match=r"token 399 \(b'qqq'\) is not made of two earlier tokens"):
-        from_ranks({**ranks, b"qqq": len(ranks)}, "gpt2")
+        from_tiktoken({**ranks, b"qqq": len(ranks)}, "gpt2")

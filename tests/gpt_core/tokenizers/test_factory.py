@@ -9,7 +9,7 @@ from gpt_core.artifact import Artifact, new_artifact, read_artifact
 from gpt_core.config import TokenizerConfig
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.text import SPLITS, Document, DocumentWriter, documents_file, iter_texts
-from gpt_core.tokenizers import load_tokenizer, measure, train_tokenizer
+from gpt_core.tokenizers import held_out_metrics, load_tokenizer, train_tokenizer
 
 SETTINGS: list[dict[str, Any]] = [
     {"kind": "bpe", "vocab_size": 400},
@@ -74,7 +74,7 @@ def test_the_figures_are_what_they_are_called(tmp_path: Path) -> None:
     assert figures["tokens_per_word"] == 7 / 2
     assert figures["unknown_share"] == 5 / 7
     only_train = corpus_of(tmp_path / "small", train=["ab"])
-    assert measure(load_tokenizer(made.directory), only_train)["tokens_per_word"] == 2
+    assert held_out_metrics(load_tokenizer(made.directory), only_train)["tokens_per_word"] == 2
 
 
 def test_progress_is_told_of_documents(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_counting_by_chunks_counts_every_piece(name: str, texts: list[str]) -> N
 def test_counting_goes_on_after_the_chunks_were_put_away(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["one two three one", "two two one four"]
     expected = split_pattern("gpt2").count(texts)
-    monkeypatch.setattr("gpt_core.tokenizers.split_patterns._MOST_CHUNKS", 1)
+    monkeypatch.setattr("gpt_core.tokenizers.split_patterns._MAX_CHUNKS", 1)
     assert split_pattern("gpt2").count(texts) == expected
 
 

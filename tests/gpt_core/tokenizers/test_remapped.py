@@ -3,17 +3,17 @@
 import pytest
 
 from gpt_core.errors import DataError
-from gpt_core.tokenizers import BPETokenizer, NumberedBPETokenizer
+from gpt_core.tokenizers import BPETokenizer, RemappedBPETokenizer
 
-PLAIN = BPETokenizer([], "gpt2")
+BASE = BPETokenizer([], "gpt2")
 
 
 def test_the_end_of_a_document_is_a_control_token() -> None:
     with pytest.raises(DataError, match="the id 5 that ends a document is of no control token"):
-        NumberedBPETokenizer(PLAIN, range(1, 257), {"<s>": 0}, 5, 257)
+        RemappedBPETokenizer(BASE, range(1, 257), {"<s>": 0}, 5, 257)
 
 
 @pytest.mark.parametrize("first", [-1, 300])
 def test_ids_are_below_the_size_of_the_vocabulary(first: int) -> None:
     with pytest.raises(DataError, match="ids of a vocabulary of 257 must be below that number"):
-        NumberedBPETokenizer(PLAIN, [first, *range(1, 256)], {"<s>": 0}, 0, 257)
+        RemappedBPETokenizer(BASE, [first, *range(1, 256)], {"<s>": 0}, 0, 257)

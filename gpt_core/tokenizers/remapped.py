@@ -15,14 +15,14 @@ import numpy.typing as npt
 from gpt_core.errors import DataError
 from gpt_core.files import read_json, write_json
 from gpt_core.tokenizers.base import Tokenizer
-from gpt_core.tokenizers.bpe import BPETokenizer, read_merges, written_merges
+from gpt_core.tokenizers.bpe import BPETokenizer, merge_strings, parse_merges
 
 
-class NumberedBPETokenizer(Tokenizer):
+class RemappedBPETokenizer(Tokenizer):
     """A ``BPETokenizer`` whose ids are translated.
 
     Args:
-        plain: The same merges under GPT-2's numbers.
+        base: The same merges under GPT-2's numbers.
         ids: The id of each of its tokens but the end of a document, in its order.
         controls: The ids of control tokens by how they are written.
         eos_id: The id that ends a document, one of the controls.
@@ -34,27 +34,27 @@ class NumberedBPETokenizer(Tokenizer):
 
     kind = "bpe-numbered"
     file_name = "bpe.json"
-    in_threads = True
+    releases_gil = True
 
     def __init__(
         self,
-        plain: BPETokenizer,
+        base: BPETokenizer,
         ids: Sequence[int],
         controls: Mapping[str, int],
         eos_id: int,
         vocab_size: int,
     ) -> None:
         used = [*ids, *controls.values()]
-        if len(ids) != plain.eos_id or len(set(used)) != len(used):
+        if len(ids) != base.eos_id or len(set(used)) != len(used):
             raise DataError("each token of a vocabulary needs one id, which no other token has")
         if eos_id not in controls.values():
             raise DataError(f"the id {eos_id} that ends a document is of no control token")
         if not all(0 <= token_id < vocab_size for token_id in (*used, eos_id)):
             raise DataError(f"the ids of a vocabulary of {vocab_size} must be below that number")
-        self.plain, self.controls = plain, dict(controls)
+        self.base, self.controls = base, dict(controls)
         self.ids = np.array(ids, np.uint32)
         self._eos_id, self._vocab_size = eos_id, vocab_size
-        self._plain_ids = {token_id: i for i, token_id in enumerate(ids)}
+        self._base_ids = {token_id: i for i, token_id in enumerate(ids)}
 
     @property
     def vocab_size(self) -> int:
@@ -77,18 +77,18 @@ class NumberedBPETokenizer(Tokenizer):
 
     def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
         """The ids of a text, shape (n,)."""
-        return self.ids[self.plain.encode_array(text)]
+        return self.ids[self.base.encode_array(text)]
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes of a token; none for a control token or an id that stands for nothing."""
         self._require_id(token_id)
-        plain_id = self._plain_ids.get(token_id)
-        return b"" if plain_id is None else self.plain.token_bytes(plain_id)
+        base_id = self._base_ids.get(token_id)
+        return b"" if base_id is None else self.base.token_bytes(base_id)
 
     def _save_file(self, path: Path) -> None:
-        merges = [f"{first} {second}" for first, second in written_merges(self.plain.merges)]
+        merges = [f"{first} {second}" for first, second in merge_strings(self.base.merges)]
         content = {
-            "pattern": self.plain.pattern,
+            "pattern": self.base.pattern,
             "merges": merges,
             "ids": self.ids.tolist(),
             "controls": self.controls,
@@ -100,6 +100,6 @@ class NumberedBPETokenizer(Tokenizer):
     @classmethod
     def _load_from(cls, directory: Path) -> Self:
         content = read_json(directory / str(cls.file_name))
-        plain = BPETokenizer(read_merges(content["merges"]), content["pattern"])
+        base = BPETokenizer(parse_merges(content["merges"]), content["pattern"])
         rest = (content[name] for name in ("ids", "controls", "eos_id", "vocab_size"))
-        return cls(plain, *rest)
+        return cls(base, *rest)
