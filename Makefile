@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PIPELINE := $(VENV)/.installed-run
 DEVELOPMENT := $(VENV)/.installed-dev
 
-.PHONY: run test lint check up down bench clean
+.PHONY: run test lint words check up down bench clean
 
 run: $(PIPELINE)  ## set up, then the whole pipeline on the samples
 	$(BIN)/gptflow run
@@ -19,6 +19,9 @@ lint: $(DEVELOPMENT)  ## style, types and the walls between the rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+words: | $(BIN)/python  ## words of .ci/words.toml, with what to write instead
+	$(BIN)/python .ci/check_words.py
 
 check: lint test  ## what CI runs
 
