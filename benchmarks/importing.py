@@ -49,7 +49,7 @@ def main() -> None:
 
 def write_release(folder: Path) -> Path:
     """A release of 124M with random weights."""
-    from gpt_core.artifact import new_artifact, plain
+    from gpt_core.artifact import new_artifact, to_json_value
     from gpt_core.config import GPTConfig
     from gpt_core.files import write_json
     from gpt_core.interop import export_huggingface
@@ -60,7 +60,7 @@ def write_release(folder: Path) -> Path:
     with new_artifact(folder.with_name("model"), kind="checkpoint") as draft:
         save_weights(build_model(shape, seed=0), draft.directory / "model.safetensors")
         GPT2Tokenizer.from_release(DATA / "gpt2").save(draft.directory / "tokenizer")
-        description = {"kind": "pretrained", "step": 0, "model": plain(shape)}
+        description = {"kind": "pretrained", "step": 0, "model": to_json_value(shape)}
         write_json(draft.directory / "config.json", description)
     export_huggingface(draft.artifact, folder)
     shutil.rmtree(draft.artifact.directory)

@@ -28,7 +28,7 @@ def require_held_out(shards: Artifact, config: RunConfig) -> None:
         DataError: If the part that is to be evaluated has no text.
     """
     split = config.evaluation.split
-    if not shards.manifest()["info"]["n_tokens"].get(split):
+    if not shards.manifest().info_int("n_tokens", split):
         raise DataError(
             f"no document of {config.source} fell into the {split} part: raise "
             f"cleaning.{split}_share or give more documents"

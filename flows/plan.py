@@ -229,7 +229,7 @@ def _vocabulary(config: RunConfig, stages: Sequence[PlannedStage]) -> int:
     """The vocabulary that the model will have, as far as it is known."""
     tokenizer = next(stage.artifact for stage in stages if stage.name == "train_tokenizer")
     if tokenizer is not None:
-        return int(tokenizer.manifest()["info"]["vocab_size"])
+        return tokenizer.manifest().info_int("vocab_size")
     fixed = _FIXED_VOCABULARIES.get(config.tokenizer.kind)
     return fixed or config.tokenizer.vocab_size or _FIXED_VOCABULARIES["gpt2"]
 

@@ -1,8 +1,8 @@
-"""Provenance: a directory that says what it is, what made it and whether it is whole.
+"""Provenance: a directory that records what it is, what made it and the hashes of its files.
 
 An artifact is a directory with ``manifest.json``. The manifest is written last and the directory
-gets its name after that, so a half-made artifact cannot be mistaken for a whole one. Stages hand
-on the small ``Artifact``, never the data in it.
+gets its name after that, so an incomplete artifact cannot be mistaken for a complete one. Stages
+pass the small ``Artifact`` on, never its data.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from gpt_core.errors import DataError
 from gpt_core.files import (
@@ -26,6 +26,75 @@ from gpt_core.files import (
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
 KINDS = ("raw", "documents", "tokenizer", "shards", "checkpoint", "report", "release")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileEntry:
+    """Size and hash of one file of an artifact."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """The content of ``manifest.json``, in the order of its fields there.
+
+    Configurations and ``info`` are JSON values; the typed getters look one up by its keys.
+    """
+
+    kind: str
+    """One of ``KINDS``."""
+
+    format_version: int
+
+    fingerprint: str
+    """Hash of all but the metrics and the names of the parents."""
+
+    parents: Mapping[str, str]
+    """Fingerprints of the artifacts it was made from, by ``kind:name``."""
+
+    config: object
+    """The configuration that made it, as JSON: an object, a list of them, or None."""
+
+    info: Mapping[str, object]
+    """What readers need but nobody configured: a vocabulary size, the order of labels, a step."""
+
+    metrics: Mapping[str, float]
+
+    files: Mapping[str, FileEntry]
+    """Every file but the manifest, by its POSIX path in the directory."""
+
+    def info_int(self, *keys: str) -> int:
+        """The whole number at ``info[keys[0]][keys[1]]...``; DataError if there is none."""
+        return self._find(self.info, "info", keys, int)
+
+    def info_str(self, *keys: str) -> str:
+        """The text at ``info[keys[0]]...``; DataError if there is none."""
+        return self._find(self.info, "info", keys, str)
+
+    def info_bool(self, *keys: str) -> bool:
+        """The truth value at ``info[keys[0]]...``; DataError if there is none."""
+        return self._find(self.info, "info", keys, bool)
+
+    def config_int(self, *keys: str) -> int:
+        """The whole number at ``config[keys[0]]...``; DataError if there is none."""
+        return self._find(self.config, "config", keys, int)
+
+    def config_strings(self, *keys: str) -> list[str]:
+        """The list of texts at ``config[keys[0]]...``; DataError if there is none."""
+        return [str(item) for item in self._find(self.config, "config", keys, list)]
+
+    def _find(self, tree: object, name: str, keys: Sequence[str], kind: type[T]) -> T:
+        for key in keys:
+            tree = tree.get(key) if isinstance(tree, Mapping) else None
+        if type(tree) is not kind:
+            raise DataError(
+                f"the manifest of the {self.kind} artifact {self.fingerprint} should have "
+                f"{kind.__name__} at {'.'.join([name, *keys])}, got {tree!r}"
+            )
+        return tree
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +105,7 @@ class Artifact:
     """One of ``KINDS``."""
 
     path: str
-    """The directory. A string, so that it travels as JSON."""
+    """The directory. A string, so that it can be sent as JSON."""
 
     fingerprint: str
     """Hash of kind, parents, configuration and content: equal fingerprints, equal bytes."""
@@ -46,28 +115,30 @@ class Artifact:
         """The directory as a path."""
         return Path(self.path)
 
-    def manifest(self) -> dict[str, Any]:
-        """Read ``manifest.json``: config, metrics, parents and the files with their hashes."""
-        manifest: dict[str, Any] = read_json(self.directory / MANIFEST)
-        return manifest
+    def manifest(self) -> Manifest:
+        """Read ``manifest.json``: config, metrics, parents and the files with their hashes.
 
-    def metrics(self) -> dict[str, float]:
-        """The figures that the stage recorded."""
-        metrics: dict[str, float] = self.manifest()["metrics"]
-        return metrics
+        Raises:
+            DataError: If it is missing or is not a manifest of this format version.
+        """
+        return _read_manifest(self.directory)
+
+    def metrics(self) -> Mapping[str, float]:
+        """The metrics that the stage recorded."""
+        return self.manifest().metrics
 
 
 @dataclass(slots=True)
 class Draft:
-    """An artifact in the making: fill ``directory``, note ``metrics``, then read ``artifact``."""
+    """An unfinished artifact: fill ``directory``, set ``metrics``, then read ``artifact``."""
 
     directory: Path
     metrics: dict[str, float] = field(default_factory=dict)
-    info: dict[str, Any] = field(default_factory=dict)
-    """What readers need but no one set: a vocabulary size, the order of labels, a step."""
+    info: dict[str, object] = field(default_factory=dict)
+    """JSON values that readers need but nobody configured, see ``Manifest.info``."""
 
     checksums: dict[str, str] = field(default_factory=dict)
-    """The SHA-256 of files that were hashed as they were written, by name in the directory."""
+    """SHA-256 of files that were hashed while they were written, by path in the directory."""
 
     _finished: Artifact | None = None
 
@@ -87,16 +158,16 @@ class Draft:
 def new_artifact(
     out_dir: Path, *, kind: str, config: object = None, parents: Sequence[Artifact] = ()
 ) -> Iterator[Draft]:
-    """Make one artifact: all of it, or nothing.
+    """Write an artifact; it appears complete when the block ends without an error, or not at all.
 
     Args:
-        out_dir: The directory that it becomes.
+        out_dir: The directory that it becomes. One that is there already is replaced.
         kind: One of ``KINDS``.
         config: The configuration dataclass that made it (or a tuple of them), or None.
         parents: The artifacts it was made from.
 
     Yields:
-        The draft to fill; its ``artifact`` is there when the block has ended.
+        The draft to fill; its ``artifact`` is available after the block.
 
     Raises:
         ValueError: If ``kind`` is not one of ``KINDS``.
@@ -107,30 +178,30 @@ def new_artifact(
     with _disk_errors(out_dir), atomic_directory(out_dir) as directory:
         draft = Draft(directory=directory)
         yield draft
-        manifest = {
-            "kind": kind,
-            "format_version": FORMAT_VERSION,
-            "fingerprint": "",
-            "parents": {f"{p.kind}:{Path(p.path).name}": p.fingerprint for p in parents},
-            "config": plain(config),
-            "info": draft.info,
-            "metrics": draft.metrics,
-            "files": _list_files(directory, draft.checksums),
-        }
-        manifest["fingerprint"] = _fingerprint(manifest)
-        write_json(directory / MANIFEST, manifest)
-    draft._finished = Artifact(kind=kind, path=str(out_dir), fingerprint=manifest["fingerprint"])
+        unsigned = Manifest(
+            kind=kind,
+            format_version=FORMAT_VERSION,
+            fingerprint="",
+            parents={f"{p.kind}:{Path(p.path).name}": p.fingerprint for p in parents},
+            config=to_json_value(config),
+            info=draft.info,
+            metrics=draft.metrics,
+            files=_list_files(directory, draft.checksums),
+        )
+        manifest = dataclasses.replace(unsigned, fingerprint=_fingerprint(unsigned))
+        write_json(directory / MANIFEST, to_json_value(manifest))
+    draft._finished = Artifact(kind=kind, path=str(out_dir), fingerprint=manifest.fingerprint)
 
 
 def read_artifact(directory: Path, kind: str | None = None) -> Artifact:
     """Open a finished artifact, checking its manifest and the sizes of its files.
 
     Args:
-        directory: Where it lies.
+        directory: The artifact's directory.
         kind: The kind that is needed, or None for any.
 
     Raises:
-        DataError: If it is missing, half-made, of another kind or version, or a file has changed
+        DataError: If it is missing, incomplete, of another kind or version, or a file has changed
             its size.
     """
     if not directory.is_dir():
@@ -139,87 +210,103 @@ def read_artifact(directory: Path, kind: str | None = None) -> Artifact:
         )
     if not (directory / MANIFEST).is_file():
         raise DataError(f"{directory} has no {MANIFEST}: it is not a finished artifact of gptflow")
-    manifest = read_json(directory / MANIFEST)
-    if not isinstance(manifest, dict) or not {"kind", "fingerprint", "files"} <= manifest.keys():
-        raise DataError(f"{directory / MANIFEST} is not a manifest of gptflow")
-    if manifest.get("format_version") != FORMAT_VERSION:
+    manifest = _read_manifest(directory)
+    if kind is not None and manifest.kind != kind:
         raise DataError(
-            f"{directory} has format version {manifest.get('format_version')}, this gptflow reads "
-            f"version {FORMAT_VERSION}: make it again with this version"
+            f"{directory} is a {manifest.kind} artifact, but a {kind} artifact is needed"
         )
-    if kind is not None and manifest["kind"] != kind:
-        raise DataError(
-            f"{directory} is a {manifest['kind']} artifact, but a {kind} artifact is needed"
-        )
-    if _fingerprint(manifest) != manifest["fingerprint"]:
+    if _fingerprint(manifest) != manifest.fingerprint:
         raise DataError(
             f"{directory / MANIFEST} was altered: its fingerprint does not fit its content"
         )
-    for name, entry in manifest["files"].items():
+    for name, entry in manifest.files.items():
         file = directory / name
         size = file.stat().st_size if file.is_file() else None
-        if size != entry["bytes"]:
+        if size != entry.bytes:
             found = "is missing" if size is None else f"has {size} bytes"
             raise DataError(
-                f"{file} {found}, {entry['bytes']} bytes were written: make the artifact again"
+                f"{file} {found}, {entry.bytes} bytes were written: make the artifact again"
             )
-    return Artifact(kind=manifest["kind"], path=str(directory), fingerprint=manifest["fingerprint"])
+    return Artifact(kind=manifest.kind, path=str(directory), fingerprint=manifest.fingerprint)
 
 
 def verify(artifact: Artifact, *, skip: Sequence[str] = ()) -> None:
-    """Read every byte of an artifact and compare it with the manifest.
+    """Read every byte of an artifact and compare it with the hashes in the manifest.
 
     Args:
-        artifact: What is read.
-        skip: Names of files that are not needed now.
+        artifact: The artifact to read.
+        skip: Paths of files in it that are not needed now.
 
     Raises:
         DataError: Naming the first file that is missing or altered.
     """
     directory = artifact.directory
     read_artifact(directory, artifact.kind)
-    for name, entry in artifact.manifest()["files"].items():
-        if name not in skip and sha256_file(directory / name) != entry["sha256"]:
+    for name, entry in artifact.manifest().files.items():
+        if name not in skip and sha256_file(directory / name) != entry.sha256:
             raise DataError(
                 f"{directory / name} was altered since it was written (its sha256 differs): "
                 f"delete {directory} to have it made again"
             )
 
 
-def plain(config: object) -> Any:
-    """A configuration as JSON values: dataclasses become mappings, tuples become lists.
+def to_json_value(value: object) -> object:
+    """A configuration as JSON values: dataclasses become objects, tuples become lists.
 
-    An artifact in it becomes its fingerprint, for where it lies does not matter.
+    An artifact in it becomes its fingerprint, because its location does not matter.
     """
-    if isinstance(config, Artifact):
-        return config.fingerprint
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        return {f.name: plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-    if isinstance(config, dict):
-        return {str(key): plain(value) for key, value in config.items()}
-    if isinstance(config, list | tuple):
-        return [plain(value) for value in config]
-    return str(config) if isinstance(config, Path) else config
+    if isinstance(value, Artifact):
+        return value.fingerprint
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json_value(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json_value(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def fingerprint_of(*parts: object) -> str:
-    """A 32-digit hash of configurations, artifacts and JSON values, in that order."""
-    return hashlib.sha256(canonical_json(plain(parts)).encode()).hexdigest()[:32]
+    """Hash configurations, artifacts and JSON values, in this order, to 32 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(to_json_value(parts)).encode()).hexdigest()[:32]
 
 
-def _fingerprint(manifest: dict[str, Any]) -> str:
+def _fingerprint(manifest: Manifest) -> str:
     """Hash what determines the content; metrics (timings) and the location do not."""
-    parents = sorted(manifest["parents"].values())
-    content = [manifest["kind"], manifest["format_version"], parents, manifest["config"]]
-    return fingerprint_of(*content, manifest["info"], manifest["files"])
+    parents = sorted(manifest.parents.values())
+    content = [manifest.kind, manifest.format_version, parents, manifest.config]
+    return fingerprint_of(*content, manifest.info, manifest.files)
 
 
-def _list_files(directory: Path, known: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _read_manifest(directory: Path) -> Manifest:
+    """Read a manifest and check its types; its fingerprint is not compared here."""
+    file = directory / MANIFEST
+    content = read_json(file)
+    names = [each.name for each in dataclasses.fields(Manifest)]
+    if not isinstance(content, dict) or "kind" not in content or "fingerprint" not in content:
+        raise DataError(f"{file} is not a manifest of gptflow")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise DataError(
+            f"{directory} has format version {content.get('format_version')}, this gptflow reads "
+            f"version {FORMAT_VERSION}: make it again with this version"
+        )
+    try:
+        files = {name: FileEntry(**entry) for name, entry in content["files"].items()}
+        manifest = Manifest(**{name: content[name] for name in names} | {"files": files})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file} is not a manifest of gptflow") from error
+    objects = (manifest.parents, manifest.info, manifest.metrics)
+    if not all(isinstance(value, dict) for value in objects):
+        raise DataError(f"{file} is not a manifest of gptflow")
+    return manifest
+
+
+def _list_files(directory: Path, known: Mapping[str, str]) -> dict[str, FileEntry]:
     listed = {}
     for path in sorted(path for path in directory.rglob("*") if path.is_file()):
         name = path.relative_to(directory).as_posix()
         sha256 = known.get(name) or sha256_file(path)
-        listed[name] = {"bytes": path.stat().st_size, "sha256": sha256}
+        listed[name] = FileEntry(bytes=path.stat().st_size, sha256=sha256)
     return listed
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from gpt_core import errors
-from gpt_core.artifact import Artifact, plain
+from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.callbacks import Callback
 from gpt_core.config import LaunchConfig, PretrainConfig, TrainingConfig
 from gpt_core.cores import usable_cores
@@ -54,7 +54,7 @@ def train(
     with tempfile.TemporaryDirectory(prefix="gptflow-ranks-") as folder:
         request = {
             "shards": shards.path,
-            "config": plain(config),
+            "config": to_json_value(config),
             "out_dir": str(out_dir),
             "launch": {"processes": n_processes, "strategy": launch.strategy},
         }

@@ -38,7 +38,7 @@ def report_stage(stage: str, artifact: Artifact, link: str) -> None:
         {"figure": name, "value": f"{value:,.6g}"} for name, value in artifact.metrics().items()
     ]
     create_table_artifact(
-        rows or [{"figure": "files", "value": len(artifact.manifest()["files"])}],
+        rows or [{"figure": "files", "value": len(artifact.manifest().files)}],
         key=f"{_key(stage)}-figures",
         description=f"{artifact.kind} in `{artifact.path}`, [run in MLflow]({link})",
     )

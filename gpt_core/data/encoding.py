@@ -81,16 +81,15 @@ def encode_corpus(
         loaded.save(draft.directory / TOKENIZER)
         parts = _plan(documents, tokenizer, config, draft.directory)
         written = _write_all(parts, loaded, config.workers or usable_cores(), progress)
-        names = ("n_tokens", "n_bytes", "longest_document")
         draft.info |= {"vocab_size": loaded.vocab_size, "eos_id": loaded.eos_id}
-        draft.info |= {name: {} for name in names}
+        n_tokens, n_bytes, longest = {}, {}, {}
         for split in SPLITS:
             of_split = [written[part] for part in parts if part.target.parent.name == split]
-            draft.info["n_tokens"][split] = sum(part.n_tokens for part in of_split)
-            draft.info["n_bytes"][split] = sum(part.n_bytes for part in of_split)
-            longest = max((part.longest_document for part in of_split), default=0)
-            draft.info["longest_document"][split] = longest
-            draft.metrics[f"{split}_tokens"] = float(draft.info["n_tokens"][split])
+            n_tokens[split] = sum(part.n_tokens for part in of_split)
+            n_bytes[split] = sum(part.n_bytes for part in of_split)
+            longest[split] = max((part.longest_document for part in of_split), default=0)
+        draft.info |= {"n_tokens": n_tokens, "n_bytes": n_bytes, "longest_document": longest}
+        draft.metrics |= {f"{split}_tokens": float(n) for split, n in n_tokens.items()}
     return draft.artifact
 
 

@@ -49,7 +49,7 @@ def compare_reports(reports: Sequence[Artifact], subject: str, out_dir: Path) ->
     column = subject.removesuffix("s")
     tables: dict[str, list[dict[str, Any]]] = {subject: []}
     for report in reports:
-        name = " ".join(report.manifest()["config"][subject])
+        name = " ".join(report.manifest().config_strings(subject))
         content = read_json(report.directory / REPORT)
         tables[subject].append({column: name, **content.pop("metrics")})
         for table, rows in content.items():

@@ -160,7 +160,7 @@ def whole_words(
 
 def _batches(documents: Artifact, max_bytes: int) -> Iterator[list[str]]:
     """Texts in batches of about a megabyte, as far as they are to be read."""
-    held_out = documents.manifest()["info"]["splits"]["validation"]["documents"]
+    held_out = documents.manifest().info_int("splits", "validation", "documents")
     batch: list[str] = []
     held, left = 0, max_bytes
     for text in iter_texts(documents, "validation" if held_out else "train"):

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpt_core.artifact import Artifact, Draft, new_artifact, plain
+from gpt_core.artifact import Artifact, Draft, new_artifact, to_json_value
 from gpt_core.callbacks import Callback, Callbacks
 from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
 from gpt_core.data import (
@@ -128,7 +128,7 @@ def _describe(config: GPTConfig, labels: list[str], width: int, step: int) -> di
     return {
         "kind": "classifier",
         "step": step,
-        "model": plain(config),
+        "model": to_json_value(config),
         "labels": labels,
         "max_tokens": width,
     }

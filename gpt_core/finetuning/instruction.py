@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from gpt_core.artifact import Artifact, Draft, new_artifact, plain
+from gpt_core.artifact import Artifact, Draft, new_artifact, to_json_value
 from gpt_core.callbacks import Callback, Callbacks
 from gpt_core.config import DecodingConfig, GPTConfig, InstructionConfig, LoRAConfig
 from gpt_core.data import (
@@ -181,7 +181,7 @@ class _Wording:
         return {
             "kind": "instruction",
             "step": step,
-            "model": plain(self.shape),
+            "model": to_json_value(self.shape),
             "template": self.config.template,
             "max_tokens": self.limit,
         }

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gpt_core.artifact import Artifact, new_artifact, plain
+from gpt_core.artifact import Artifact, new_artifact, to_json_value
 from gpt_core.files import Progress, sha256_file, write_json
 from gpt_core.interop.gpt2_huggingface import (
     CONFIG,
@@ -60,7 +60,7 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
         written = write_tensors(tensors, draft.directory / WEIGHTS, progress=progress)
         draft.checksums[WEIGHTS] = written
         saving.result()
-        description = {"kind": "imported", "step": 0, "model": plain(config)}
+        description = {"kind": "imported", "step": 0, "model": to_json_value(config)}
         write_json(draft.directory / CONFIG, description)
         draft.info |= {"step": 0, "kind": "imported", "sources": hashing.result()}
         draft.metrics["parameters"] = float(count_parameters(config))

@@ -15,7 +15,7 @@ def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) ->
         tokenizer: Its tokenizer.
     """
     manifest = checkpoint.manifest()
-    kind = manifest["info"].get("kind", "pretrained")
+    kind = manifest.info.get("kind", "pretrained")
     shape = {
         "parameters": f"{count_parameters(config):,}",
         "layers": config.n_layer,
@@ -24,8 +24,8 @@ def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) ->
         "context": f"{config.context_length:,} tokens",
         "vocabulary": f"{config.vocab_size:,} tokens ({tokenizer.kind})",
     }
-    figures = {name: f"{value:,.6g}" for name, value in manifest["metrics"].items()}
-    parents = [f"- `{name}`, fingerprint `{mark}`" for name, mark in manifest["parents"].items()]
+    figures = {name: f"{value:,.6g}" for name, value in manifest.metrics.items()}
+    parents = [f"- `{name}`, fingerprint `{mark}`" for name, mark in manifest.parents.items()]
     return "\n".join(
         [
             "---",

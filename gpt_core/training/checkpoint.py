@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpt_core.artifact import Artifact, new_artifact, plain, read_artifact, verify
+from gpt_core.artifact import Artifact, new_artifact, read_artifact, to_json_value, verify
 from gpt_core.config import PretrainConfig
 from gpt_core.data import TOKENIZER, copy_tokenizer
 from gpt_core.errors import CheckpointError, DataError
@@ -90,7 +90,7 @@ def save_checkpoint(
             torch.save(state, file)
         if shares is not None:
             shares.rename(draft.directory / SHARES)
-        description = {"kind": "pretrained", "step": step, "model": plain(config.model)}
+        description = {"kind": "pretrained", "step": step, "model": to_json_value(config.model)}
         write_json(draft.directory / "config.json", description)
         copy_tokenizer(parents[0], draft.directory)
         draft.info |= {"step": step, "kind": "pretrained", "ended": ended}
@@ -206,8 +206,8 @@ def require_same_run(
         CheckpointError: Naming the first setting that differs, or that the data does.
     """
     manifest = checkpoint.manifest()
-    difference = _first_difference(manifest["config"], plain(config), "")
-    made_from, wanted = set(manifest["parents"].values()), {p.fingerprint for p in parents}
+    difference = _first_difference(manifest.config, to_json_value(config), "")
+    made_from, wanted = set(manifest.parents.values()), {p.fingerprint for p in parents}
     if difference is None and parents[0].fingerprint not in made_from:
         difference = "the token shards are not the ones it was trained on"
     if difference is None and made_from != wanted:
@@ -229,7 +229,7 @@ def require_fitting(initial: Artifact, config: PretrainConfig, shards: Artifact)
     model = read_model_config(initial.directory)["model"]
     free = ("dropout", "attention_dropout", "attention")
     model = replace(model, **{name: getattr(config.model, name) for name in free})
-    difference = _first_difference(plain(model), plain(config.model), "model")
+    difference = _first_difference(to_json_value(model), to_json_value(config.model), "model")
     if difference is not None:
         raise CheckpointError(f"{initial.path} has another shape: {difference}")
     theirs = load_tokenizer(initial.directory / TOKENIZER)
@@ -242,7 +242,7 @@ def require_fitting(initial: Artifact, config: PretrainConfig, shards: Artifact)
             )
 
 
-def _first_difference(saved: Any, wanted: Any, path: str) -> str | None:
+def _first_difference(saved: object, wanted: object, path: str) -> str | None:
     if isinstance(saved, dict) and isinstance(wanted, dict):
         for key in sorted(saved.keys() | wanted.keys()):
             found = _first_difference(saved.get(key), wanted.get(key), f"{path}.{key}".strip("."))

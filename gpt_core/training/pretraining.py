@@ -90,7 +90,7 @@ def resolve_vocabulary(config: PretrainConfig, shards: Artifact) -> PretrainConf
     Raises:
         ConfigError: If another size was asked for.
     """
-    size = shards.manifest()["info"]["vocab_size"]
+    size = shards.manifest().info_int("vocab_size")
     asked = config.model.vocab_size
     if asked not in (None, size):
         raise ConfigError(
@@ -103,7 +103,7 @@ def resolve_vocabulary(config: PretrainConfig, shards: Artifact) -> PretrainConf
 def _train(plan: RunPlan, ranks: Ranks, callbacks: Sequence[Callback]) -> None:
     """Do what is left of a run; the first process writes and tells."""
     checkpoint, notices = ranks.shared(_found(plan) if ranks.first else None)
-    if checkpoint is not None and checkpoint.manifest()["info"]["ended"]:
+    if checkpoint is not None and checkpoint.manifest().info_bool("ended"):
         return
     listeners = Callbacks([])
     if ranks.first:
@@ -139,7 +139,7 @@ def _remembered(plan: RunPlan, checkpoint: Artifact) -> RunPlan:
     training = plan.config.training
     if not training.fit_memory:
         return plan
-    found = checkpoint.manifest()["config"]["training"]["micro_batch"]
+    found = checkpoint.manifest().config_int("training", "micro_batch")
     training = replace(training, micro_batch=found)
     return replace(plan, config=replace(plan.config, training=training))
 

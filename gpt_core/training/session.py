@@ -220,4 +220,4 @@ def _stop_signal() -> Iterator[Callable[[], bool]]:
 
 def step_of(checkpoint: Artifact | None) -> int:
     """The steps that a checkpoint has behind it; 0 if there is none."""
-    return 0 if checkpoint is None else int(checkpoint.manifest()["info"]["step"])
+    return 0 if checkpoint is None else checkpoint.manifest().info_int("step")

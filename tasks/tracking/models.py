@@ -50,11 +50,11 @@ def without_training_state(checkpoint: Artifact, out_dir: Path) -> Artifact:
     """The same model without the state that is only good for training on, which is large."""
     manifest = checkpoint.manifest()
     with new_artifact(
-        out_dir, kind="checkpoint", config=manifest["config"], parents=[checkpoint]
+        out_dir, kind="checkpoint", config=manifest.config, parents=[checkpoint]
     ) as draft:
-        draft.info.update(manifest["info"])
-        draft.metrics.update(manifest["metrics"])
-        for name in manifest["files"]:
+        draft.info.update(manifest.info)
+        draft.metrics.update(manifest.metrics)
+        for name in manifest.files:
             if name != STATE:
                 target = draft.directory / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def without_training_state(checkpoint: Artifact, out_dir: Path) -> Artifact:
 
 def _params(checkpoint: Artifact) -> dict[str, str]:
     """The settings that a checkpoint's manifest names; several sections lie there as a list."""
-    config = checkpoint.manifest()["config"]
+    config = checkpoint.manifest().config
     sections = config if isinstance(config, list) else [config]
     params: dict[str, str] = {}
     for section in sections:

@@ -17,7 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from gpt_core.artifact import Artifact, plain
+from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.errors import GPTCoreError
 from tasks.paths import checkout, data_dir
 from tasks.progress import current_display
@@ -114,7 +114,9 @@ def tracked_flow(name: str, config: Any, tags: Mapping[str, str]) -> Iterator[Fl
         tags: What ties it to the Prefect flow run.
     """
     send_put_by(client(), tracking_uri())
-    flattened = flatten(plain(config))
+    settings = to_json_value(config)
+    assert isinstance(settings, dict)
+    flattened = flatten(settings)
     with run_file(data_dir() / "running" / f"{name}-{config.name}.json") as file:
         run_id = _resume(file.read(flattened), tags)
         if run_id is None:
@@ -148,7 +150,7 @@ def tracked_stage(
             apart; the flow's name if it is empty.
     """
     parents = [value for value in inputs if isinstance(value, Artifact)]
-    settings = [plain(value) for value in inputs if not isinstance(value, Artifact)]
+    settings = [to_json_value(value) for value in inputs if not isinstance(value, Artifact)]
     params: dict[str, Any] = {}
     for value in settings:
         params |= value if isinstance(value, dict) else {"source": value}

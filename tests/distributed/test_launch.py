@@ -162,7 +162,7 @@ def test_processes_save_and_end_when_the_launcher_is_killed(
     checkpoint, notices = latest_checkpoint(out)
     assert checkpoint is not None
     assert notices == []
-    step = checkpoint.manifest()["info"]["step"]
+    step = checkpoint.manifest().info_int("step")
     assert step >= read_records(out / "metrics.jsonl")[-1]["step"]
 
 

@@ -39,7 +39,7 @@ def result(out: Path, steps: int) -> tuple[bytes, list[dict[str, float]]]:
     checkpoint, notices = latest_checkpoint(out)
     assert checkpoint is not None
     assert notices == []
-    assert checkpoint.manifest()["info"]["step"] == steps
+    assert checkpoint.manifest().info_int("step") == steps
     rows = read_records(out / "metrics.jsonl")
     timeless = [{k: v for k, v in row.items() if k != "train/tokens_per_second"} for row in rows]
     return (checkpoint.directory / "model.safetensors").read_bytes(), timeless

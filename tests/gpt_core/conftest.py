@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt_core.artifact import Artifact, new_artifact, plain
+from gpt_core.artifact import Artifact, new_artifact, to_json_value
 from gpt_core.config import CleaningConfig, ReadingConfig, ShardConfig, TokenizerConfig
 from gpt_core.data import encode_corpus
 from gpt_core.files import write_json
@@ -54,7 +54,7 @@ def write_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
         with new_artifact(out, kind="checkpoint", parents=[tokenizer]) as draft:
             save_weights(model, draft.directory / "model.safetensors")
             shutil.copytree(tokenizer.directory, draft.directory / "tokenizer")
-            description = {"kind": kind, "step": 0, "model": plain(model.config)}
+            description = {"kind": kind, "step": 0, "model": to_json_value(model.config)}
             write_json(draft.directory / "config.json", description)
         return draft.artifact
 

@@ -92,7 +92,7 @@ def test_missing_and_mixed_shards_are_refused(tmp_path: Path) -> None:
 
 
 def test_shards_hold_every_document_and_its_end(shards: Artifact, corpus: Artifact) -> None:
-    info = shards.manifest()["info"]
+    info = shards.manifest().info
     tokenizer = load_tokenizer(shards.directory / "tokenizer")
     for split in SPLITS:
         expected = [i for text in iter_texts(corpus, split) for i in [*tokenizer.encode(text), 256]]

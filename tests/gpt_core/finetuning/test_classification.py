@@ -50,7 +50,7 @@ def test_the_checkpoint_gives_back_the_predictions_that_were_recorded(
 ) -> None:
     model, labels = load_classifier(classifier.directory)
     tokenizer = load_tokenizer(classifier.directory / "tokenizer")
-    assert labels == classifier.manifest()["info"]["labels"] == ["ham", "spam"]
+    assert labels == classifier.manifest().info["labels"] == ["ham", "spam"]
     limit = read_json(classifier.directory / "config.json")["max_tokens"]
     rows = pq.read_table(classifier.directory / "predictions.parquet").to_pylist()
     assert len(rows) == classifier.metrics()["test_examples"]
@@ -109,7 +109,7 @@ def test_adapters_are_merged_and_stand_beside_the_weights(
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     linear = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     assert changed == {f"h.1.{name}.weight" for name in linear}
-    assert "adapter.safetensors" in tuned.manifest()["files"]
+    assert "adapter.safetensors" in tuned.manifest().files
 
 
 def test_callbacks_hear_losses_and_the_validation_accuracy(

@@ -133,7 +133,7 @@ def test_adapters_are_merged_and_stand_beside_the_weights(
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     linear = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     assert changed == {f"h.0.{name}.weight" for name in linear}
-    assert "adapter.safetensors" in tuned.manifest()["files"]
+    assert "adapter.safetensors" in tuned.manifest().files
 
 
 def test_a_tuned_model_can_be_tuned_again(
@@ -141,7 +141,7 @@ def test_a_tuned_model_can_be_tuned_again(
 ) -> None:
     config = replace(CONFIG, epochs=1)
     again = finetune_instructions(tuned, instructions, config, WHOLE, out_dir)
-    assert again.manifest()["parents"]["checkpoint:tuned"] == tuned.fingerprint
+    assert again.manifest().parents["checkpoint:tuned"] == tuned.fingerprint
 
 
 def test_callbacks_hear_losses_and_see_some_answers(

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpt_core.artifact import plain
+from gpt_core.artifact import to_json_value
 from gpt_core.config import DecodingConfig, GPTConfig
 from gpt_core.data import TEMPLATES
 from gpt_core.errors import CheckpointError
@@ -41,7 +41,7 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
         save_weights(model, tmp_path / "model.safetensors")
         write_json(
             tmp_path / "config.json",
-            {"kind": "pretrained", "model": plain(model.config), **description},
+            {"kind": "pretrained", "model": to_json_value(model.config), **description},
         )
         TOKENIZER.save(tmp_path / "tokenizer")
         return tmp_path

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt_core.artifact import Artifact, new_artifact, plain
+from gpt_core.artifact import Artifact, new_artifact, to_json_value
 from gpt_core.config import GPTConfig
 from gpt_core.files import write_json
 from gpt_core.models import build_model, save_weights
@@ -25,7 +25,7 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
             parameter.data.add_(0.01)  # so that biases and norms are not all alike
         with new_artifact(tmp_path / "checkpoint", kind="checkpoint") as draft:
             save_weights(model, draft.directory / "model.safetensors")
-            description = {"kind": "pretrained", "step": 3, "model": plain(model.config)}
+            description = {"kind": "pretrained", "step": 3, "model": to_json_value(model.config)}
             write_json(draft.directory / "config.json", description)
             ByteTokenizer().save(draft.directory / "tokenizer")
         return draft.artifact

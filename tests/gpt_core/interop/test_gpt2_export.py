@@ -21,7 +21,7 @@ def test_a_release_is_a_whole_artifact_that_names_its_parent(
     )
     verify(release)
     assert release.kind == "release"
-    assert list(release.manifest()["parents"].values()) == [checkpoint.fingerprint]
+    assert list(release.manifest().parents.values()) == [checkpoint.fingerprint]
     assert told[-1] == ("tensors", 28, 28)
     settings = read_json(release.directory / "config.json")
     assert settings["resid_pdrop"] == 0.1

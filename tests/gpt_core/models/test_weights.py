@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save, save_file
 
-from gpt_core.artifact import plain
+from gpt_core.artifact import to_json_value
 from gpt_core.config import GPTConfig
 from gpt_core.errors import CheckpointError
 from gpt_core.files import write_json
@@ -28,7 +28,9 @@ def checkpoint(directory: Path, **settings: object) -> Path:
     config = settings.get("model", CONFIG)
     if isinstance(config, GPTConfig):
         save_weights(build_model(config, seed=1), directory / "model.safetensors")
-    write_json(directory / "config.json", {"kind": "pretrained", "model": plain(CONFIG)} | settings)
+    write_json(
+        directory / "config.json", {"kind": "pretrained", "model": to_json_value(CONFIG)} | settings
+    )
     return directory
 
 
@@ -57,7 +59,7 @@ def test_a_checkpoint_gives_its_model_ready_to_be_used(tmp_path: Path) -> None:
 def test_a_classifier_comes_back_with_its_labels(tmp_path: Path) -> None:
     model = GPTClassifier(build_model(CONFIG, seed=1), n_classes=2).eval()
     save_weights(model, tmp_path / "model.safetensors")
-    description = {"kind": "classifier", "model": plain(CONFIG), "labels": ["ham", "spam"]}
+    description = {"kind": "classifier", "model": to_json_value(CONFIG), "labels": ["ham", "spam"]}
     write_json(tmp_path / "config.json", description)
     torch.manual_seed(0)
     before = torch.get_rng_state()

@@ -50,7 +50,7 @@ def test_every_document_lands_in_the_split_of_its_id(corpus: Artifact) -> None:
         assert [d.text for d in documents] == list(iter_texts(corpus, split))
         counts[split] = len(documents)
     assert sum(counts.values()) == 400
-    assert corpus.manifest()["info"]["splits"]["test"]["documents"] == counts["test"]
+    assert corpus.manifest().info_int("splits", "test", "documents") == counts["test"]
 
 
 @given(st.lists(st.sampled_from(["قَالَ", "قال", "قال  ", "غير", "one", "one\u200b", "", "٣"])))
@@ -113,7 +113,7 @@ def test_the_same_source_and_settings_give_the_same_bytes(tmp_path: Path) -> Non
     assert one.fingerprint == two.fingerprint
     assert one.fingerprint != clean(tmp_path / "two", text, min_characters=2).fingerprint
     verify(one)
-    assert set(one.manifest()["files"]) == {
+    assert set(one.manifest().files) == {
         "report.json", "test.parquet", "train.parquet", "validation.parquet",
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ def test_a_source_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -
     (tmp_path / "two" / "a.txt").write_text("tex!")
     changed = register_source(tmp_path / "two" / "a.txt", tmp_path / "two-raw")
     assert changed.fingerprint != one.fingerprint
-    assert changed.manifest()["info"]["bytes"] == 4
+    assert changed.manifest().info_int("bytes") == 4
 
 
 def test_a_change_since_the_record_is_noticed(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_change_since_the_record_is_noticed(tmp_path: Path) -> None:
     source.mkdir()
     (source / "a.txt").write_text("text")
     raw = register_source(source, tmp_path / "raw", name="mine")
-    assert raw.manifest()["info"]["name"] == "mine"
+    assert raw.manifest().info_str("name") == "mine"
     (source / "b.txt").write_text("new")
     with pytest.raises(DataError, match=r"b.txt has changed since it was recorded"):
         source_path(raw)

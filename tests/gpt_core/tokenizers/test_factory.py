@@ -43,7 +43,7 @@ def test_each_kind_is_trained_alike_and_found_again(
     read_artifact(made[0].directory, "tokenizer")
     tokenizer = load_tokenizer(made[0].directory)
     assert tokenizer.kind == config.kind
-    info = made[0].manifest()["info"]
+    info = made[0].manifest().info
     assert info == {
         "kind": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
@@ -61,7 +61,7 @@ def test_held_out_text_changes_no_tokenizer(tmp_path: Path, settings: dict[str, 
     for name, held_out in (("a", ["zebra"]), ("b", ["quux ξένος 日本"])):
         documents = corpus_of(tmp_path / name, train=train, validation=held_out, test=held_out)
         made = train_tokenizer(documents, config, tmp_path / f"{name}-tokenizer")
-        files.append(made.manifest()["files"])
+        files.append(made.manifest().files)
     assert files[0] == files[1]
 
 
@@ -112,4 +112,4 @@ def test_gpt2_takes_its_files_from_the_folder(
     text = next(iter_texts(corpus, "test"))
     tokenizer = load_tokenizer(made.directory)
     assert tokenizer.decode(tokenizer.encode(text)) == text
-    assert made.manifest()["info"]["eos_id"] == 50_256
+    assert made.manifest().info_int("eos_id") == 50_256

@@ -66,10 +66,10 @@ def test_a_run_goes_on_with_what_it_found(
 
     monkeypatch.setattr(fitting, "_train_once", train_once)
     checkpoint = pretrain(shards, config_of(4), tmp_path / "run")
-    assert checkpoint.manifest()["config"]["training"]["micro_batch"] == 2
+    assert checkpoint.manifest().config_int("training", "micro_batch") == 2
     assert trials == [8, 4, 2]
     newest = max((tmp_path / "run").glob("step-*"))
     newest.rename(tmp_path / "lost")
     again = pretrain(shards, config_of(4), tmp_path / "run")
     assert trials == [8, 4, 2]
-    assert again.manifest()["config"]["training"]["micro_batch"] == 2
+    assert again.manifest().config_int("training", "micro_batch") == 2

@@ -151,7 +151,7 @@ def test_the_best_checkpoint_has_the_lowest_validation_loss(
     losses = {step: m["validation/loss"] for step, m in heard.metrics if "validation/loss" in m}
     best = best_checkpoint(out)
     assert best is not None
-    assert best.manifest()["info"]["step"] == min(losses, key=losses.__getitem__)
+    assert best.manifest().info_int("step") == min(losses, key=losses.__getitem__)
 
 
 def test_only_the_newest_and_the_best_checkpoints_are_kept(
