@@ -1,9 +1,6 @@
 """Prefect, MLflow and a worker for the deployments, all on this machine, until Ctrl-C."""
 
-import contextlib
-import os
 import signal
-import subprocess
 import sys
 from importlib import import_module
 from typing import Any
@@ -15,12 +12,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError
-from tasks.servers import (
-    PrefectServer,
-    start_mlflow_server,
-    stop_prefect_server,
-    wait_until_healthy,
-)
+from tasks.servers import PrefectServer, start_mlflow_server, stop_prefect_server
 from tasks.tracking import runs_link
 
 
@@ -43,10 +35,10 @@ def serve_all(
         DataError: If a server does not start.
     """
     schedule = _schedule(cron)
-    process, mlflow_url = start_mlflow_server()
+    mlflow = start_mlflow_server()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
-        wait_until_healthy(f"{mlflow_url}/health", process)
+        mlflow.wait()
         prefect_url = server.wait().removesuffix("/api")
         typer.echo(f"Prefect  {prefect_url}/deployments\nMLflow   {runs_link()}")
         typer.echo("Runs started there work here. Ctrl-C stops all of it.")
@@ -56,7 +48,7 @@ def serve_all(
         ]
         serve(*deployments, print_starting_message=False, limit=1)
     finally:
-        _stop(process)
+        mlflow.stop()
         stop_prefect_server()
 
 
@@ -88,13 +80,3 @@ def _schedule(cron: str | None) -> Schedule | None:
             f"--cron must be minute, hour, day, month and weekday, such as '0 3 * * *', got "
             f"{cron!r}"
         ) from error
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a server with all that it started."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
-            return

@@ -1,10 +1,9 @@
 """The local servers: a Prefect server that a run finds or starts, an MLflow server for the UI.
 
-Nothing here imports Prefect or MLflow: their settings must stand before they are read.
+Nothing here imports Prefect or MLflow, because both read their settings when they are imported.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -13,7 +12,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from dotenv import dotenv_values
+from filelock import FileLock
 
 from gpt_core.errors import DataError
 from gpt_core.files import write_json
@@ -21,7 +24,8 @@ from tasks.paths import prefect_dir, server_settings_file, tracking_dir
 
 _HOST = "127.0.0.1"
 _PREFECT_PORT, _MLFLOW_PORT = 4200, 5000
-_STARTUP_SECONDS, _FOREIGN_SECONDS = 90.0, 5.0
+_PORT_TRIES = 100
+_STARTUP_SECONDS, _FOREIGN_SECONDS, _STOPPING_SECONDS = 90.0, 5.0, 5.0
 _RECORD, _MLFLOW_RECORD = "server.json", "mlflow-server.json"
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -34,7 +38,7 @@ _QUIET = {
 
 
 def configure_environment() -> None:
-    """Settle the engines' settings before either is imported; what the user set stays."""
+    """Set the environment of Prefect and MLflow; variables that the user set are kept."""
     settings = {
         **_QUIET,
         "PREFECT_HOME": str(prefect_dir()),
@@ -44,26 +48,73 @@ def configure_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server process of this project, which may outlive the process that started it."""
+
+    url: str
+    """Of its API."""
+
+    pid: int
+    """Of its process, which leads a process group of its own."""
+
+    def is_alive(self) -> bool:
+        """Whether the process runs and is a server, not another process with a reused pid."""
+        with contextlib.suppress(ChildProcessError, OSError):
+            os.waitpid(self.pid, os.WNOHANG)  # reap it if it is an ended child of this process
+        try:
+            os.kill(self.pid, 0)
+            command = Path(f"/proc/{self.pid}/cmdline").read_bytes()
+        except ProcessLookupError:
+            return False
+        except OSError:
+            return True  # it runs, and this system has no /proc
+        return b"prefect" in command or b"mlflow" in command
+
+    def wait(self) -> None:
+        """Wait until the server answers; an answer counts only while its process runs.
+
+        Raises:
+            DataError: If it ends or does not answer in time.
+        """
+        until = time.monotonic() + _STARTUP_SECONDS
+        while not (is_healthy(f"{self.url}/health") and self.is_alive()):
+            if not self.is_alive() or time.monotonic() > until:
+                raise DataError(
+                    f"the server at {self.url} did not start: see the logs in {prefect_dir()}"
+                )
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Stop the server and the processes that it started, by force if they do not end."""
+        for sent in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, sent)
+            until = time.monotonic() + _STOPPING_SECONDS
+            while self.is_alive() and time.monotonic() < until:
+                time.sleep(0.05)
+
+
 class PrefectServer:
     """The Prefect server of this project: the user's own, a running one, or one that is started.
 
-    Starting takes some seconds, so it is begun by ``start`` and awaited by ``wait``.
+    ``start`` returns at once and ``wait`` returns when the server answers, so that the caller can
+    do other work during the seconds between.
     """
 
     def __init__(self) -> None:
         self.url = os.environ.get("PREFECT_API_URL", "")
-        self._pid: int | None = None
+        self._own: Server | None = None
 
     def start(self) -> None:
-        """Find a running server or begin to start one; of several processes only one does."""
+        """Find a running server or start one; of several processes only one does."""
         configure_environment()
         if self.url:
             return
         prefect_dir().mkdir(parents=True, exist_ok=True)
-        with (prefect_dir() / "server.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            recorded = _recorded_server(_RECORD)
-            self.url, self._pid = recorded or _start_prefect()
+        with FileLock(prefect_dir() / "server.lock"):
+            self._own = _recorded_server(_RECORD) or _start_prefect()
+        self.url = self._own.url
         os.environ["PREFECT_API_URL"] = self.url
 
     def wait(self) -> str:
@@ -73,15 +124,17 @@ class PrefectServer:
             Its API's address.
 
         Raises:
-            DataError: If it does not, naming its log.
+            DataError: If it does not answer in time.
         """
-        until = time.monotonic() + (_STARTUP_SECONDS if self._pid else _FOREIGN_SECONDS)
+        if self._own is not None:
+            self._own.wait()
+            return self.url
+        until = time.monotonic() + _FOREIGN_SECONDS
         while not is_healthy(f"{self.url}/health"):
-            ended = self._pid is not None and not _is_server(self._pid)
-            if ended or time.monotonic() > until:
+            if time.monotonic() > until:
                 raise DataError(
-                    f"the Prefect server at {self.url} does not answer: see "
-                    f"{prefect_dir() / 'server.log'}, or unset PREFECT_API_URL to start another"
+                    f"the Prefect server at {self.url} does not answer: start it, or unset "
+                    "PREFECT_API_URL and a run starts one"
                 )
             time.sleep(0.2)
         return self.url
@@ -90,7 +143,7 @@ class PrefectServer:
 def running_prefect_server() -> str:
     """The address of the server that would be used, empty if it does not answer."""
     recorded = _recorded_server(_RECORD)
-    url = os.environ.get("PREFECT_API_URL") or (recorded[0] if recorded else "")
+    url = os.environ.get("PREFECT_API_URL") or (recorded.url if recorded else "")
     return url if url and is_healthy(f"{url}/health") else ""
 
 
@@ -100,95 +153,71 @@ def stop_prefect_server() -> bool:
     (prefect_dir() / _RECORD).unlink(missing_ok=True)
     if recorded is None:
         return False
-    os.killpg(recorded[1], signal.SIGTERM)
+    recorded.stop()
     return True
 
 
-def _start_prefect() -> tuple[str, int]:
-    """Begin to start a server and record it, so that whoever comes next waits for it."""
-    port = free_port(_PREFECT_PORT)
-    url = f"http://{_HOST}:{port}/api"
-    command = ["-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port)]
-    process = start_detached(command, prefect_dir() / "server.log")
-    write_json(prefect_dir() / _RECORD, {"url": url, "pid": process.pid})
-    return url, process.pid
+def _start_prefect() -> Server:
+    """Start a server and record it at once, so that other processes wait for the same one."""
+    with reserve_port(_PREFECT_PORT) as reservation:
+        port = reservation.getsockname()[1]
+        command = ["-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port)]
+        process = start_detached(command, prefect_dir() / "server.log", reservation)
+    server = Server(f"http://{_HOST}:{port}/api", process.pid)
+    write_json(prefect_dir() / _RECORD, asdict(server))
+    return server
 
 
-def _recorded_server(name: str) -> tuple[str, int] | None:
-    """Address and process of a server that was started before, if it still runs."""
+def _recorded_server(name: str) -> Server | None:
+    """A server that was started before, if it still runs."""
     try:
         record = json.loads((prefect_dir() / name).read_text(encoding="utf-8"))
-        url, pid = str(record["url"]), int(record["pid"])
+        server = Server(str(record["url"]), int(record["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return (url, pid) if _is_server(pid) else None
+    return server if server.is_alive() else None
 
 
-def _is_server(pid: int) -> bool:
-    """Whether a process lives and is a server of ours, and not another that got its number."""
-    with contextlib.suppress(ChildProcessError, OSError):
-        os.waitpid(pid, os.WNOHANG)  # one of ours that has ended would linger
-    try:
-        os.kill(pid, 0)
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # it lives, and this system does not say what it is
-    return b"prefect" in command or b"mlflow" in command
-
-
-def start_mlflow_server(port: int | None = None) -> tuple[subprocess.Popen[bytes], str]:
+def start_mlflow_server(port: int = _MLFLOW_PORT) -> Server:
     """Start an MLflow server on the embedded store, for its UI.
 
-    Returns:
-        The process and the address.
+    Args:
+        port: Where it listens, unless that port is taken.
     """
     configure_environment()
-    port = free_port(port or _MLFLOW_PORT)
     store = tracking_dir()
     store.mkdir(parents=True, exist_ok=True)
-    command = [
-        "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}",
-        "--default-artifact-root", str(store / "artifacts"),
-    ]  # fmt: skip
-    for name, value in _settings(server_settings_file()):
-        os.environ.setdefault(name, value)
-    process = start_detached(command, prefect_dir() / "mlflow-server.log")
-    url = f"http://{_HOST}:{port}"
-    write_json(prefect_dir() / _MLFLOW_RECORD, {"url": url, "pid": process.pid})
-    return process, url
+    for name, value in dotenv_values(server_settings_file()).items():
+        os.environ.setdefault(name, value or "")
+    with reserve_port(port) as reservation:
+        port = reservation.getsockname()[1]
+        command = [
+            "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}",
+            "--default-artifact-root", str(store / "artifacts"),
+        ]  # fmt: skip
+        process = start_detached(command, prefect_dir() / "mlflow-server.log", reservation)
+    server = Server(f"http://{_HOST}:{port}", process.pid)
+    write_json(prefect_dir() / _MLFLOW_RECORD, asdict(server))
+    return server
 
 
 def mlflow_ui_url() -> str:
-    """Where the embedded store is shown: the server that runs, or the one that will."""
+    """The address of the embedded store's UI: of the server that runs, or of the next one."""
     recorded = _recorded_server(_MLFLOW_RECORD)
-    return recorded[0] if recorded else f"http://{_HOST}:{_MLFLOW_PORT}"
+    return recorded.url if recorded else f"http://{_HOST}:{_MLFLOW_PORT}"
 
 
-def _settings(file: Path) -> list[tuple[str, str]]:
-    """The settings in a file of ``NAME=value`` lines."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
-    return [(name, value) for name, _, value in pairs]
+def start_detached(
+    command: list[str], log: Path, reservation: socket.socket
+) -> "subprocess.Popen[bytes]":
+    """Start a Python module in a session of its own, so that Ctrl-C here does not end it.
 
-
-def wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a server that was started answers.
-
-    Raises:
-        DataError: If it ends or does not answer in time.
+    Args:
+        command: The arguments of the interpreter.
+        log: Its output is appended to this file.
+        reservation: Its port's reservation, which it holds as long as it runs.
     """
-    until = time.monotonic() + _STARTUP_SECONDS
-    while not is_healthy(url):
-        if process.poll() is not None or time.monotonic() > until:
-            raise DataError(f"the server at {url} did not start: see the logs in {prefect_dir()}")
-        time.sleep(0.2)
-
-
-def start_detached(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a Python module in its own session, so that Ctrl-C here does not end it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -198,6 +227,7 @@ def start_detached(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             stderr=output,
             start_new_session=True,
             cwd=log.parent,
+            pass_fds=[reservation.fileno()],
         )
 
 
@@ -210,16 +240,39 @@ def is_healthy(url: str) -> bool:
         return False
 
 
-def free_port(wanted: int) -> int:
-    """The wanted port, or any free one if it is taken."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # else a port rests a minute
-            try:
-                probe.bind((_HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+def reserve_port(wanted: int) -> socket.socket:
+    """Reserve the wanted TCP port, or any free one if it is taken.
+
+    A server binds its port seconds after it was started, too late to keep others from choosing
+    the same one. So the port is reserved by the UDP port of the same number, which no server of
+    ours uses: binding it is atomic, and it is free again when the last process that holds the
+    socket ends, however it ends.
+
+    Returns:
+        The UDP socket, bound to the port.
+
+    Raises:
+        DataError: If no port is free.
+    """
+    for port in (wanted, *[0] * _PORT_TRIES):
+        reservation = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reservation.bind((_HOST, port))
+            if _can_listen(reservation.getsockname()[1]):
+                return reservation
+        except OSError:
+            pass  # reserved by another process
+        reservation.close()
     raise DataError("no port of this machine is free")
+
+
+def _can_listen(port: int) -> bool:
+    """Whether no server listens on a TCP port."""
+    with socket.socket() as probe:
+        # Else a port is taken for a minute after its server's end.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError:
+            return False
+        return True

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpt_core.callbacks import RunInfo
-from tasks.servers import start_mlflow_server, wait_until_healthy
+from tasks.servers import start_mlflow_server
 from tasks.tracking import MLflowCallback, client, tracking_uri
 from tasks.tracking.metrics import send_put_by
 from tasks.tracking.store import answers, experiment_id
@@ -70,21 +70,20 @@ def test_a_resumed_run_sends_what_its_killed_process_kept_and_repeats_nothing(ho
 def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Start, Start]]:
     """A real MLflow server that can be stopped and started again at its address."""
     running = []
-    port = None
+    port = 5000
 
     def start() -> None:
         nonlocal port
-        process, url = start_mlflow_server(port)
-        running.append(process)
-        wait_until_healthy(f"{url}/health", process)
-        port = int(url.rpartition(":")[2])
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        server = start_mlflow_server(port)
+        running.append(server)
+        server.wait()
+        port = int(server.url.rpartition(":")[2])
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
 
     def stop() -> None:
-        process = running.pop()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        while answers(f"http://127.0.0.1:{port}"):
+        server = running.pop()
+        os.killpg(server.pid, signal.SIGKILL)
+        while answers(server.url):
             time.sleep(0.05)
 
     start()

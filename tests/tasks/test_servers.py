@@ -1,0 +1,211 @@
+"""Each home gets a server of its own, found again, and stopped without touching another's."""
+
+import http.server
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpt_core.errors import DataError
+from gpt_core.files import write_json
+from tasks import servers
+from tasks.servers import (
+    PrefectServer,
+    Server,
+    configure_environment,
+    is_healthy,
+    mlflow_ui_url,
+    reserve_port,
+    running_prefect_server,
+    start_mlflow_server,
+    stop_prefect_server,
+)
+
+STARTED_AT_A_SIGNAL = """
+import sys
+from tasks import servers
+servers._PREFECT_PORT = int(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+server = servers.PrefectServer()
+server.start()
+print(server.wait(), flush=True)
+"""
+
+
+@pytest.fixture
+def environment() -> Iterator[None]:
+    """An environment without settings of the servers, which tests may change."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "MLFLOW_"))]:
+        del os.environ[name]
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, environment: None) -> Path:
+    """A home without servers."""
+    os.environ["GPTFLOW_HOME"] = str(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that is no server, in a group of its own."""
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def home_of(url: str) -> str:
+    """The home that a Prefect server says it works in."""
+    with urllib.request.urlopen(f"{url}/admin/settings", timeout=10) as answer:
+        return str(json.load(answer)["home"])
+
+
+@pytest.mark.slow
+def test_two_homes_that_start_at_the_same_moment_get_a_server_each(
+    empty_home: Path, project_root: Path
+) -> None:
+    port = free_port()
+    homes = [empty_home / name for name in ("one", "other")]
+    starting = [
+        subprocess.Popen(
+            [sys.executable, "-c", STARTED_AT_A_SIGNAL, str(port)],
+            env={**os.environ, "GPTFLOW_HOME": str(home)},
+            cwd=project_root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for home in homes
+    ]  # fmt: skip
+    try:
+        assert [process.stdout.readline() for process in starting] == ["ready\n"] * 2
+        for process in starting:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        urls = [process.communicate(timeout=120)[0].strip() for process in starting]
+        assert len(set(urls)) == 2
+        assert f"http://127.0.0.1:{port}/api" in urls
+        assert [home_of(url) for url in urls] == [str(home / ".prefect") for home in homes]
+        os.environ["GPTFLOW_HOME"] = str(homes[0])
+        assert stop_prefect_server()
+        assert not is_healthy(f"{urls[0]}/health")
+        assert home_of(urls[1]) == str(homes[1] / ".prefect")
+    finally:
+        for home in homes:
+            os.environ["GPTFLOW_HOME"] = str(home)
+            stop_prefect_server()
+
+
+def test_two_mlflow_servers_of_one_moment_have_ports_of_their_own(empty_home: Path) -> None:
+    port, started = free_port(), []
+    try:
+        for name in ("one", "other"):
+            os.environ["GPTFLOW_HOME"] = str(empty_home / name)
+            started.append(start_mlflow_server(port))
+            assert mlflow_ui_url() == started[-1].url
+        assert started[0].url == f"http://127.0.0.1:{port}"
+        assert started[1].url != started[0].url
+    finally:
+        for server in started:
+            server.stop()
+    assert not any(server.is_alive() for server in started)
+    assert mlflow_ui_url() == "http://127.0.0.1:5000"
+
+
+def test_a_reserved_port_is_given_to_nobody_else_until_its_holders_end() -> None:
+    port = free_port()
+    with reserve_port(port) as first, reserve_port(port) as second:
+        assert first.getsockname()[1] == port
+        assert second.getsockname()[1] != port
+        holder = subprocess.Popen(["sleep", "60"], pass_fds=[first.fileno()])
+    with reserve_port(port) as third:
+        assert third.getsockname()[1] != port
+    holder.kill()
+    holder.wait()
+    with reserve_port(port) as fourth:
+        assert fourth.getsockname()[1] == port
+
+
+def test_a_port_that_a_server_listens_on_is_not_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with reserve_port(port) as reservation:
+            assert reservation.getsockname()[1] != port
+
+
+def test_another_servers_answer_does_not_count_for_one_that_has_ended(empty_home: Path) -> None:
+    handler = type(
+        "Healthy", (http.server.BaseHTTPRequestHandler,),
+        {"do_GET": lambda self: (self.send_response(200), self.end_headers()),
+         "log_message": lambda *arguments: None},
+    )  # fmt: skip
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as other:
+        threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        url = f"http://127.0.0.1:{other.server_port}/api"
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        with pytest.raises(DataError, match=r"did not start: see the logs in .*\.prefect"):
+            Server(url, ended.pid).wait()
+        other.shutdown()
+
+
+def test_a_process_that_got_a_servers_number_is_not_taken_for_it(
+    empty_home: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    record = empty_home / ".prefect" / "server.json"
+    write_json(record, {"url": "http://127.0.0.1:1/api", "pid": sleeper.pid})
+    assert running_prefect_server() == ""
+    assert not stop_prefect_server()
+    assert sleeper.poll() is None
+    assert not record.exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"url": 1}', '{"url": "x", "pid": "y"}'])
+def test_a_damaged_record_is_no_server(empty_home: Path, content: str) -> None:
+    (empty_home / ".prefect").mkdir()
+    (empty_home / ".prefect" / "server.json").write_text(content)
+    assert running_prefect_server() == ""
+    assert not stop_prefect_server()
+
+
+def test_a_running_server_is_found_and_not_started_again(
+    prefect_api: str, environment: None
+) -> None:
+    server = PrefectServer()
+    server.start()
+    assert server.wait() == os.environ["PREFECT_API_URL"] == running_prefect_server() == prefect_api
+
+
+def test_the_users_own_server_is_used_and_named_when_it_does_not_answer(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{free_port()}/api"
+    monkeypatch.setattr(servers, "_FOREIGN_SECONDS", 0.3)
+    server = PrefectServer()
+    server.start()
+    with pytest.raises(DataError, match=rf"{server.url} does not answer: .* PREFECT_API_URL"):
+        server.wait()
+    assert not (empty_home / ".prefect").exists()
+
+
+def test_what_the_user_set_stays(empty_home: Path) -> None:
+    os.environ["PREFECT_HOME"] = "elsewhere"
+    configure_environment()
+    assert os.environ["PREFECT_HOME"] == "elsewhere"
+    assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
