@@ -40,7 +40,7 @@ def run_benchmarks(
 def compare_models(reports: list[Artifact], flow: FlowRecord) -> Artifact:
     """Reports to one comparison, with plots, see ``gpt_core.evaluation.compare_reports``."""
     with running_stage("compare_models", flow, *reports) as stage:
-        made = compare_reports(reports, "checkpoints", stage.out_dir)
+        made = compare_reports(reports, "checkpoints", stage.out_dir, column="checkpoint")
         rows = read_json(made.directory / REPORT)["checkpoints"]
         figure = figures_figure(rows, "checkpoint")
         stage.record.log_figure(figure, "checkpoints")

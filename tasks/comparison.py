@@ -48,7 +48,7 @@ def measure_tokenizer(
 def compare_tokenizers(reports: list[Artifact], flow: FlowRecord) -> Artifact:
     """Reports to one comparison, with plots, see ``gpt_core.evaluation.compare_reports``."""
     with running_stage("compare_tokenizers", flow, *reports) as stage:
-        made = compare_reports(reports, "tokenizers", stage.out_dir)
+        made = compare_reports(reports, "tokenizers", stage.out_dir, column="tokenizer")
         content = read_json(made.directory / REPORT)
         bars = figures_figure(content["tokenizers"], "tokenizer", _TITLES)
         figures = [bars, zipf_figure(content["ranks"])]

@@ -146,7 +146,7 @@ def split_examples(
         examples: All of them.
         validation_share: Share of the second part.
         test_share: Share of the third part.
-        seed: Of the draw.
+        seed: Of the rng.
 
     Raises:
         DataError: If a part would lack a label.

@@ -8,7 +8,7 @@ from gpt_core.evaluation.language_model import (
     summed_loss,
     token_loss,
 )
-from gpt_core.evaluation.perplexity import detokenize_wikitext, text_figures
+from gpt_core.evaluation.perplexity import detokenize_wikitext, text_metrics
 from gpt_core.evaluation.report import REPORT, compare_reports, write_report
 from gpt_core.evaluation.tokenization import measure_tokenizer, whole_words
 from gpt_core.evaluation.zero_shot import read_hellaswag, read_lambada, score_choices
@@ -28,7 +28,7 @@ __all__ = [
     "run_benchmarks",
     "score_choices",
     "summed_loss",
-    "text_figures",
+    "text_metrics",
     "token_loss",
     "whole_words",
     "write_report",

@@ -9,13 +9,13 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import Benchmark, BenchmarkConfig
 from gpt_core.data import TOKENIZER
 from gpt_core.errors import DataError
-from gpt_core.evaluation.perplexity import detokenize_wikitext, text_figures
+from gpt_core.evaluation.perplexity import detokenize_wikitext, text_metrics
 from gpt_core.evaluation.report import write_report
 from gpt_core.evaluation.zero_shot import (
     Question,
     Score,
-    hellaswag_figures,
-    lambada_figures,
+    hellaswag_metrics,
+    lambada_metrics,
     most_probable,
     read_hellaswag,
     read_lambada,
@@ -74,9 +74,9 @@ def run_benchmarks(
             raise DataError(f"{file} has no question in it")
         scores = score_choices(model, questions, config.batch_size, progress=progress)
         if name == "lambada":
-            metrics |= lambada_figures(scores)
+            metrics |= lambada_metrics(scores)
         else:
-            metrics |= hellaswag_figures(questions, scores)
+            metrics |= hellaswag_metrics(questions, scores)
         tables[name] = _examples(questions, scores, tokenizer)
     parents = (checkpoint, *sources.values())
     return write_report(out_dir, metrics, tables, config=config, parents=parents)
@@ -94,7 +94,7 @@ def _perplexity(
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 text: byte {error.start} cannot be read") from error
     text = detokenize_wikitext(raw) if config.detokenize == "wikitext" else raw
-    return text_figures(
+    return text_metrics(
         model,
         tokenizer,
         text,

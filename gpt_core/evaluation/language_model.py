@@ -109,7 +109,7 @@ def evaluate_language_model(
     model = load_model(checkpoint.directory, resolve_device(config.device))
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     _require_same_tokenizer(checkpoint, shards, tokenizer)
-    metrics = _figures(model, tokenizer, shards, config, progress)
+    metrics = _metrics(model, tokenizer, shards, config, progress)
     if not math.isfinite(metrics["loss"]):
         raise CheckpointError(
             f"{checkpoint.path} gives a loss that is not a number: its weights are damaged, use an "
@@ -123,7 +123,7 @@ def evaluate_language_model(
     return write_report(out_dir, metrics, {"samples": samples}, config=settings, parents=parents)
 
 
-def _figures(
+def _metrics(
     model: GPT,
     tokenizer: Tokenizer,
     shards: Artifact,

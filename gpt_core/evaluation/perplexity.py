@@ -47,7 +47,7 @@ def detokenize_wikitext(text: str) -> str:
     return text
 
 
-def text_figures(
+def text_metrics(
     model: GPT,
     tokenizer: Tokenizer,
     text: str,

@@ -34,19 +34,22 @@ def write_report(
     return draft.artifact
 
 
-def compare_reports(reports: Sequence[Artifact], subject: str, out_dir: Path) -> Artifact:
-    """Reports on several subjects as one.
+def compare_reports(
+    reports: Sequence[Artifact], subject: str, out_dir: Path, *, column: str
+) -> Artifact:
+    """Merge the reports on several subjects into one.
 
     Args:
         reports: Each names its subject in its configuration.
-        subject: The configuration's field with that name, in the plural: ``tokenizers``.
-        out_dir: Where the report goes.
+        subject: The field of the configuration with that name, such as ``tokenizers``; also the
+            name of the table of metrics.
+        out_dir: Directory of the new report.
+        column: Title of the first column, which holds the subject's name.
 
     Returns:
-        A report artifact: a table called as the subject with a row of figures each, and the
-        reports' own tables, the rows of all together; the first column is the subject's name.
+        A report artifact: the table ``subject`` with one row of metrics per report, and the
+        reports' own tables, concatenated.
     """
-    column = subject.removesuffix("s")
     tables: dict[str, list[dict[str, Any]]] = {subject: []}
     for report in reports:
         name = " ".join(report.manifest().config_strings(subject))

@@ -60,7 +60,7 @@ def measure_tokenizer(
         if progress is not None:
             progress("bytes", tally.n_bytes, None)
     trained = tokenizer.metrics().get("train_seconds")
-    metrics = tally.figures() | ({} if trained is None else {"train_seconds": trained})
+    metrics = tally.metrics() | ({} if trained is None else {"train_seconds": trained})
     tables = {"ranks": tally.ranks(), "sentences": [_cut(text, loaded) for text in sentences]}
     parents = (documents, tokenizer)
     return write_report(out_dir, metrics, tables, config=config, parents=parents)
@@ -103,7 +103,7 @@ class _Tally:
             self.n_words += words
             self.n_whole += whole
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """The figures of all that was counted."""
         n_tokens = max(1, int(self.counts.sum()))
         unk_id = self.tokenizer.unk_id

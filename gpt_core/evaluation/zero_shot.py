@@ -142,7 +142,7 @@ def score_choices(
     return scores
 
 
-def lambada_figures(scores: Sequence[Sequence[Score]]) -> dict[str, float]:
+def lambada_metrics(scores: Sequence[Sequence[Score]]) -> dict[str, float]:
     """Accuracy (the whole last word, greedily) and perplexity of the last word."""
     only = [score for (score,) in scores]
     mean = sum(score.log_probability for score in only) / len(only)
@@ -152,7 +152,7 @@ def lambada_figures(scores: Sequence[Sequence[Score]]) -> dict[str, float]:
     }
 
 
-def hellaswag_figures(
+def hellaswag_metrics(
     questions: Sequence[Question], scores: Sequence[Sequence[Score]]
 ) -> dict[str, float]:
     """Accuracy by the sum of log-probabilities, and by their mean a token (normalized)."""

@@ -47,7 +47,7 @@ class Layout:
         if computing != self.computing:
             self._loss = None
         self.computing = computing
-        self.model.rough_stream = computing.rough_stream
+        self.model.set_execution(bf16_residual=computing.bf16_residual)
 
     def accumulating(self, *, last: bool) -> AbstractContextManager[None]:
         """A micro-batch is done inside; only after the last are gradients exchanged."""

@@ -36,7 +36,7 @@ class Computing:
     precision: str
     """Of the products: fp32 or bf16."""
 
-    rough_stream: bool
+    bf16_residual: bool
     """The residual stream has the precision of the products."""
 
     compiled: bool
@@ -78,7 +78,7 @@ def settled(training: TrainingConfig, device: torch.device) -> Computing:
     return Computing(
         machine=torch.cuda.get_device_name(device) if on_gpu else device.type,
         precision=precision,
-        rough_stream=precision == "bf16" and training.stream == "auto",
+        bf16_residual=precision == "bf16" and training.stream == "auto",
         compiled=on == "on" or (on == "auto" and on_gpu),
         kernel=None if training.attention_kernel == "auto" else training.attention_kernel,
         padded_head=training.pad_vocabulary,

@@ -34,7 +34,7 @@ def lay_out(
     Raises:
         ConfigError: If the device cannot compute as it is told to.
     """
-    model.recompute = training.recompute
+    model.set_execution(recompute=training.recompute)
     ranks, launch = ranks or Ranks(), launch or LaunchConfig()
     make_ready(device)
     if training.fp8_head:

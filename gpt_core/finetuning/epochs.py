@@ -54,7 +54,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def draw_batches(sizes: Sequence[int], batch_size: int, draw: random.Random) -> list[list[int]]:
+def draw_batches(sizes: Sequence[int], batch_size: int, rng: random.Random) -> list[list[int]]:
     """Every example once, in random batches of about equal length, so that little is padding.
 
     Shuffled examples are sorted by length within pools of some batches; then the batches are
@@ -63,18 +63,18 @@ def draw_batches(sizes: Sequence[int], batch_size: int, draw: random.Random) -> 
     Args:
         sizes: The tokens of each example.
         batch_size: Examples of a batch; the last one of a pool may have fewer.
-        draw: Source of randomness.
+        rng: Source of randomness.
 
     Returns:
         Indices of the examples of each batch.
     """
-    order = draw.sample(range(len(sizes)), len(sizes))
+    order = rng.sample(range(len(sizes)), len(sizes))
     pool = batch_size * _POOL_BATCHES
     batches = []
     for start in range(0, len(order), pool):
         chosen = sorted(order[start : start + pool], key=sizes.__getitem__)
         batches += [chosen[i : i + batch_size] for i in range(0, len(chosen), batch_size)]
-    draw.shuffle(batches)
+    rng.shuffle(batches)
     return batches
 
 
@@ -133,11 +133,11 @@ class EpochLoop(Generic[E]):
             kind="linear", warmup_steps=int(total * _WARMUP_SHARE), final_ratio=0.0
         )
         self._announce(total, sum(sizes) * self.config.epochs // total)
-        draw = random.Random(self.config.seed)
+        rng = random.Random(self.config.seed)
         best: dict[str, float] = {}
         for epoch in range(1, self.config.epochs + 1):
             self.model.train()
-            for batch in draw_batches(sizes, self.config.batch_size, draw):
+            for batch in draw_batches(sizes, self.config.batch_size, rng):
                 rate = learning_rate_at(
                     self.step, schedule, peak=self.config.learning_rate, total_steps=total
                 )

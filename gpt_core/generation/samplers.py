@@ -1,8 +1,8 @@
-"""From logits to the next token.
+"""Samplers: from next-token logits to a token id.
 
-A sampler is a pure function of the logits and of one uniform number a row. The numbers come from
-``Dice``, where each row has its own: what is drawn for a row depends neither on the other rows of
-the batch nor on the device.
+A sampler is a pure function of the logits and one uniform number per row. ``RowUniforms`` draws
+those numbers from one seed per row, so what is sampled for a row depends neither on the other rows
+of the batch nor on the device.
 
 Shapes: B rows, V vocabulary.
 """
@@ -19,45 +19,45 @@ Sampler = Callable[[Tensor, Tensor], Tensor]
 """Logits (B, V) and uniform numbers in [0, 1) (B,) to ids (B,)."""
 
 
-class Dice:
-    """Uniform numbers for each row, drawn beforehand.
+class RowUniforms:
+    """Uniform numbers in [0, 1), drawn in advance for each row from a seed of its own.
 
     Args:
-        seeds: One for each row.
-        n_throws: Numbers for each row.
+        seeds: One per row.
+        n_draws: How many numbers to draw for each row.
     """
 
-    def __init__(self, seeds: Sequence[int], n_throws: int) -> None:
-        self._numbers = [
-            torch.rand(n_throws, generator=torch.Generator().manual_seed(seed)).tolist()
+    def __init__(self, seeds: Sequence[int], n_draws: int) -> None:
+        self._uniforms = [
+            torch.rand(n_draws, generator=torch.Generator().manual_seed(seed)).tolist()
             for seed in seeds
         ]
 
-    def throw(self, rows: Sequence[int], numbers: Sequence[int], device: torch.device) -> Tensor:
-        """The numbers of some rows.
+    def take(self, rows: Sequence[int], draws: Sequence[int], device: torch.device) -> Tensor:
+        """One number of each of some rows.
 
         Args:
             rows: Indices into the seeds.
-            numbers: Which number of each row, counted from its end: the first of n is -n. What
-                lies outside gives 0.
-            device: Where they are needed.
+            draws: Which draw of each row, as a negative offset from the end (-n_draws is the
+                first); out of range gives 0.
+            device: Device of the result.
 
         Returns:
             Shape (len(rows),).
         """
-        throws = [
-            self._numbers[row][number] if -len(self._numbers[row]) <= number < 0 else 0.0
-            for row, number in zip(rows, numbers, strict=True)
+        uniforms = [
+            self._uniforms[row][draw] if -len(self._uniforms[row]) <= draw < 0 else 0.0
+            for row, draw in zip(rows, draws, strict=True)
         ]
-        return torch.tensor(throws, device=device)
+        return torch.tensor(uniforms, device=device)
 
 
-def greedy(logits: Tensor, throws: Tensor | None = None) -> Tensor:
-    """The most likely token of each row, the smallest id among equals.
+def greedy(logits: Tensor, uniforms: Tensor | None = None) -> Tensor:
+    """The most likely token of each row; of equally likely ones the smallest id.
 
     Args:
         logits: Shape (B, V).
-        throws: Not used: nothing is left to chance.
+        uniforms: Ignored; accepted so that this is a ``Sampler``.
 
     Returns:
         Ids, shape (B,).
@@ -65,30 +65,32 @@ def greedy(logits: Tensor, throws: Tensor | None = None) -> Tensor:
     return logits.argmax(dim=-1)
 
 
-def draw(logits: Tensor, throws: Tensor) -> Tensor:
-    """The token into whose share of [0, 1) a uniform number falls.
+def sample_token(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Sample a token per row by inverting the cumulative distribution.
 
-    The tokens' probabilities lie side by side from 0 to 1, in the order of the ids; a token that
-    is excluded (-inf) has no share. Double precision keeps the shares of a large vocabulary apart.
+    Returns the first token whose cumulative probability exceeds the uniform number; an excluded
+    token (-inf) is never returned. Computed in double precision, because in single precision the
+    cumulative sum of a large vocabulary loses its small probabilities.
 
     Args:
         logits: Shape (B, V).
-        throws: Uniform numbers in [0, 1), shape (B,).
+        uniforms: Numbers in [0, 1), shape (B,).
 
     Returns:
         Ids, shape (B,).
 
     Example:
-        >>> draw(torch.tensor([[0.5, 0.5], [0.5, 0.5]]).log(), torch.tensor([0.4, 0.6]))
+        >>> logits = torch.tensor([[0.5, 0.5], [0.5, 0.5]]).log()
+        >>> sample_token(logits, torch.tensor([0.4, 0.6]))
         tensor([0, 1])
     """
-    ends = logits.double().softmax(dim=-1).cumsum(dim=-1)  # (B, V)
-    aims = throws.double().unsqueeze(-1) * ends[:, -1:]
-    return torch.searchsorted(ends, aims, right=True).squeeze(-1)
+    cumulative = logits.double().softmax(dim=-1).cumsum(dim=-1)  # (B, V)
+    thresholds = uniforms.double().unsqueeze(-1) * cumulative[:, -1:]  # rounding: not quite 1
+    return torch.searchsorted(cumulative, thresholds, right=True).squeeze(-1)
 
 
 def build_sampler(decoding: DecodingConfig) -> Sampler:
-    """The sampler that a configuration describes: temperature, then top-k, then top-p.
+    """The sampler of a configuration: temperature, then top-k, then top-p, then a draw.
 
     Args:
         decoding: Temperature (0 is greedy), top-k and top-p.
@@ -96,12 +98,12 @@ def build_sampler(decoding: DecodingConfig) -> Sampler:
     if decoding.temperature == 0:
         return greedy
 
-    def sample(logits: Tensor, throws: Tensor) -> Tensor:
+    def sample(logits: Tensor, uniforms: Tensor) -> Tensor:
         logits = apply_temperature(logits.float(), decoding.temperature)
         if decoding.top_k is not None:
             logits = keep_top_k(logits, decoding.top_k)
         if decoding.top_p is not None:
             logits = keep_top_p(logits, decoding.top_p)
-        return draw(logits, throws)
+        return sample_token(logits, uniforms)
 
     return sample

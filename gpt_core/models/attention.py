@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from gpt_core.config import GPTConfig
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import Dropout
-from gpt_core.models.written_attention import pays, written_attention
+from gpt_core.models.manual_attention import manual_attention, prefers_manual_backward
 
 
 def explicit_attention(
@@ -212,8 +212,8 @@ class MultiHeadAttention(nn.Module):
         T, S = query.size(-2), key.size(-2)
         if self.backend == "explicit":
             return explicit_attention(query, key, value, causal=True, dropout=dropout)
-        if pays(query, key, dropout):
-            return written_attention(query, key, value)
+        if prefers_manual_backward(query, key, dropout):
+            return manual_attention(query, key, value)
         if T == 1:  # the newest token sees everything: no mask
             return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         if T == S:  # nothing was cached: the kernel masks by itself

@@ -45,12 +45,7 @@ class GPT(nn.Module):
                 "model.vocab_size must be known to build a model: it is the tokenizer's"
             )
         self.config = config
-        self.recompute = False
-        """Keep only what each block begins with, and compute the rest again for the gradients."""
-
-        self.rough_stream = False
-        """Under autocast, the residual stream has the type of the products as well."""
-
+        self.set_execution(recompute=False, bf16_residual=False)
         self.wte = Embedding(config.vocab_size, config.n_embd)
         self.wpe = Embedding(config.context_length, config.n_embd)
         self.dropout = Dropout(config.dropout)
@@ -65,6 +60,22 @@ class GPT(nn.Module):
         """Make the head's weight the token embedding's, if the configuration says so."""
         if self.config.tied_head:
             self.lm_head.weight = self.wte.weight
+
+    def set_execution(
+        self, *, recompute: bool | None = None, bf16_residual: bool | None = None
+    ) -> None:
+        """Choose how the forward pass is executed; the weights are not affected.
+
+        Args:
+            recompute: Activation checkpointing: keep only each block's input for the backward
+                pass and recompute the rest. The same gradients, less memory, more time.
+            bf16_residual: Under autocast, keep the residual stream in autocast's dtype too; else
+                it is in float32.
+        """
+        if recompute is not None:
+            self.recompute = recompute
+        if bf16_residual is not None:
+            self.bf16_residual = bf16_residual
 
     def forward(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Score every token of the vocabulary as the next one, at every position.
@@ -121,7 +132,7 @@ class GPT(nn.Module):
             )
         positions = torch.arange(start, end, device=token_ids.device)  # (T,)
         x = self.dropout(self.wte(token_ids) + self.wpe(positions))  # (B, T, C)
-        if self.rough_stream and torch.is_autocast_enabled(x.device.type):
+        if self.bf16_residual and torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         for block in self.h:
             if self.recompute and torch.is_grad_enabled():

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpt_core.models.fp8_product import fp8_product
+from gpt_core.models.fp8_linear import fp8_linear
 from gpt_core.models.gpt import GPT
 from gpt_core.models.head_loss import head_loss
 from gpt_core.models.loss import next_token_loss
@@ -37,7 +37,7 @@ def model_loss(
     """
     weight = model.lm_head.weight
     if fp8:
-        logits = padded_logits(model.hidden(token_ids), weight, fp8_product)
+        logits = padded_logits(model.hidden(token_ids), weight, fp8_linear)
     elif model.config.attention == "explicit":
         logits = model(token_ids)
     elif token_ids.device.type == "cpu":

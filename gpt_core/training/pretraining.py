@@ -185,7 +185,7 @@ def _computing(
     if before is not None and before.machine == here.machine:
         return before
     if before is not None:
-        here = replace(here, precision=before.precision, rough_stream=before.rough_stream)
+        here = replace(here, precision=before.precision, bf16_residual=before.bf16_residual)
         layout.use(here)
     with advised(config, layout.device):
         return tuned(layout, config, time.perf_counter, listeners.on_notice)

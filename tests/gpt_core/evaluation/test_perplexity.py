@@ -7,7 +7,7 @@ import torch
 
 from gpt_core.config import GPTConfig
 from gpt_core.errors import DataError
-from gpt_core.evaluation import detokenize_wikitext, text_figures
+from gpt_core.evaluation import detokenize_wikitext, text_metrics
 from gpt_core.models import GPT, build_model
 from gpt_core.tokenizers import ByteTokenizer
 
@@ -43,7 +43,7 @@ def plain_loss(model: GPT, stride: int) -> float:
 def test_figures_are_those_of_one_window_at_a_time(
     model: GPT, stride: int, batch_size: int
 ) -> None:
-    figures = text_figures(model, ByteTokenizer(), TEXT, stride=stride, batch_size=batch_size)
+    figures = text_metrics(model, ByteTokenizer(), TEXT, stride=stride, batch_size=batch_size)
     loss, n_bytes = plain_loss(model, stride), len(TEXT.encode())
     assert figures["text_tokens"] == n_bytes
     assert figures["token_perplexity"] == pytest.approx(math.exp(loss / n_bytes), rel=1e-4)
@@ -54,12 +54,12 @@ def test_figures_are_those_of_one_window_at_a_time(
 def test_a_stride_that_leaves_tokens_out_is_refused(model: GPT) -> None:
     for stride in (0, C + 1):
         with pytest.raises(DataError, match="the stride must be 1 to the context's 16"):
-            text_figures(model, ByteTokenizer(), TEXT, stride=stride)
+            text_metrics(model, ByteTokenizer(), TEXT, stride=stride)
 
 
 def test_no_text_has_no_perplexity(model: GPT) -> None:
     with pytest.raises(DataError, match="there is no text"):
-        text_figures(model, ByteTokenizer(), "", stride=4)
+        text_metrics(model, ByteTokenizer(), "", stride=4)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from gpt_core.evaluation import (
     run_benchmarks,
     score_choices,
 )
-from gpt_core.evaluation.zero_shot import Question, Score, hellaswag_figures, lambada_figures
+from gpt_core.evaluation.zero_shot import Question, Score, hellaswag_metrics, lambada_metrics
 from gpt_core.files import read_json
 from gpt_core.models import GPT, build_model
 from gpt_core.text import register_source
@@ -94,14 +94,14 @@ def test_a_long_context_loses_its_beginning(model: GPT) -> None:
 
 
 def test_figures_of_known_scores() -> None:
-    figures = lambada_figures([[Score(-1.0, 2, True)], [Score(-3.0, 1, False)]])
+    figures = lambada_metrics([[Score(-1.0, 2, True)], [Score(-3.0, 1, False)]])
     assert figures["lambada_accuracy"] == 0.5
     assert figures["lambada_perplexity"] == pytest.approx(2.718281828**2)
     long, short = Score(-4.0, 8, False), Score(-3.0, 1, False)
     questions = [Question((1,), ((1,), (1,)), 0, "")] * 2
-    counted = hellaswag_figures(questions, [[long, short], [short, long]])
+    counted = hellaswag_metrics(questions, [[long, short], [short, long]])
     assert counted == {"hellaswag_accuracy": 0.5, "hellaswag_normalized": 0.5}
-    assert hellaswag_figures(questions, [[long, short]] * 2)["hellaswag_normalized"] == 1.0
+    assert hellaswag_metrics(questions, [[long, short]] * 2)["hellaswag_normalized"] == 1.0
 
 
 def lines(file: Path, *rows: object) -> Path:
@@ -161,7 +161,7 @@ def test_a_checkpoint_is_measured_on_what_is_given(checkpoint: Artifact, tmp_pat
     assert figures.keys() == names | {"bits_per_byte", "text_tokens"}
     rows = read_json(report.directory / REPORT)["lambada"]
     assert {row["expected"] for row in rows} == {" again"}
-    made = compare_reports([report, report], "checkpoints", tmp_path / "both")
+    made = compare_reports([report, report], "checkpoints", tmp_path / "both", column="checkpoint")
     compared = read_json(made.directory / REPORT)["checkpoints"]
     assert compared == [{"checkpoint": "this", **figures}] * 2
 

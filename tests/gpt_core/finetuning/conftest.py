@@ -67,15 +67,15 @@ def register(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], A
 @pytest.fixture(scope="session")
 def messages(register: Callable[[str, str], Artifact]) -> Artifact:
     """Two hundred messages; one word tells which of them are spam."""
-    draw = random.Random(5)
+    rng = random.Random(5)
     words = ["sun", "tea", "book", "road", "home", "rain", "milk", "song", "tree", "lamp"]
 
     def line(label: str, word: str) -> str:
-        text = draw.choices(words, k=draw.randint(2, 6))
-        text.insert(draw.randint(0, len(text)), word)
+        text = rng.choices(words, k=rng.randint(2, 6))
+        text.insert(rng.randint(0, len(text)), word)
         return f"{label}\t{' '.join(text)}"
 
-    lines = [line(*draw.choice([("spam", "PRIZE"), ("ham", "later")])) for _ in range(200)]
+    lines = [line(*rng.choice([("spam", "PRIZE"), ("ham", "later")])) for _ in range(200)]
     return register("messages.tsv", "\n".join(lines) + "\n")
 
 
@@ -86,10 +86,10 @@ def instructions(register: Callable[[str, str], Artifact]) -> Artifact:
 
 
 def _tasks(n: int) -> Sequence[dict[str, str]]:
-    draw = random.Random(3)
+    rng = random.Random(3)
     tasks = []
     for i in range(n):
-        word = "".join(draw.choices("abcd", k=3))
+        word = "".join(rng.choices("abcd", k=3))
         if i % 2:
             tasks.append({"instruction": "Shout.", "input": word, "output": word.upper()})
         else:

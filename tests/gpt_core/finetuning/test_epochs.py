@@ -58,16 +58,16 @@ def test_an_epoch_has_every_example_once(sizes: list[int], batch_size: int) -> N
 
 
 def test_batches_of_about_equal_length_save_padding_and_differ_by_epoch() -> None:
-    draw = random.Random(2)
-    sizes = [draw.randint(5, 200) for _ in range(640)]
+    rng = random.Random(2)
+    sizes = [rng.randint(5, 200) for _ in range(640)]
 
     def computed(batches: list[list[int]]) -> int:
         return sum(len(batch) * max(sizes[i] for i in batch) for batch in batches)
 
-    batches = draw_batches(sizes, 16, draw)
+    batches = draw_batches(sizes, 16, rng)
     unsorted = [list(range(start, start + 16)) for start in range(0, 640, 16)]
     assert computed(batches) < 0.75 * computed(unsorted)
-    assert batches != draw_batches(sizes, 16, draw)
+    assert batches != draw_batches(sizes, 16, rng)
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_what_is_computed_again_has_the_same_gradients_to_the_bit(backend: str) 
     model = build_model(config, seed=3).train()
     found = []
     for recompute in (False, True):
-        model.recompute = recompute
+        model.set_execution(recompute=recompute)
         model.zero_grad()
         torch.manual_seed(5)
         next_token_loss(model(ids(2, 8)), ids(2, 8, seed=1)).backward()  # type: ignore[no-untyped-call]

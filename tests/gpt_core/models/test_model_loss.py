@@ -43,9 +43,9 @@ def test_padding_changes_neither_loss_nor_gradients(n_tokens: int) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-def test_a_rough_stream_is_rough_under_autocast_only() -> None:
+def test_the_residual_stream_is_in_bf16_under_autocast_only() -> None:
     model = build_model(SHAPE, seed=2)
-    model.rough_stream = True
+    model.set_execution(bf16_residual=True)
     seen: list[torch.dtype] = []
     model.h[1].register_forward_pre_hook(lambda block, given: seen.append(given[0].dtype))
     ids = torch.randint(83, (2, 16))

@@ -179,7 +179,7 @@ def test_a_run_goes_on_as_it_was_computed(
 
     def rough(layout: Layout, *rest: object) -> object:
         calls.append(layout.computing.machine)
-        return replace(layout.computing, precision="bf16", rough_stream=True)
+        return replace(layout.computing, precision="bf16", bf16_residual=True)
 
     monkeypatch.setattr(verb, "tuned", rough)
     config = config_of(
@@ -188,7 +188,7 @@ def test_a_run_goes_on_as_it_was_computed(
     out = tmp_path / "run"
     whole = pretrain(shards, config, out)
     state = load_state(whole, CPU)
-    assert state["computing"]["rough_stream"]
+    assert state["computing"]["bf16_residual"]
     shutil.rmtree(max(out.glob("step-*")))
     pretrain(shards, config, out)
     assert calls == ["cpu"], "the second time it was remembered"
@@ -204,7 +204,7 @@ def test_on_another_machine_the_precision_stays_and_the_trials_are_done_again(
 
     def elsewhere(training: TrainingConfig, device: torch.device) -> object:
         here = settled(training, device)
-        return replace(here, machine="elsewhere", precision="bf16", rough_stream=True)
+        return replace(here, machine="elsewhere", precision="bf16", bf16_residual=True)
 
     with monkeypatch.context() as there:
         there.setattr(placement, "settled", elsewhere)
@@ -215,7 +215,7 @@ def test_on_another_machine_the_precision_stays_and_the_trials_are_done_again(
     assert newest is not None
     found = load_state(newest, CPU)["computing"]
     assert found == asdict(
-        replace(settled(config.training, CPU), precision="bf16", rough_stream=True)
+        replace(settled(config.training, CPU), precision="bf16", bf16_residual=True)
     )
 
 

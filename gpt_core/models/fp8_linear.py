@@ -20,7 +20,7 @@ from torch.nn.functional import ScalingType, scaled_mm
 _VALUES, _GRADIENTS = torch.float8_e4m3fn, torch.float8_e5m2
 
 
-def fp8_product(hidden: Tensor, weight: Tensor) -> Tensor:
+def fp8_linear(hidden: Tensor, weight: Tensor) -> Tensor:
     """``hidden @ weight.T`` and its gradients, of factors rounded to 8 bits.
 
     Args:
@@ -30,18 +30,18 @@ def fp8_product(hidden: Tensor, weight: Tensor) -> Tensor:
     Returns:
         Shape (B, T, V), in bfloat16. It can be differentiated once.
     """
-    product: Tensor = _Fp8Product.apply(hidden.flatten(0, 1), weight)  # type: ignore[no-untyped-call]
+    product: Tensor = _Fp8Linear.apply(hidden.flatten(0, 1), weight)  # type: ignore[no-untyped-call]
     return product.view(*hidden.shape[:2], -1)
 
 
-class _Fp8Product(torch.autograd.Function):
+class _Fp8Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor) -> Tensor:
-        rounded_hidden, hidden_scale = _rounded(hidden, _VALUES)
-        rounded_weight, weight_scale = _rounded(weight, _VALUES)
+        rounded_hidden, hidden_scale = _quantize(hidden, _VALUES)
+        rounded_weight, weight_scale = _quantize(weight, _VALUES)
         ctx.save_for_backward(rounded_hidden, hidden_scale, rounded_weight, weight_scale)
         ctx.types = hidden.dtype, weight.dtype
-        return _by_rows(
+        return _scaled_matmul(
             rounded_hidden, hidden_scale, rounded_weight, weight_scale, torch.bfloat16, fast=True
         )  # (N, V)
 
@@ -50,20 +50,22 @@ class _Fp8Product(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         hidden, hidden_scale, weight, weight_scale = ctx.saved_tensors
         hidden_type, weight_type = ctx.types
-        rounded, scale = _rounded(gradient, _GRADIENTS)
-        by_hidden = _by_rows(rounded, scale, _turned(weight), weight_scale, hidden_type)
-        by_weight = _by_rows(_turned(rounded), scale, _turned(hidden), hidden_scale, weight_type)
+        rounded, scale = _quantize(gradient, _GRADIENTS)
+        by_hidden = _scaled_matmul(rounded, scale, _transposed(weight), weight_scale, hidden_type)
+        by_weight = _scaled_matmul(
+            _transposed(rounded), scale, _transposed(hidden), hidden_scale, weight_type
+        )
         return by_hidden, by_weight
 
 
-def _rounded(matrix: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+def _quantize(matrix: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
     """A matrix in 8 bits, and what it is to be multiplied with."""
     largest = matrix.abs().amax().float()
     scale = (largest / torch.finfo(kind).max).clamp(min=torch.finfo(torch.float32).tiny)
     return (matrix.float() / scale).to(kind), scale
 
 
-def _by_rows(
+def _scaled_matmul(
     left: Tensor,
     left_scale: Tensor,
     right: Tensor,
@@ -89,6 +91,6 @@ def _by_rows(
     )  # fmt: skip
 
 
-def _turned(matrix: Tensor) -> Tensor:
+def _transposed(matrix: Tensor) -> Tensor:
     """The transposed matrix, its rows in one piece."""
     return matrix.T.contiguous()

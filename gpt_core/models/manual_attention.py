@@ -19,7 +19,7 @@ _MOST_BLOCKS, _LEAST_BLOCK = 4, 128
 """Of queries: with four blocks three eighths of the weights are never computed."""
 
 
-def pays(query: Tensor, key: Tensor, dropout: float) -> bool:
+def prefers_manual_backward(query: Tensor, key: Tensor, dropout: float) -> bool:
     """Whether attention is to be computed here rather than by torch's fused kernel.
 
     Args:
@@ -37,7 +37,7 @@ def pays(query: Tensor, key: Tensor, dropout: float) -> bool:
     )
 
 
-def written_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def manual_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """``softmax(q k^T / sqrt(D)) v``, each token seeing itself and those before it.
 
     With P the weights, O the result and dO its gradient: ``dV = P^T dO``,
@@ -55,11 +55,11 @@ def written_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1; Dao et al. 2022,
         "FlashAttention", appendix B.2 (the row sum).
     """
-    mixed: Tensor = _WrittenAttention.apply(query, key, value)  # type: ignore[no-untyped-call]
+    mixed: Tensor = _ManualAttention.apply(query, key, value)  # type: ignore[no-untyped-call]
     return mixed
 
 
-class _WrittenAttention(torch.autograd.Function):
+class _ManualAttention(torch.autograd.Function):
     """A block of queries at a time, with the keys up to its last: what lies later costs nothing.
 
     Shapes: P heads of all samples (B × H), N queries of a block, E tokens up to its last one.

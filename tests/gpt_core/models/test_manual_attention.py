@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from gpt_core.config import GPTConfig
 from gpt_core.models import explicit_attention
 from gpt_core.models.attention import MultiHeadAttention
-from gpt_core.models.written_attention import pays, written_attention
+from gpt_core.models.manual_attention import manual_attention, prefers_manual_backward
 
 
 def drawn(*shape: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
@@ -18,7 +18,7 @@ def drawn(*shape: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]
 def test_the_gradient_is_that_of_the_formula(n_tokens: int) -> None:
     """In one block of queries and in several, the last of them shorter than the others."""
     inputs = drawn(2, 3, n_tokens, 4)
-    ours, theirs = written_attention(*inputs), explicit_attention(*inputs, causal=True)
+    ours, theirs = manual_attention(*inputs), explicit_attention(*inputs, causal=True)
     torch.testing.assert_close(ours, theirs)
     upstream = torch.randn_like(ours)
     gradients = (torch.autograd.grad(each, inputs, upstream) for each in (ours, theirs))
@@ -27,7 +27,7 @@ def test_the_gradient_is_that_of_the_formula(n_tokens: int) -> None:
 
 
 def test_the_gradient_is_that_of_finite_differences() -> None:
-    assert torch.autograd.gradcheck(written_attention, drawn(1, 2, 5, 3))
+    assert torch.autograd.gradcheck(manual_attention, drawn(1, 2, 5, 3))
 
 
 def test_in_bf16_it_is_about_as_exact_as_torchs_kernel() -> None:
@@ -38,7 +38,7 @@ def test_in_bf16_it_is_about_as_exact_as_torchs_kernel() -> None:
     kernel = F.scaled_dot_product_attention(*rounded, is_causal=True)
     results = (
         torch.autograd.grad(each, rounded, upstream.bfloat16())
-        for each in (written_attention(*rounded), kernel)
+        for each in (manual_attention(*rounded), kernel)
     )
     for mine, theirs, expected in zip(*results, wanted, strict=True):
         errors = [(each.double() - expected).norm() / expected.norm() for each in (mine, theirs)]
@@ -47,13 +47,13 @@ def test_in_bf16_it_is_about_as_exact_as_torchs_kernel() -> None:
 
 def test_it_is_taken_for_training_in_bf16_only() -> None:
     query, key, _ = drawn(2, 2, 8, 4, dtype=torch.bfloat16)
-    assert pays(query, key, 0.0)
-    assert not pays(query.detach(), key.detach(), 0.0), "nothing is trained"
-    assert not pays(query.float(), key.float(), 0.0)
-    assert not pays(query, key, 0.1)
-    assert not pays(query[:, :, :1], key, 0.0), "a cache is used"
+    assert prefers_manual_backward(query, key, 0.0)
+    assert not prefers_manual_backward(query.detach(), key.detach(), 0.0), "nothing is trained"
+    assert not prefers_manual_backward(query.float(), key.float(), 0.0)
+    assert not prefers_manual_backward(query, key, 0.1)
+    assert not prefers_manual_backward(query[:, :, :1], key, 0.0), "a cache is used"
     long = torch.empty(1, 1, 9000, 1, dtype=torch.bfloat16, requires_grad=True)
-    assert not pays(long, long, 0.0), "the weights would not fit"
+    assert not prefers_manual_backward(long, long, 0.0), "the weights would not fit"
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gpt_core.models.fp8_product import fp8_product
+from gpt_core.models.fp8_linear import fp8_linear
 
 B, T, C, V = 2, 24, 64, 96
 
@@ -22,7 +22,7 @@ def factors() -> tuple[Tensor, Tensor]:
 
 def test_the_product_is_that_of_the_rounded_factors(factors: tuple[Tensor, Tensor]) -> None:
     hidden, weight = factors
-    product = fp8_product(hidden, weight)
+    product = fp8_linear(hidden, weight)
     expected = rounded(hidden, torch.float8_e4m3fn) @ rounded(weight, torch.float8_e4m3fn).T
     assert product.dtype == torch.bfloat16
     torch.testing.assert_close(product.double(), expected, rtol=2**-7, atol=2e-2)
@@ -31,7 +31,7 @@ def test_the_product_is_that_of_the_rounded_factors(factors: tuple[Tensor, Tenso
 def test_the_gradients_are_those_of_the_rounded_factors(factors: tuple[Tensor, Tensor]) -> None:
     hidden, weight = factors
     upstream = (torch.randn(B, T, V) * 1e-5).bfloat16()
-    by_hidden, by_weight = torch.autograd.grad(fp8_product(hidden, weight), factors, upstream)
+    by_hidden, by_weight = torch.autograd.grad(fp8_linear(hidden, weight), factors, upstream)
     left = rounded(upstream.float(), torch.float8_e5m2)
     torch.testing.assert_close(
         by_hidden.double(), left @ rounded(weight, torch.float8_e4m3fn), rtol=1e-4, atol=1e-8
@@ -44,5 +44,5 @@ def test_the_gradients_are_those_of_the_rounded_factors(factors: tuple[Tensor, T
 
 def test_zeros_stay_zeros() -> None:
     assert torch.equal(
-        fp8_product(torch.zeros(1, 16, 16), torch.randn(16, 16)).float(), torch.zeros(1, 16, 16)
+        fp8_linear(torch.zeros(1, 16, 16), torch.randn(16, 16)).float(), torch.zeros(1, 16, 16)
     )
