@@ -1,18 +1,17 @@
-"""A training run in this process, or in several that torchrun starts.
+"""Run pretraining in this process, or under torchrun in several.
 
-The processes are children of a ``torchrun`` of its own. The first of them writes down its news,
-which are passed on here; so whoever listens to a run need not know where it is done.
+Several processes run in a subprocess with a torchrun of its own. Rank 0 appends callback events
+to a file and this process replays them, so that callbacks need not know where a run is done.
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,12 +24,12 @@ from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.files import read_json, write_json
 from gpt_core.training import pretrain
 from gpt_core.training.checkpoint import require_best
-from tasks.news import pass_on
+from tasks.events import read_events, replay
 from tasks.paths import checkout
 
 _POLL_SECONDS = 0.2
-_SAVING_SECONDS = 120.0  # that processes have for a last checkpoint, before they are killed
-_SHOWN_LINES = 12  # of the log, when a process fails for a reason of its own
+_SAVING_SECONDS = 120.0  # for a last checkpoint, before processes are killed
+_LOG_LINES = 12  # shown when a process fails for a reason that is not the user's
 
 
 def train(
@@ -40,10 +39,10 @@ def train(
     launch: LaunchConfig,
     callbacks: Sequence[Callback],
 ) -> Artifact:
-    """``gpt_core.training.pretrain`` on as many processes as there are to be.
+    """Run ``gpt_core.training.pretrain`` on ``count_processes`` processes.
 
     Raises:
-        GPTCoreError: As there, or if a process was ended from without.
+        GPTCoreError: As ``pretrain`` does, or if a process was killed.
         RuntimeError: If a process failed for a reason that is not the user's.
         SystemExit: If the processes were asked to stop, after they saved a checkpoint.
     """
@@ -64,10 +63,10 @@ def train(
 
 
 def count_processes(launch: LaunchConfig, training: TrainingConfig) -> int:
-    """How many processes a run has: as many as are asked for, else one for each GPU.
+    """The number of processes of a run: ``launch.processes``, or one per GPU.
 
     Raises:
-        ConfigError: If there are fewer GPUs than that.
+        ConfigError: If there are fewer GPUs than processes.
     """
     on_gpus = training.device in ("auto", "cuda") and torch.cuda.is_available()
     n_gpus = torch.cuda.device_count() if on_gpus else 0
@@ -80,21 +79,21 @@ def count_processes(launch: LaunchConfig, training: TrainingConfig) -> int:
 
 
 def _run(folder: Path, n_processes: int, callbacks: Sequence[Callback]) -> None:
-    """Start the processes, pass on their news, and raise what they fail of."""
+    """Run the processes, replay their events, and raise their errors."""
     threads = str(max(1, usable_cores() // n_processes))
     environment = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": _python_path()}
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tasks.worker", str(folder)],
             env=environment,
-            stdin=subprocess.PIPE,  # its end tells the processes that this one is gone
+            stdin=subprocess.PIPE,  # closed when this process ends, which stops the others
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for this process, which tells them
+            start_new_session=True,  # Ctrl-C goes to this process, which stops the others
         )
     try:
-        for event in _news(folder / "news.jsonl", process):
-            pass_on(event, callbacks)
+        for event in read_events(folder / "events.jsonl", partial(_has_ended, process)):
+            replay(event, callbacks)
     finally:
         _stop(process)
     if process.returncode != 0:
@@ -102,37 +101,21 @@ def _run(folder: Path, n_processes: int, callbacks: Sequence[Callback]) -> None:
 
 
 def _python_path() -> str:
-    """The checkout first, wherever this process was started."""
+    """The import path of this process with the checkout first, wherever it was started."""
     return os.pathsep.join([str(checkout()), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _news(file: Path, process: "subprocess.Popen[bytes]") -> Iterator[Any]:
-    """What the first process tells, until all have ended."""
-    read, ended = 0, False
-    while not ended:
-        try:
-            process.wait(_POLL_SECONDS)
-            ended = True
-        except subprocess.TimeoutExpired:
-            pass
-        lines = _whole_lines(file, read)
-        read += len(lines)
-        for line in lines.splitlines():
-            yield json.loads(line)
-
-
-def _whole_lines(file: Path, start: int) -> bytes:
-    """What was written from there on, up to the last line that is whole."""
-    if not file.is_file():
-        return b""
-    with file.open("rb") as content:
-        content.seek(start)
-        found = content.read()
-    return found[: found.rfind(b"\n") + 1]
+def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether a process has ended, after waiting a moment for it."""
+    try:
+        process.wait(_POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End what still runs: first by the word, then by force."""
+    """Ask what still runs to save and end, then kill it."""
     assert process.stdin is not None
     process.stdin.close()
     try:
@@ -143,9 +126,9 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _raise_failure(folder: Path, n_processes: int) -> None:
-    """Raise what came first, not what the other processes made of it."""
-    for said in sorted(folder.glob("error-*.json")):
-        error = read_json(said)
+    """Raise the first error, not the errors that it caused in other processes."""
+    for file in sorted(folder.glob("error-*.json")):
+        error = read_json(file)
         raise getattr(errors, error["kind"])(error["message"])
     codes: dict[str, int] = {}
     if (folder / "exit-codes.json").is_file():
@@ -154,7 +137,7 @@ def _raise_failure(folder: Path, n_processes: int) -> None:
         raise SystemExit(128 + signal.SIGTERM)
     ended = {rank: -code for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM}
     if ended:
-        # Gloo aborts a process whose partner is gone: that is not what came first.
+        # Gloo aborts a process whose peer is gone: that is a consequence.
         rank = min(ended, key=lambda rank: ended[rank] == signal.SIGABRT)
         raise GPTCoreError(
             f"process {rank} of {n_processes} (counted from 0) was ended by "
@@ -162,4 +145,4 @@ def _raise_failure(folder: Path, n_processes: int) -> None:
             "command goes on from the last checkpoint"
         )
     lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-    raise RuntimeError("a process of the run failed:\n" + "\n".join(lines[-_SHOWN_LINES:]))
+    raise RuntimeError("a process of the run failed:\n" + "\n".join(lines[-_LOG_LINES:]))

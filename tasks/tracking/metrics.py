@@ -20,7 +20,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from gpt_core.callbacks import METRICS, Callback, RunInfo, read_records
 from gpt_core.files import atomic_write, read_json
 from tasks.paths import data_dir
-from tasks.tracking.store import AWAY, answers, client_for
+from tasks.tracking.store import UNREACHABLE, answers, client_for
 
 _BATCH = 500
 _PAUSE_SECONDS = 1.0  # between batches, and at first between tries
@@ -77,12 +77,12 @@ class MLflowCallback(Callback):
                 if answers(self._uri):  # else MLflow itself would try for minutes
                     sender.send(waiting)
                     waiting, pause = [], _PAUSE_SECONDS
-            except AWAY:
+            except UNREACHABLE:
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             if ending and not waiting and self._queue.empty():
                 return
             if give_up_at is not None and time.monotonic() > give_up_at:
-                put_by(self._uri, self._run_id, waiting + _drain(self._queue))
+                save_unsent(self._uri, self._run_id, waiting + _drain(self._queue))
                 return
             self._ending.wait(pause) if not ending else time.sleep(min(pause, 1.0))
 
@@ -109,7 +109,7 @@ class _Sender:
     def _post(self, metrics: list[Metric]) -> None:
         try:
             self._client.log_batch(self._run_id, metrics=metrics, synchronous=True)
-        except AWAY:
+        except UNREACHABLE:
             self._sent = None  # the batch may have arrived although its answer did not
             raise
         for metric in metrics:
@@ -131,14 +131,14 @@ class _Sender:
         return max((metric.step for metric in history), default=-1)
 
 
-def put_by(uri: str, run_id: str, metrics: list[Metric]) -> None:
+def save_unsent(uri: str, run_id: str, metrics: list[Metric]) -> None:
     """Write figures to a file that the next run sends."""
     rows = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
     with atomic_write(_unsent_dir() / f"{run_id}-{time.time_ns()}.json", "w") as file:
         json.dump({"uri": uri, "run_id": run_id, "metrics": rows}, file)
 
 
-def send_put_by(client: MlflowClient, uri: str) -> int:
+def send_unsent(client: MlflowClient, uri: str) -> int:
     """Send what earlier runs could not send to this store; the number of figures."""
     count = 0
     for file in sorted(_unsent_dir().glob("*.json")):

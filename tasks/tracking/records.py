@@ -21,11 +21,18 @@ from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.errors import GPTCoreError
 from tasks.paths import checkout, data_dir
 from tasks.progress import current_display
-from tasks.tracking.metrics import send_put_by
+from tasks.tracking.metrics import send_unsent
 from tasks.tracking.models import log_model
 from tasks.tracking.params import flatten, plain_name, shorten
 from tasks.tracking.resuming import run_file
-from tasks.tracking.store import AWAY, answers, client, experiment_id, require_answer, tracking_uri
+from tasks.tracking.store import (
+    UNREACHABLE,
+    answers,
+    client,
+    experiment_id,
+    require_answer,
+    tracking_uri,
+)
 
 _BATCH = 100  # parameters and tags that MLflow takes at once
 
@@ -113,7 +120,7 @@ def tracked_flow(name: str, config: Any, tags: Mapping[str, str]) -> Iterator[Fl
         config: The run's configuration.
         tags: What ties it to the Prefect flow run.
     """
-    send_put_by(client(), tracking_uri())
+    send_unsent(client(), tracking_uri())
     settings = to_json_value(config)
     assert isinstance(settings, dict)
     flattened = flatten(settings)
@@ -249,7 +256,7 @@ def _status(run_id: str) -> Iterator[None]:
         _close(run_id, "FAILED", str(error))
         raise
     except BaseException as error:
-        if isinstance(error, AWAY):
+        if isinstance(error, UNREACHABLE):
             require_answer(tracking_uri(), 0.0)
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         _close(run_id, "KILLED" if stopped else "FAILED", repr(error))
@@ -259,7 +266,7 @@ def _status(run_id: str) -> Iterator[None]:
 def _close(run_id: str, status: str, error: str) -> None:
     """Note why a run ends; where no one answers it stays open, and the next command closes it."""
     if answers(tracking_uri()):
-        with suppress(*AWAY):
+        with suppress(*UNREACHABLE):
             client().set_tag(run_id, "error", shorten(error))
             client().set_terminated(run_id, status)
 

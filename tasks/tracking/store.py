@@ -1,6 +1,5 @@
-"""Where MLflow keeps its records, and how to reach it."""
+"""The MLflow tracking store: its address, its client, its experiment and links to its pages."""
 
-import fcntl
 import logging
 import os
 import socket
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
@@ -22,13 +22,13 @@ from gpt_core.errors import DataError
 from tasks.paths import experiments_file, tracking_dir
 from tasks.servers import mlflow_ui_url
 
-AWAY = (MlflowException, RequestException, OSError)
-"""What a store that cannot be reached looks like."""
+UNREACHABLE = (MlflowException, RequestException, OSError)
+"""The errors of a store that cannot be reached."""
 
 _PORTS = {"http": 80, "https": 443}
-_FIRST_SECONDS = 5.0  # a server that was never there is not waited for long
-_PATIENCE_SECONDS = 60.0
-_AS_TRAINING = "?workflowType=machine_learning"  # else MLflow shows what it has on agents
+_CONNECT_SECONDS = 5.0  # for a server that has not answered yet
+_RECONNECT_SECONDS = 60.0  # for a server that went away
+_AS_TRAINING = "?workflowType=machine_learning"  # else MLflow shows its pages for agents
 
 
 def tracking_uri() -> str:
@@ -43,35 +43,34 @@ def shown_uri() -> str:
 
 
 def client() -> MlflowClient:
-    """A client of this project's store; a server that went away is waited for.
+    """A client of this project's store; waits for a server that went away.
 
     Raises:
         DataError: If it does not come back within a minute.
     """
     uri = tracking_uri()
     opened = client_for(uri)
-    require_answer(uri, _PATIENCE_SECONDS)
+    require_answer(uri, _RECONNECT_SECONDS)
     return opened
 
 
 @cache
 def client_for(uri: str) -> MlflowClient:
-    """A client of a store, whose tables exist and are of this MLflow's form.
+    """A client of a store, whose tables are created or migrated to this MLflow's schema.
 
-    Several processes may open a fresh SQLite store at once, so it is opened behind a lock.
+    A lock serializes this, because several processes may open a new SQLite store at once.
 
     Raises:
         DataError: If the store is a server that does not answer.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    require_answer(uri, _FIRST_SECONDS)
+    require_answer(uri, _CONNECT_SECONDS)
     mlflow.set_tracking_uri(uri)
     if not uri.startswith("sqlite"):
         return MlflowClient(uri)
     tracking_dir().mkdir(parents=True, exist_ok=True)
-    with (tracking_dir() / "artifacts.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(tracking_dir() / "artifacts.lock"):
         try:
             MlflowClient(uri).search_experiments(max_results=1)
         except MlflowException as error:
@@ -83,10 +82,10 @@ def client_for(uri: str) -> MlflowClient:
 
 
 def require_answer(uri: str, seconds: float) -> None:
-    """Wait until a tracking server takes connections; other stores always do.
+    """Wait until a tracking server accepts connections; other stores need no waiting.
 
     Raises:
-        DataError: If it does not in that time.
+        DataError: If it does not within ``seconds``.
     """
     until = time.monotonic() + seconds
     while not answers(uri):
@@ -99,7 +98,7 @@ def require_answer(uri: str, seconds: float) -> None:
 
 
 def answers(uri: str) -> bool:
-    """Whether a tracking server takes connections; true of any other store."""
+    """Whether a tracking server accepts connections; True for any other store."""
     parts = urlsplit(uri)
     if parts.scheme not in _PORTS:
         return True
@@ -112,7 +111,7 @@ def answers(uri: str) -> bool:
 
 
 def experiment_id() -> str:
-    """The experiment that runs go into, made when it is not there."""
+    """The experiment of all runs, created if it does not exist."""
     name, tags = settings()["experiment"]["name"], settings()["experiment"]["tags"]
     found = client().get_experiment_by_name(name)
     if found is not None:
@@ -124,16 +123,16 @@ def experiment_id() -> str:
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
-        return experiment_id()  # another process was quicker
+        return experiment_id()  # another process created it
 
 
 def run_link(run_id: str) -> str:
-    """Where a browser shows a run: on the tracking server, or on the one that shows the store."""
+    """The address of a run's page: on the tracking server, or on the embedded store's UI."""
     return f"{_runs_page()}/{run_id}{_AS_TRAINING}"
 
 
 def runs_link() -> str:
-    """Where a browser shows all runs."""
+    """The address of the page of all runs."""
     return f"{_runs_page()}{_AS_TRAINING}"
 
 

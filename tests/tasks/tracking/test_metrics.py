@@ -13,7 +13,7 @@ import pytest
 from gpt_core.callbacks import RunInfo
 from tasks.servers import start_mlflow_server
 from tasks.tracking import MLflowCallback, client, tracking_uri
-from tasks.tracking.metrics import send_put_by
+from tasks.tracking.metrics import send_unsent
 from tasks.tracking.store import answers, experiment_id
 
 Start = Callable[[], None]
@@ -118,6 +118,6 @@ def test_a_server_that_goes_away_and_comes_back_misses_and_repeats_nothing(
     lost.close()
     assert len(list((home / "data" / "unsent").iterdir())) == 1
     start()
-    assert send_put_by(client(), tracking_uri()) == 10
-    assert send_put_by(client(), tracking_uri()) == 0
+    assert send_unsent(client(), tracking_uri()) == 10
+    assert send_unsent(client(), tracking_uri()) == 0
     assert steps(run_id) == list(range(310))
