@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from gpt_core.errors import DataError
 from gpt_core.files import (
-    DISK_ERRORS,
     atomic_directory,
     canonical_json,
+    disk_errors,
     read_json,
     sha256_file,
     write_json,
@@ -175,7 +175,7 @@ def new_artifact(
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    with _disk_errors(out_dir), atomic_directory(out_dir) as directory:
+    with disk_errors(out_dir), atomic_directory(out_dir) as directory:
         draft = Draft(directory=directory)
         yield draft
         unsigned = Manifest(
@@ -308,20 +308,3 @@ def _list_files(directory: Path, known: Mapping[str, str]) -> dict[str, FileEntr
         sha256 = known.get(name) or sha256_file(path)
         listed[name] = FileEntry(bytes=path.stat().st_size, sha256=sha256)
     return listed
-
-
-@contextmanager
-def _disk_errors(out_dir: Path) -> Iterator[None]:
-    """Say in one sentence that a directory cannot be written or that the disk is full."""
-    try:
-        yield
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise DataError(
-            f"{out_dir} cannot be written: {error.strerror} ({error.filename})"
-        ) from error
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        raise DataError(
-            f"{out_dir} cannot be written: {error.strerror}; free some space"
-        ) from error

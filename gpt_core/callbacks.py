@@ -2,18 +2,17 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gpt_core.artifact import Artifact
-from gpt_core.errors import DataError
-from gpt_core.files import atomic_write
+from gpt_core.files import atomic_write_text, disk_errors
 
 METRICS = "metrics.jsonl"
 SAMPLES = "samples.jsonl"
+_ADVICE = "fix that and run the same command again, it resumes from the last checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +109,8 @@ class JsonlRecorder(Callback):
         self._out_dir = out_dir
         for name in (METRICS, SAMPLES):
             kept = [row for row in read_records(out_dir / name) if row["step"] <= first_step]
-            with _named(out_dir / name), atomic_write(out_dir / name, "w") as file:
+            path = out_dir / name
+            with disk_errors(path, _ADVICE), atomic_write_text(path) as file:
                 file.writelines(_line(row) for row in kept)
 
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -123,7 +123,7 @@ class JsonlRecorder(Callback):
 
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
         path = self._out_dir / name
-        with _named(path), path.open("a", encoding="utf-8", newline="\n") as file:
+        with disk_errors(path, _ADVICE), path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(_line(row))
 
 
@@ -192,18 +192,6 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue  # cut short by a crash: its step is done again
     return [row for row in rows if isinstance(row, dict) and "step" in row]
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Say in one sentence that a record cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be written: {error.strerror}; mend that, and the same command goes "
-            "on from the last checkpoint"
-        ) from error
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -1,64 +1,115 @@
-"""Bytes on disk: a file is either whole and in its place or not there at all."""
+"""Atomic files and directories, hashes and JSON: a path holds complete content or nothing."""
 
 import errno
-import fcntl
 import hashlib
-import http.client
+import io
 import json
 import os
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from gpt_core.errors import DataError, DownloadError
+from gpt_core.errors import DataError
 
 Progress = Callable[[str, int, int | None], None]
-"""Told of long work as ``progress(unit, done, total)``; ``total`` is None when it is not known."""
+"""Receives the progress of long work as ``(unit, done, total)``; ``total`` is None if unknown."""
 
-_CHUNK = 1 << 20  # bytes read at a time
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of a full disk or an exhausted quota."""
 
-DISK_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
-"""What a full disk says."""
+_UNWRITABLE = DISK_FULL | {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+    errno.ENAMETOOLONG, errno.EFBIG, errno.EIO,
+}  # fmt: skip
+
+
+def cannot_write(path: Path, reason: str, advice: str = "") -> DataError:
+    """The error for a path that cannot be written.
+
+    Args:
+        path: The file or directory.
+        reason: What the system says.
+        advice: What the user can do, or nothing.
+    """
+    return DataError(f"{path} cannot be written: {reason}{advice and '; '}{advice}")
 
 
 @contextmanager
-def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a file that appears under its name only when the block ends without an error.
+def disk_errors(path: Path, advice: str = "") -> Iterator[None]:
+    """Translate the system's refusal to write into one sentence.
+
+    A file that is missing is translated only if it is ``path`` itself: any other may be one that
+    the block reads.
 
     Args:
-        path: Where the finished file goes; its folder is made.
-        mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text with LF line ends.
+        path: The file or directory that the block writes.
+        advice: What the user can do; a full disk has advice of its own.
+
+    Raises:
+        DataError: If the block fails because something cannot be written or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        missing = error.errno == errno.ENOENT and str(error.filename) == str(path)
+        if error.errno not in _UNWRITABLE and not missing:
+            raise
+        if error.errno in DISK_FULL:
+            advice = advice or "free some space"
+        reason = error.strerror or str(error)
+        if error.filename is not None and str(error.filename) != str(path):
+            reason += f" ({error.filename})"
+        raise cannot_write(path, reason, advice) from error
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that gets its name only when the block ends without an error.
+
+    Its bytes are on disk before the file is renamed, and the new name before this returns.
+
+    Args:
+        path: The finished file; its directory is created.
 
     Yields:
-        The open file, under a temporary name in the same folder.
+        The open file, under a temporary name in the same directory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = Path(name)
     try:
-        with Path(temporary).open(mode, **text) as file:  # type: ignore[call-overload]
+        with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide it from its group
-        Path(temporary).replace(path)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide it from its group
+        temporary.replace(path)
+        _sync_directory(path.parent)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 @contextmanager
+def atomic_write_text(path: Path) -> Iterator[IO[str]]:
+    """``atomic_write`` for UTF-8 text with LF line ends."""
+    with atomic_write(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        try:
+            yield text
+        finally:
+            text.detach()  # flushes; the file itself is closed by atomic_write
+
+
+@contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Fill a directory that appears under its name only when the block ends without an error.
+    """Fill a directory that gets its name only when the block ends without an error.
 
     Args:
-        path: Where the finished directory goes. One that is there already is replaced.
+        path: The finished directory. One that is there already is replaced.
 
     Yields:
         The temporary directory to fill, on the same file system.
@@ -68,9 +119,8 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _flush(file)
+        for entry in [temporary, *temporary.rglob("*")]:
+            (_sync_directory if entry.is_dir() else _sync_file)(entry)
         replaced = None
         if path.exists():
             replaced = Path(
@@ -80,126 +130,14 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         temporary.rename(path)
         if replaced is not None:
             shutil.rmtree(replaced)
-        _flush(path.parent)
+        _sync_directory(path.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
-def download(
-    url: str,
-    path: Path,
-    *,
-    sha256: str,
-    size: int,
-    progress: Progress | None = None,
-    timeout: float = 30.0,
-) -> None:
-    """Fetch a file that is known by its hash, going on from where an earlier try was cut off.
-
-    Of several processes one fetches, the others wait for it.
-
-    Args:
-        url: An ``https`` or ``http`` address.
-        path: Where the file goes when all of it is there and right.
-        sha256: Of the whole file.
-        size: Of the whole file, in bytes.
-        progress: Told of ``bytes``.
-        timeout: Seconds without a byte after which the server is given up.
-
-    Raises:
-        DownloadError: If the server does not answer, stalls or ends early: try again.
-        DataError: If it has no such file, sends another one, or the disk cannot take it.
-    """
-    if not url.startswith(("https://", "http://")):
-        raise DataError(f"{url} is not an http address")
-    partial = path.with_name(f".{path.name}.download")
-    with _writing(path), _locked_append(partial) as file:
-        if path.is_file() and path.stat().st_size == size and sha256_file(path) == sha256:
-            return  # another process was quicker
-        if file.tell() > size:
-            _empty(file)
-        resumed = file.tell() > 0
-        if file.tell() < size:
-            _fetch(url, file, size, progress, timeout)
-        if sha256_file(partial) != sha256:
-            _empty(file)
-            problem = f"{url} is not the expected file: its sha256 is not {sha256}"
-            raise DownloadError(problem) if resumed else DataError(problem)
-        os.fsync(file.fileno())
-        partial.replace(path)
-
-
-def _fetch(url: str, file: IO[bytes], size: int, progress: Progress | None, timeout: float) -> None:
-    """Append what is missing, and never more than the file should have."""
-    have = file.tell()
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with _asking(url), urllib.request.urlopen(request, timeout=timeout) as answer:
-        begins = f"bytes {have}-"
-        partly = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-        if partly and not answer.headers.get("Content-Range", "").startswith(begins):
-            raise DownloadError(f"{url} answered with another part than {begins}")
-        if not partly:
-            _empty(file)
-        done = file.tell()
-        while chunk := answer.read1(_CHUNK):  # what has come, for a stall would lose the rest
-            done += len(chunk)
-            if done > size:
-                _empty(file)
-                raise DataError(f"{url} is not the expected file: it is longer than {size} bytes")
-            file.write(chunk)
-            if progress is not None:
-                progress("bytes", done, size)
-    file.flush()
-    if done < size:
-        raise DownloadError(f"{url} ended after {done} of {size} bytes")
-
-
-@contextmanager
-def _asking(url: str) -> Iterator[None]:
-    """Say of what a server answers whether it helps to ask again."""
-    try:
-        yield
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise DataError(f"{url} is not the expected file: it is shorter") from error
-        passing = error.code in (408, 425, 429) or error.code >= 500
-        kind = DownloadError if passing else DataError
-        raise kind(f"{url} answers {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            raise
-        reason = getattr(error, "reason", error)
-        raise DownloadError(f"{url} could not be downloaded: {reason}") from error
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say in one sentence that a file cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _empty(file: IO[bytes]) -> None:
-    file.seek(0)
-    file.truncate()
-
-
-@contextmanager
-def _locked_append(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file to append to, when no other process does."""
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0, os.SEEK_END)
-        yield file
-
-
 def sha256_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal, read in constant memory."""
+    """SHA-256 of a file in hexadecimal, computed in constant memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -212,53 +150,87 @@ def canonical_json(value: object) -> str:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON for people to read: indented, in UTF-8, in place only when whole."""
-    with atomic_write(path, "w") as file:
+    """Write indented JSON in UTF-8, atomically."""
+    with atomic_write_text(path) as file:
         json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
         file.write("\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON.
+    """Read a JSON file.
 
     Raises:
         DataError: If the file is missing, is not UTF-8 or is not JSON.
     """
+    with _reading(path):
+        text = path.read_text(encoding="utf-8")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: byte {error.start} cannot be read") from error
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is not valid JSON: line {error.lineno}: {error.msg}") from error
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file of JSON lines, each with its line's number, counted from 1.
+def parse_json_lines(lines: Iterable[str], where: str) -> Iterator[tuple[int, object]]:
+    """Parse JSON lines; blank lines are skipped.
+
+    Args:
+        lines: The lines.
+        where: Name of their source, for errors.
+
+    Yields:
+        The number of each line, counted from 1, and its value.
 
     Raises:
-        DataError: If the file is missing or is not UTF-8, or naming the line that is no object.
+        DataError: Naming the line that cannot be parsed.
     """
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                value: object = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DataError(f"{where}, line {number}: not valid JSON: {error.msg}") from error
+            except (ValueError, RecursionError) as error:  # a huge number or very deep nesting
+                raise DataError(
+                    f"{where}, line {number}: JSON that cannot be read: {error}"
+                ) from error
+            yield number, value
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read the objects of a JSON lines file, each with its line number counted from 1.
+
+    Raises:
+        DataError: If the file is missing or is not UTF-8, or naming the line that is not an
+            object.
+    """
+    with _reading(path), path.open(encoding="utf-8") as file:
+        for number, value in parse_json_lines(file, str(path)):
+            if not isinstance(value, dict):
+                raise DataError(f"{path}, line {number} is not a JSON object")
+            yield number, value
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Translate a missing or undecodable file into a DataError."""
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise DataError(f"{path}, line {number} is not a JSON object")
-                yield number, row
+        yield
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: byte {error.start} cannot be read") from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {number} is not valid JSON: {error.msg}") from error
 
 
-def _flush(path: Path) -> None:
-    """Ask the disk to keep what is written of a file or a directory's list of names."""
+def _sync_file(path: Path) -> None:
+    """Flush a file's content to disk."""
+    with path.open("rb+" if os.name == "nt" else "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    """Flush a directory's list of names to disk; Windows does so by itself."""
+    if os.name == "nt":
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

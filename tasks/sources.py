@@ -7,8 +7,9 @@ from typing import Literal
 
 from gpt_core.artifact import Artifact, fingerprint_of
 from gpt_core.config import RunConfig
+from gpt_core.download import download
 from gpt_core.errors import ConfigError, DataError
-from gpt_core.files import Progress, download, sha256_file
+from gpt_core.files import Progress, sha256_file
 from gpt_core.text import register_source, source_files
 from tasks.hub import release_of
 from tasks.paths import data_dir, samples_dir, sources_file, stage_dir

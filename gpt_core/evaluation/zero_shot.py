@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gpt_core.errors import DataError
-from gpt_core.files import Progress, read_jsonl
+from gpt_core.files import Progress, read_json_lines
 from gpt_core.models import GPT, KVCache, evaluating, perplexity
 from gpt_core.tokenizers import Tokenizer
 
@@ -67,7 +67,7 @@ def read_lambada(file: Path, tokenizer: Tokenizer) -> list[Question]:
         Paperno et al. 2016, "The LAMBADA dataset"; Radford et al. 2019, section 3.3.
     """
     questions = []
-    for number, row in read_jsonl(file):
+    for number, row in read_json_lines(file):
         text = row.get("text")
         if not isinstance(text, str) or len(text.split()) < 2:
             raise DataError(f"{file}, line {number}: 'text' must be a passage of several words")
@@ -91,7 +91,7 @@ def read_hellaswag(file: Path, tokenizer: Tokenizer) -> list[Question]:
         Zellers et al. 2019, "HellaSwag: Can a Machine Really Finish Your Sentence?".
     """
     questions = []
-    for number, row in read_jsonl(file):
+    for number, row in read_json_lines(file):
         names = ("query", "choices", "gold") if "query" in row else ("ctx", "endings", "label")
         missing = next((name for name in names if name not in row), None)
         if missing is not None:

@@ -5,6 +5,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from gpt_core.errors import DataError
+from gpt_core.files import cannot_write
 
 _CACHE_KIB = 64 << 10  # of the table's pages that are held in memory
 _HASH_BYTES = 16  # among a billion texts, two different ones share one with probability 1e-21
@@ -45,7 +46,7 @@ class SeenTexts:
         return added.rowcount == 1
 
     def _unwritable(self, error: sqlite3.Error) -> DataError:
-        return DataError(f"{self._file.parent} cannot be written: {error}; free some space")
+        return cannot_write(self._file.parent, str(error), "free some space")
 
     def __exit__(self, *error: object) -> None:
         self._table.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt_core.errors import DataError
-from gpt_core.files import atomic_write, read_json, write_json
+from gpt_core.files import atomic_write_text, read_json, write_json
 from gpt_core.tokenizers.bpe import (
     END_OF_TEXT,
     N_BYTES,
@@ -95,7 +95,7 @@ def write_gpt2_files(tokenizer: BPETokenizer, directory: Path) -> None:
     The split pattern is not in them: a reader takes GPT-2's.
     """
     write_json(directory / "vocab.json", _vocabulary(tokenizer.merges))
-    with atomic_write(directory / "merges.txt", "w") as file:
+    with atomic_write_text(directory / "merges.txt") as file:
         file.write(f"{_HEADER}\n")
         file.writelines(f"{a} {b}\n" for a, b in merge_strings(tokenizer.merges))
 

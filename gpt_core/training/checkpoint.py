@@ -1,6 +1,5 @@
 """Checkpoints of a run: written whole, found by their manifests, kept few."""
 
-import fcntl
 import logging
 import os
 import shutil
@@ -11,48 +10,48 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from gpt_core.artifact import Artifact, new_artifact, read_artifact, to_json_value, verify
 from gpt_core.config import PretrainConfig
 from gpt_core.data import TOKENIZER, copy_tokenizer
 from gpt_core.errors import CheckpointError, DataError
-from gpt_core.files import write_json
+from gpt_core.files import disk_errors, write_json
 from gpt_core.models import read_model_config, write_tensors
 from gpt_core.models.weights import WEIGHTS
 from gpt_core.tokenizers import load_tokenizer
 
 STATE, SHARES = "training_state.pt", "training_state"
-_LOCK = "run.lock"
+_LOCK, _OWNER = "run.lock", "run.pid"
 _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
 def locked(out_dir: Path) -> Iterator[None]:
-    """Hold a run's directory; the lock ends with the process, however it ends.
+    """Lock a run's directory; the lock ends with the process, however it ends.
 
     Raises:
         CheckpointError: If another process holds it.
         DataError: If the directory cannot be written.
     """
-    try:
+    lock, owner = FileLock(out_dir / _LOCK, timeout=0), out_dir / _OWNER
+    with disk_errors(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
-        file = (out_dir / _LOCK).open("a+")
-    except OSError as error:
-        raise DataError(f"{out_dir} cannot be written: {error.strerror}") from error
-    with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
+            lock.acquire()
+        except Timeout as error:
+            process = owner.read_text(encoding="utf-8") if owner.is_file() else "of another run"
             raise CheckpointError(
-                f"{out_dir} is in use by process {file.read().strip() or 'of another run'}: wait "
-                "for it to end or train into another directory"
+                f"{out_dir} is in use by process {process}: wait for it to end or train into "
+                "another directory"
             ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    try:
+        with disk_errors(out_dir):
+            owner.write_text(str(os.getpid()), encoding="utf-8")
         yield
+    finally:
+        lock.release()
 
 
 def save_checkpoint(

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from gpt_core.callbacks import METRICS, Callback, RunInfo, read_records
-from gpt_core.files import atomic_write, read_json
+from gpt_core.files import atomic_write_text, read_json
 from tasks.paths import data_dir
 from tasks.tracking.store import UNREACHABLE, answers, client_for
 
@@ -134,7 +134,7 @@ class _Sender:
 def save_unsent(uri: str, run_id: str, metrics: list[Metric]) -> None:
     """Write figures to a file that the next run sends."""
     rows = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
-    with atomic_write(_unsent_dir() / f"{run_id}-{time.time_ns()}.json", "w") as file:
+    with atomic_write_text(_unsent_dir() / f"{run_id}-{time.time_ns()}.json") as file:
         json.dump({"uri": uri, "run_id": run_id, "metrics": rows}, file)
 
 

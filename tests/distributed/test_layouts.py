@@ -51,7 +51,7 @@ def test_shares_are_saved_without_a_pickle(trained: dict[str, Path]) -> None:
     assert abs(shares[0].stat().st_size - shares[1].stat().st_size) < 20_000, "about half each"
     left = {file.name for file in trained["fsdp"].iterdir()}
     assert left == {
-        "metrics.jsonl", "samples.jsonl", "run.lock",
+        "metrics.jsonl", "samples.jsonl", "run.lock", "run.pid",
         "step-00000008", "step-00000016", "step-00000024",
     }  # fmt: skip
 

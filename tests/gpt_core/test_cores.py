@@ -1,6 +1,7 @@
-"""A container's share of the processor is all that is used of it."""
+"""No more cores are used than affinity and container grant."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,37 +10,36 @@ import torch
 from gpt_core.artifact import Artifact
 from gpt_core.cores import usable_cores
 
-SEEN = len(os.sched_getaffinity(0))
+
+def test_the_affinity_limits_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 5, 7}, raising=False)
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    assert usable_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS and Windows
+    assert usable_cores() == 64
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1
 
 
-@pytest.mark.parametrize(
-    ("limit", "cores"),
-    [("100000 100000", 1), ("50000 100000", 1), ("max 100000", SEEN), ("99900000 100000", SEEN)],
-)
-def test_a_limit_counts_if_it_is_below_what_is_seen(limit: str, cores: int, tmp_path: Path) -> None:
-    (tmp_path / "cpu.max").write_text(f"{limit}\n")
-    assert usable_cores(tmp_path) == cores
+def test_joblib_counts_the_cores_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads the container's limit; its own variable stands in for a container here."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 5, 7}, raising=False)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    assert usable_cores() == 2
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "9")
+    assert usable_cores() == 3
 
 
-@pytest.mark.parametrize(("limit", "cores"), [("100000", 1), ("-1", SEEN)])
-def test_the_older_way_of_limiting_counts_too(limit: str, cores: int, tmp_path: Path) -> None:
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu/cpu.cfs_quota_us").write_text(f"{limit}\n")
-    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
-    assert usable_cores(tmp_path) == cores
-
-
-def test_without_a_limit_all_that_is_seen_is_used(tmp_path: Path) -> None:
-    assert usable_cores(tmp_path) == SEEN
-
-
-def test_training_takes_no_more_threads_than_are_granted(
+def test_training_uses_no_more_threads_than_granted(
     shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gpt_core.config import GPTConfig, PretrainConfig, ScheduleConfig, TrainingConfig
-    from gpt_core.training import pretrain, processor
+    from gpt_core.execution import cpu
+    from gpt_core.training import pretrain
 
-    monkeypatch.setattr(processor, "usable_cores", lambda: 1)
+    monkeypatch.setattr(cpu, "usable_cores", lambda: 1)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)

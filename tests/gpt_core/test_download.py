@@ -1,4 +1,4 @@
-"""A download ends with the right bytes in place, or with one sentence and nothing in place."""
+"""A download ends with a verified file, or with one sentence and no file."""
 
 import hashlib
 import threading
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from gpt_core.download import download
 from gpt_core.errors import DataError, DownloadError
-from gpt_core.files import download
 
 CONTENT = bytes(range(256)) * 4000  # about one megabyte
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 Behaviour = Callable[["Handler", int], None]
-"""Answers a request for the bytes from a place on."""
+"""Answers a request for the bytes from an offset on."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -56,7 +56,7 @@ class Server(ThreadingHTTPServer):
 
 @dataclass
 class Site:
-    """What a server was asked and how it answers, the last way for ever."""
+    """The ranges a server was asked for, and its behaviours; the last one repeats."""
 
     url: str = ""
     asked: list[str] = field(default_factory=list)
@@ -124,19 +124,21 @@ def fetch(site: Site, path: Path, timeout: float = 20.0) -> None:
 
 def test_a_download_ends_with_the_right_bytes_and_no_other_file(site: Site, tmp_path: Path) -> None:
     site.behaviours = [good]
-    path, told = tmp_path / "deep" / "file.bin", []
+    path, received = tmp_path / "deep" / "file.bin", []
     download(
-        site.url, path, sha256=SHA256, size=len(CONTENT), progress=lambda *news: told.append(news)
+        site.url,
+        path,
+        sha256=SHA256,
+        size=len(CONTENT),
+        progress=lambda *event: received.append(event),
     )
     assert path.read_bytes() == CONTENT
     assert list(path.parent.iterdir()) == [path]
-    assert told[-1] == ("bytes", len(CONTENT), len(CONTENT))
+    assert received[-1] == ("bytes", len(CONTENT), len(CONTENT))
 
 
 @pytest.mark.parametrize("broken", [cut_off, stalling])
-def test_a_download_goes_on_where_it_was_cut_off(
-    site: Site, tmp_path: Path, broken: Behaviour
-) -> None:
+def test_an_interrupted_download_resumes(site: Site, tmp_path: Path, broken: Behaviour) -> None:
     site.behaviours = [broken, good]
     with pytest.raises(DownloadError):
         fetch(site, tmp_path / "file", timeout=0.5)
@@ -146,7 +148,7 @@ def test_a_download_goes_on_where_it_was_cut_off(
     assert site.asked == ["bytes=0-", "bytes=300000-"]
 
 
-def test_a_server_that_knows_no_ranges_sends_all_again(site: Site, tmp_path: Path) -> None:
+def test_a_server_without_ranges_sends_the_complete_file_again(site: Site, tmp_path: Path) -> None:
     site.behaviours = [cut_off, without_ranges]
     with pytest.raises(DownloadError, match=r"ended after 300000 of 1024000 bytes"):
         fetch(site, tmp_path / "file")
@@ -154,7 +156,7 @@ def test_a_server_that_knows_no_ranges_sends_all_again(site: Site, tmp_path: Pat
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
-def test_a_partial_file_with_wrong_bytes_is_thrown_away(site: Site, tmp_path: Path) -> None:
+def test_a_partial_file_with_wrong_bytes_is_discarded(site: Site, tmp_path: Path) -> None:
     site.behaviours = [good]
     (tmp_path / ".file.download").write_bytes(b"y" * 5000)
     with pytest.raises(DownloadError, match="is not the expected file"):
@@ -163,7 +165,7 @@ def test_a_partial_file_with_wrong_bytes_is_thrown_away(site: Site, tmp_path: Pa
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
-def test_a_partial_file_that_is_too_long_is_thrown_away(site: Site, tmp_path: Path) -> None:
+def test_a_partial_file_that_is_too_long_is_discarded(site: Site, tmp_path: Path) -> None:
     site.behaviours = [good]
     (tmp_path / ".file.download").write_bytes(CONTENT + b"z")
     fetch(site, tmp_path / "file")
@@ -183,7 +185,7 @@ def test_a_partial_file_that_is_too_long_is_thrown_away(site: Site, tmp_path: Pa
         (answering(429), DownloadError, r"answers 429 Too Many Requests"),
     ],
 )
-def test_a_bad_answer_is_one_sentence_and_leaves_no_file(
+def test_a_bad_response_is_one_sentence_and_leaves_no_file(
     site: Site, tmp_path: Path, behaviour: Behaviour, error: type[DataError], sentence: str
 ) -> None:
     site.behaviours = [behaviour]
@@ -194,7 +196,7 @@ def test_a_bad_answer_is_one_sentence_and_leaves_no_file(
     assert not (tmp_path / "file").exists()
 
 
-def test_an_answer_with_another_part_is_refused(site: Site, tmp_path: Path) -> None:
+def test_a_response_with_another_range_is_refused(site: Site, tmp_path: Path) -> None:
     site.behaviours = [cut_off, another_part]
     with pytest.raises(DownloadError):
         fetch(site, tmp_path / "file")
@@ -202,7 +204,7 @@ def test_an_answer_with_another_part_is_refused(site: Site, tmp_path: Path) -> N
         fetch(site, tmp_path / "file")
 
 
-def test_a_file_that_is_shorter_at_the_server_is_refused(site: Site, tmp_path: Path) -> None:
+def test_a_file_shorter_on_the_server_is_refused(site: Site, tmp_path: Path) -> None:
     site.behaviours = [cut_off, answering(416)]
     with pytest.raises(DownloadError):
         fetch(site, tmp_path / "file")
@@ -210,27 +212,28 @@ def test_a_file_that_is_shorter_at_the_server_is_refused(site: Site, tmp_path: P
         fetch(site, tmp_path / "file")
 
 
-def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"could not be downloaded: .*refused"):
         download("http://127.0.0.1:9/file", tmp_path / "file", sha256=SHA256, size=10)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "/etc/passwd"])
-def test_only_http_is_fetched(tmp_path: Path, url: str) -> None:
+def test_only_http_addresses_are_accepted(tmp_path: Path, url: str) -> None:
     with pytest.raises(DataError, match="is not an http address"):
         download(url, tmp_path / "file", sha256=SHA256, size=10)
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(site: Site, tmp_path: Path) -> None:
+def test_an_unwritable_path_is_one_sentence(site: Site, tmp_path: Path) -> None:
     site.behaviours = [good]
     (tmp_path / "folder").write_text("a file")
     with pytest.raises(DataError, match=r"folder.file cannot be written"):
         fetch(site, tmp_path / "folder" / "file")
 
 
-def test_of_several_at_once_one_fetches(site: Site, tmp_path: Path) -> None:
+def test_concurrent_downloads_fetch_once(site: Site, tmp_path: Path) -> None:
     site.behaviours = [good]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: fetch(site, tmp_path / "file"), range(4)))
     assert (tmp_path / "file").read_bytes() == CONTENT
     assert site.asked == ["bytes=0-"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
