@@ -1,7 +1,7 @@
-"""The model, in reading order: layers, attention, block, gpt; with a baseline and a classifier.
+"""The GPT model, its loss and its weights; a bigram baseline and a classifier.
 
-The ladder is meant to be climbed: ``SelfAttention``, ``CausalAttention``, ``MultiHeadAttention``,
-``TransformerBlock``, ``GPT``.
+To learn how a GPT works, read ``layers``, ``attention``, ``block`` and ``gpt``, in that order:
+``SelfAttention``, ``CausalAttention``, ``MultiHeadAttention``, ``TransformerBlock``, ``GPT``.
 """
 
 from gpt_core.models.attention import (

@@ -1,16 +1,16 @@
 """Attention, step by step: without a mask, with one, with many heads.
 
-Attention is a soft dictionary. Every token asks a question (its query), offers a label (its key)
-and holds some content (its value); it takes home the average content of all tokens, weighted by
-how well their labels answer its question. Three rungs lead to the form that GPT-2 uses:
+Attention is a soft dictionary lookup. Every token emits a query, a key and a value; its output is
+the average of all values, weighted by how well their keys match its query. Three steps lead to
+the form that GPT-2 uses:
 
-1. ``SelfAttention``: one dictionary, every token may look up every other.
-2. ``CausalAttention``: the same, but a token sees only itself and what came before it.
-3. ``MultiHeadAttention``: H of those at once, each in its own D of the C dimensions.
+1. ``SelfAttention``: one head, every token attends to every other.
+2. ``CausalAttention``: the same, but a token attends only to itself and earlier tokens.
+3. ``MultiHeadAttention``: H of those in parallel, each in its own D of the C dimensions.
 
-Each rung with the weights of the one below it gives the same numbers; the tests hold that.
+Given the weights of the step before, each step computes the same numbers; the tests check that.
 
-Shapes: B batch, H heads, T time (queries), S time (keys: T plus what is cached), C width,
+Shapes: B batch, H heads, T time (queries), S time (keys: T plus the cached tokens), C width,
 D head width (C = H × D).
 """
 
@@ -29,19 +29,19 @@ from gpt_core.models.manual_attention import manual_attention, prefers_manual_ba
 def explicit_attention(
     query: Tensor, key: Tensor, value: Tensor, *, causal: bool, dropout: float = 0.0
 ) -> Tensor:
-    """Each query's average of the values, weighted by how well the keys answer it.
+    """Scaled dot-product attention, computed step by step: ``softmax(q k^T / sqrt(D)) v``.
 
-    ``softmax(q k^T / sqrt(D)) v``. The dot product of two vectors of D independent entries has a
-    variance of D; divided by its root, the scores keep a variance of 1 and the softmax does not
-    saturate. With ``causal`` the last query sees all keys, the one before it all but the last,
-    and so on, whether or not earlier keys come from a cache.
+    The dot product of two vectors of D independent entries of variance 1 has a variance of D;
+    divided by sqrt(D), the scores keep a variance of 1 and the softmax does not saturate. With
+    ``causal`` the last query sees all keys, the one before it all but the last, and so on,
+    whether or not the earlier keys come from a cache.
 
     Args:
         query: Shape (..., T, D).
         key: Shape (..., S, D), S at least T.
         value: Shape (..., S, D).
-        causal: Hide the keys that come after a query.
-        dropout: Probability of dropping a weight.
+        causal: Mask the keys after each query.
+        dropout: Probability of dropping an attention weight.
 
     Returns:
         Shape (..., T, D).
@@ -50,7 +50,7 @@ def explicit_attention(
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1.
 
     Example:
-        Two keys that answer a query equally well: it takes home the mean of their values.
+        Two keys that match a query equally well: the output is the mean of their values.
 
         >>> query, key = torch.zeros(1, 4), torch.ones(2, 4)
         >>> explicit_attention(query, key, torch.tensor([[2.0], [4.0]]), causal=False)
@@ -59,25 +59,25 @@ def explicit_attention(
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))  # (..., T, S)
     if causal:
         scores = scores.masked_fill(
-            ~visible(scores.size(-2), scores.size(-1), query.device), -torch.inf
+            ~causal_mask(scores.size(-2), scores.size(-1), query.device), -torch.inf
         )
     weights = F.dropout(scores.softmax(dim=-1), dropout)
     return weights @ value  # (..., T, D)
 
 
-def visible(n_queries: int, n_keys: int, device: torch.device) -> Tensor:
-    """Which keys each query may see: the causal mask, aligned at the end.
+def causal_mask(n_queries: int, n_keys: int, device: torch.device) -> Tensor:
+    """The causal mask, aligned at the end: which keys each query may attend to.
 
     Args:
         n_queries: T.
         n_keys: S, at least T; the first S - T keys come from a cache.
-        device: Where the mask is needed.
+        device: Device of the mask.
 
     Returns:
         True where the key does not come after the query, shape (T, S).
 
     Example:
-        >>> visible(2, 3, torch.device("cpu")).int()
+        >>> causal_mask(2, 3, torch.device("cpu")).int()
         tensor([[1, 1, 0],
                 [1, 1, 1]], dtype=torch.int32)
     """
@@ -86,7 +86,7 @@ def visible(n_queries: int, n_keys: int, device: torch.device) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """One head, no mask: every token looks at every token. The first rung of the ladder.
+    """One head without a mask: every token attends to every token.
 
     ``q = x W_q, k = x W_k, v = x W_v, y = softmax(q k^T / sqrt(D)) v``: "self", because queries,
     keys and values come from the same tokens.
@@ -106,7 +106,7 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(width, head_width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix the tokens.
+        """Compute each token's attention over all tokens.
 
         Args:
             x: Shape (B, T, C).
@@ -118,10 +118,10 @@ class SelfAttention(nn.Module):
 
 
 class CausalAttention(SelfAttention):
-    """One head that looks back only, so that a token cannot see what it is to predict.
+    """One head with a causal mask: a token cannot see the tokens that it must predict.
 
     The scores of later tokens become -inf before the softmax, so their weights are exactly 0 and
-    those of the tokens seen still add up to 1. One pass over T tokens then trains T predictions.
+    the other weights still add up to 1. One pass over T tokens then trains T predictions.
 
     Args:
         width: C of the input.
@@ -137,7 +137,7 @@ class CausalAttention(SelfAttention):
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix each token with those before it.
+        """Compute each token's attention over itself and earlier tokens.
 
         Args:
             x: Shape (B, T, C).
@@ -151,17 +151,17 @@ class CausalAttention(SelfAttention):
 
 
 class MultiHeadAttention(nn.Module):
-    """H causal heads side by side and a projection that mixes them: the attention of GPT-2.
+    """H causal heads in parallel and an output projection: the attention of GPT-2.
 
-    ``y = concat(head_1, ..., head_H) W_o``, each head a causal attention of width D = C / H, so
-    that one can follow the syntax while another finds the name last mentioned, at the cost of
-    one head of full width. Queries, keys and values of all heads come from one matrix product
-    (``c_attn``, its outputs in that order). The heads go to ``explicit_attention`` or to torch's
-    fused kernel, by ``GPTConfig.attention``.
+    ``y = concat(head_1, ..., head_H) W_o``, each head a causal attention of width D = C / H: one
+    head can follow the syntax while another finds the name last mentioned, at the cost of a
+    single head of width C. Queries, keys and values of all heads come from one matrix product
+    (``c_attn``, its outputs in that order). ``GPTConfig.attention`` chooses between
+    ``explicit_attention`` and torch's fused kernel.
 
     Args:
         config: The model's shape.
-        layer: Index of the block, under which a cache keeps this layer's keys and values.
+        layer: Index of the block, which selects this layer's part of a KV cache.
 
     References:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
@@ -178,27 +178,27 @@ class MultiHeadAttention(nn.Module):
         self.residual_dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Mix each token with those before it.
+        """Compute the update of the residual stream.
 
         Args:
             x: The normalized residual stream, shape (B, T, C).
-            cache: Keys and values of earlier tokens; this layer's are added to it.
+            cache: Keys and values of earlier tokens; those of ``x`` are appended to it.
 
         Returns:
-            What is added to the stream, shape (B, T, C).
+            Shape (B, T, C), to be added to the stream.
         """
         B, T, C = x.shape
         qkv = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, T, D)
         if cache is not None:
             key, value = cache.extend(self.layer, key, value)  # each (B, H, S, D)
-        mixed = self.attend(query, key, value)  # (B, H, T, D)
-        mixed = mixed.transpose(1, 2).reshape(B, T, C)
-        out: Tensor = self.residual_dropout(self.c_proj(mixed))
+        heads = self.attend(query, key, value)  # (B, H, T, D)
+        concatenated = heads.transpose(1, 2).reshape(B, T, C)
+        out: Tensor = self.residual_dropout(self.c_proj(concatenated))
         return out
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Causal attention of all heads by the chosen backend.
+        """Compute causal attention in all heads with the configured backend.
 
         Args:
             query: Shape (B, H, T, D).
@@ -214,11 +214,11 @@ class MultiHeadAttention(nn.Module):
             return explicit_attention(query, key, value, causal=True, dropout=dropout)
         if prefers_manual_backward(query, key, dropout):
             return manual_attention(query, key, value)
-        if T == 1:  # the newest token sees everything: no mask
+        if T == 1:  # the newest token sees all keys: no mask
             return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        if T == S:  # nothing was cached: the kernel masks by itself
+        if T == S:  # nothing cached: the kernel masks by itself
             return F.scaled_dot_product_attention(
                 query, key, value, dropout_p=dropout, is_causal=True
             )
-        mask = visible(T, S, query.device)
+        mask = causal_mask(T, S, query.device)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)

@@ -1,4 +1,4 @@
-"""The simplest language model, as a module to train and as a baseline fit by counting.
+"""The bigram language model: as a trainable module, and as a baseline fitted by counting.
 
 Shapes: B batch, T time, V vocabulary.
 """
@@ -12,11 +12,11 @@ from gpt_core.config import BigramConfig
 from gpt_core.errors import DataError
 
 Counts = tuple[np.ndarray, np.ndarray]
-"""Sorted keys of pairs, and how often each was seen."""
+"""Sorted keys of the pairs, and the count of each."""
 
 
 class BigramLanguageModel(nn.Module):
-    """A table of logits, one row for each token: what comes next depends on this token alone.
+    """A table of logits with one row per token: the next token depends on this token alone.
 
     ``p(b | a) = softmax(table[a])[b]``: V² parameters that gradient descent brings to the
     relative frequencies of the pairs, which ``fit_bigram`` finds by counting.
@@ -33,7 +33,7 @@ class BigramLanguageModel(nn.Module):
         super().__init__()
         self.config = config
         self.table = nn.Embedding(config.vocab_size, config.vocab_size)
-        nn.init.normal_(self.table.weight, std=0.02)  # about uniform: a first loss of ln V
+        nn.init.normal_(self.table.weight, std=0.02)  # nearly uniform: the initial loss is ln V
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """Look up the logits of the next token.
@@ -49,15 +49,15 @@ class BigramLanguageModel(nn.Module):
 
 
 class CountedBigram:
-    """The bigram that counting gives, smoothed so that no pair is impossible.
+    """Bigram probabilities from counts, with Witten-Bell smoothing so that none is zero.
 
     ``p(b | a) = (n(a, b) + d(a) × p(b)) / (n(a) + d(a))`` where ``d(a)`` is the number of
-    different tokens seen after ``a`` and ``p(b) = (n(b) + 1) / (n + V)``: the more varied what
-    followed, the more weight the unigram gets.
+    distinct tokens seen after ``a`` and ``p(b) = (n(b) + 1) / (n + V)``: the more varied the
+    successors of ``a``, the more weight the unigram gets.
 
     Args:
-        pairs: Sorted keys ``a × V + b`` of the pairs seen.
-        counts: How often each pair was seen.
+        pairs: Sorted keys ``a × V + b`` of the observed pairs.
+        counts: Count of each pair.
         unigram: ``p(b)``, shape (V,).
 
     References:
@@ -68,7 +68,7 @@ class CountedBigram:
         vocab_size = len(unigram)
         first = pairs // vocab_size
         self.pairs, self.counts, self.unigram = pairs, counts, unigram
-        self.followers = np.bincount(first, minlength=vocab_size).astype(np.float64)  # d(a)
+        self.n_successors = np.bincount(first, minlength=vocab_size).astype(np.float64)  # d(a)
         self.total = np.bincount(first, weights=counts, minlength=vocab_size)  # n(a)
 
     def probability(self, token_ids: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -79,13 +79,13 @@ class CountedBigram:
             targets: The same shape.
 
         Returns:
-            Probabilities, the same shape; over all targets of one token they add up to 1.
+            Probabilities, the same shape; over all targets of a token they add up to 1.
         """
         token_ids, targets = token_ids.astype(np.int64), targets.astype(np.int64)
         keys = token_ids * len(self.unigram) + targets
         found = np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1)
         count = np.where(self.pairs[found] == keys, self.counts[found], 0)
-        weight = np.maximum(self.followers[token_ids], 1)  # an unseen token backs off wholly
+        weight = np.maximum(self.n_successors[token_ids], 1)  # an unseen token: the unigram alone
         smoothed = count + weight * self.unigram[targets]
         return np.asarray(smoothed / (self.total[token_ids] + weight))
 
@@ -94,13 +94,13 @@ class CountedBigram:
 
         Args:
             token_ids: Any shape.
-            targets: The same shape; negative ones do not count.
+            targets: The same shape; negative ones are excluded.
 
         Returns:
-            Nats a target.
+            Nats per target.
 
         Raises:
-            DataError: If no target counts.
+            DataError: If all targets are excluded.
         """
         counted = targets >= 0
         if not counted.any():
@@ -109,17 +109,17 @@ class CountedBigram:
 
 
 def fit_bigram(chunks: Iterable[np.ndarray], vocab_size: int) -> CountedBigram:
-    """Count the pairs of neighbours in a text that is read in chunks.
+    """Fit a bigram model by counting pairs of consecutive tokens.
 
-    Memory grows with the number of different pairs, not with the text or the vocabulary squared.
+    Memory grows with the number of distinct pairs, not with the text or the vocabulary squared.
 
     Args:
-        chunks: Consecutive pieces of token ids, each of shape (n,); a pair that straddles two
-            chunks counts too.
+        chunks: Consecutive chunks of token ids, each of shape (n,); pairs that span two chunks
+            are counted as well.
         vocab_size: V.
 
     Returns:
-        The smoothed bigram.
+        The smoothed model.
 
     Raises:
         DataError: If there are fewer than two tokens, or an id is outside the vocabulary.
@@ -136,16 +136,16 @@ def fit_bigram(chunks: Iterable[np.ndarray], vocab_size: int) -> CountedBigram:
         keys = token_ids[:-1] * vocab_size + token_ids[1:]
         counted.append(np.unique(keys, return_counts=True))
         if sum(len(pairs) for pairs, _ in counted[1:]) > len(counted[0][0]):
-            counted = [_merged(counted)]  # seldom enough that the whole costs n log n
+            counted = [_merge(counted)]  # rarely enough for O(n log n) in total
         last = token_ids[-1:]
-    pairs, counts = _merged(counted)
+    pairs, counts = _merge(counted)
     if pairs.size == 0:
         raise DataError("a bigram needs at least two tokens to count: give it more text")
     return CountedBigram(pairs, counts, unigram / unigram.sum())
 
 
-def _merged(counted: Sequence[Counts]) -> Counts:
-    """Counts of several pieces of text, added up."""
+def _merge(counted: Sequence[Counts]) -> Counts:
+    """Add up the counts of several pieces of text."""
     keys = np.concatenate([pairs for pairs, _ in counted])
     pairs, where = np.unique(keys, return_inverse=True)
     sums = np.bincount(where, weights=np.concatenate([counts for _, counts in counted]))

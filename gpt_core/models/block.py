@@ -1,4 +1,4 @@
-"""One transformer block: attention gathers from other tokens, the feed-forward thinks it over.
+"""A transformer block: attention mixes tokens, the feed-forward network transforms each.
 
 Shapes: B batch, T time, C width.
 """
@@ -12,7 +12,11 @@ from gpt_core.models.layers import FeedForward, LayerNorm
 
 
 class TransformerBlock(nn.Module):
-    """Both sublayers read a normalized copy of the residual stream and add to the stream itself.
+    """Pre-norm transformer block: ``x = x + attn(ln_1(x))``, then ``x = x + mlp(ln_2(x))``.
+
+    Args:
+        config: The model's shape.
+        layer: Index of the block.
 
     References:
         Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3
@@ -27,7 +31,7 @@ class TransformerBlock(nn.Module):
         self.mlp = FeedForward(config)
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Add both sublayers' results to the stream: (B, T, C) to (B, T, C)."""
+        """Update the residual stream: (B, T, C) to (B, T, C)."""
         x = x + self.attn(self.ln_1(x), cache)
         out: Tensor = x + self.mlp(self.ln_2(x))
         return out

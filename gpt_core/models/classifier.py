@@ -1,4 +1,4 @@
-"""A GPT's body with a head that names a class instead of the next token.
+"""A GPT with a classification head in place of the language-model head.
 
 Shapes: B batch, T time, C width, K classes.
 """
@@ -10,13 +10,13 @@ from gpt_core.models.gpt import GPT
 
 
 class GPTClassifier(nn.Module):
-    """Reads the hidden vector of the last real token, the only one that has seen the whole text.
+    """Classifies a text by a linear layer on the hidden state of its last token.
 
-    The tokens before it saw less, for attention looks back only; those after it are padding. As
-    nothing looks ahead, padding at the end changes no logit.
+    Attention is causal, so only the last token has seen the whole text, and padding at the end
+    changes no logit.
 
     Args:
-        gpt: The body; its own head is dropped.
+        gpt: The body; its language-model head is removed.
         n_classes: K.
 
     References:
@@ -34,11 +34,11 @@ class GPTClassifier(nn.Module):
         nn.init.zeros_(self.score.bias)
 
     def forward(self, token_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Score the classes.
+        """Compute the logits of the classes.
 
         Args:
             token_ids: Padded at the end, shape (B, T).
-            lengths: Real tokens of each row, at least 1, shape (B,).
+            lengths: Number of tokens before the padding, at least 1, shape (B,).
 
         Returns:
             Logits, shape (B, K).
@@ -49,10 +49,10 @@ class GPTClassifier(nn.Module):
         return logits
 
     def freeze_all_but(self, n_blocks: int) -> None:
-        """Train only the last blocks, the final norm and the head.
+        """Freeze all weights except those of the last blocks, the final norm and the head.
 
         Args:
-            n_blocks: How many of the last blocks; 0 for the norm and the head alone.
+            n_blocks: Number of last blocks that stay trainable; 0 for norm and head alone.
         """
         self.gpt.requires_grad_(False)
         first = len(self.gpt.h) - n_blocks

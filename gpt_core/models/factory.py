@@ -1,4 +1,4 @@
-"""Models from configurations, and what they cost, computed without building them."""
+"""Build models from configurations; count parameters and FLOPs without building them."""
 
 import torch
 
@@ -8,12 +8,12 @@ from gpt_core.models.gpt import GPT
 
 
 def build_model(config: GPTConfig, seed: int | None = None, *, zero_residual: bool = False) -> GPT:
-    """A GPT with fresh weights.
+    """Build a GPT with newly initialized weights.
 
     Args:
-        config: The shape, with ``vocab_size`` set.
-        seed: Of the weights; None draws from torch's global generator. A seed leaves the global
-            generator as it was.
+        config: The model's shape, with ``vocab_size`` set.
+        seed: Seed of the weights, which leaves torch's global generator untouched; None draws
+            from the global generator.
         zero_residual: See ``GPT.initialize``.
 
     Raises:
@@ -26,31 +26,35 @@ def build_model(config: GPTConfig, seed: int | None = None, *, zero_residual: bo
 
 
 def allocate_model(config: GPTConfig) -> GPT:
-    """A GPT whose weights are yet to be filled: no time is spent on drawing them.
+    """Allocate a GPT without drawing its weights: they are undefined until they are loaded.
+
+    For a large model, drawing takes seconds. So the model is built on the meta device, where
+    ``GPT`` skips ``initialize``; and ``Embedding`` draws nothing when it is constructed, because
+    torch's own initialization would import its compiler even there, which takes 0.3 s.
 
     Args:
-        config: The shape, with ``vocab_size`` set.
+        config: The model's shape, with ``vocab_size`` set.
 
     Raises:
         ConfigError: If ``config.vocab_size`` is None.
     """
     with torch.device("meta"):
         model = GPT(config)
-    # As to_empty does, but that imports half of torch's compiler, which takes a third of a second.
+    # As to_empty does, which imports torch's compiler too.
     model._apply(lambda tensor: torch.empty(tensor.shape))  # type: ignore[no-untyped-call]
-    model.tie_head()  # moving from the meta device gave the head a weight of its own
+    model.tie_head()  # leaving the meta device gave the head a weight of its own
     return model
 
 
 def count_parameters(config: GPTConfig, *, include_positions: bool = True) -> int:
-    """The number of parameters of a model of this shape.
+    """Count the parameters of a model of this shape.
 
     A norm has C scales and C shifts; attention projects C to 3 C and C to C; the feed-forward
     network C to 4 C and back; the embeddings have V and ``context_length`` rows of C.
 
     Args:
-        config: The shape, with ``vocab_size`` set.
-        include_positions: Count the position embedding too.
+        config: The model's shape, with ``vocab_size`` set.
+        include_positions: Include the position embedding.
 
     Raises:
         ConfigError: If ``config.vocab_size`` is None.
@@ -75,15 +79,15 @@ def count_parameters(config: GPTConfig, *, include_positions: bool = True) -> in
 
 
 def flops_per_token(config: GPTConfig) -> int:
-    """Floating-point operations of training on one token: 6 N + 12 L H Q T.
+    """FLOPs of one training step per token: ``6 N + 12 L H Q T``.
 
-    N counts all parameters but the position embedding; L layers, H heads, Q head width, T the
-    context length. A weight takes part in one multiplication and one addition forward and twice
-    that backward, hence 6; the same count for the two matrix products of attention, T × Q each a
-    head and layer, gives 12.
+    N is the number of parameters without the position embedding, L layers, H heads, Q head width,
+    T context length. Each weight takes part in one multiplication and one addition in the forward
+    pass and twice as many in the backward pass, hence 6; the same count for the two matrix
+    products of attention, T × Q each per head and layer, gives 12.
 
     Args:
-        config: The shape, with ``vocab_size`` set.
+        config: The model's shape, with ``vocab_size`` set.
 
     Raises:
         ConfigError: If ``config.vocab_size`` is None.

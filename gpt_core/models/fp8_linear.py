@@ -1,8 +1,8 @@
-"""A matrix product in 8 bits, with its gradient: for the head, a third of a small GPT's arithmetic.
+"""An FP8 linear layer with its gradients, for the head: a third of a small GPT's FLOPs.
 
-A number of 8 bits has a range but hardly any digits, so each matrix is scaled until its largest
-value is the largest number of the type; what is multiplied is summed with more. The forward pass
-takes e4m3 (4 bits of exponent, 3 of mantissa), gradients, which differ more in size, e5m2.
+FP8 has little precision, so each matrix is scaled to use the full range; products accumulate in
+higher precision. The forward pass uses e4m3 (4 bits of exponent, 3 of mantissa); gradients, whose
+magnitudes vary more, use e5m2.
 
 Shapes: N tokens (B × T), C width, V rows of the weight; all multiples of 16.
 
@@ -10,18 +10,18 @@ References:
     Micikevicius et al. 2022, "FP8 Formats for Deep Learning", sections 3 and 4.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import ScalingType, scaled_mm
 
+from gpt_core.models.autograd import AutogradContext
+
 _VALUES, _GRADIENTS = torch.float8_e4m3fn, torch.float8_e5m2
 
 
 def fp8_linear(hidden: Tensor, weight: Tensor) -> Tensor:
-    """``hidden @ weight.T`` and its gradients, of factors rounded to 8 bits.
+    """``hidden @ weight.T`` with operands and gradients quantized to FP8, one scale per tensor.
 
     Args:
         hidden: Shape (B, T, C).
@@ -30,39 +30,47 @@ def fp8_linear(hidden: Tensor, weight: Tensor) -> Tensor:
     Returns:
         Shape (B, T, V), in bfloat16. It can be differentiated once.
     """
-    product: Tensor = _Fp8Linear.apply(hidden.flatten(0, 1), weight)  # type: ignore[no-untyped-call]
-    return product.view(*hidden.shape[:2], -1)
+    out: Tensor = _Fp8Linear.apply(hidden.flatten(0, 1), weight)  # type: ignore[no-untyped-call]
+    return out.view(*hidden.shape[:2], -1)
+
+
+class _Context(AutogradContext):
+    dtypes: tuple[torch.dtype, torch.dtype]
 
 
 class _Fp8Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor) -> Tensor:
-        rounded_hidden, hidden_scale = _quantize(hidden, _VALUES)
-        rounded_weight, weight_scale = _quantize(weight, _VALUES)
-        ctx.save_for_backward(rounded_hidden, hidden_scale, rounded_weight, weight_scale)
-        ctx.types = hidden.dtype, weight.dtype
+    def forward(ctx: _Context, hidden: Tensor, weight: Tensor) -> Tensor:
+        ctx.dtypes = hidden.dtype, weight.dtype
+        hidden, hidden_scale = _quantize(hidden, _VALUES)
+        weight, weight_scale = _quantize(weight, _VALUES)
+        ctx.save_for_backward(hidden, hidden_scale, weight, weight_scale)
         return _scaled_matmul(
-            rounded_hidden, hidden_scale, rounded_weight, weight_scale, torch.bfloat16, fast=True
+            hidden, hidden_scale, weight, weight_scale, torch.bfloat16, fast_accum=True
         )  # (N, V)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor, Tensor]:
         hidden, hidden_scale, weight, weight_scale = ctx.saved_tensors
-        hidden_type, weight_type = ctx.types
-        rounded, scale = _quantize(gradient, _GRADIENTS)
-        by_hidden = _scaled_matmul(rounded, scale, _transposed(weight), weight_scale, hidden_type)
-        by_weight = _scaled_matmul(
-            _transposed(rounded), scale, _transposed(hidden), hidden_scale, weight_type
+        hidden_dtype, weight_dtype = ctx.dtypes
+        grad, scale = _quantize(grad, _GRADIENTS)
+        d_hidden = _scaled_matmul(grad, scale, _transposed(weight), weight_scale, hidden_dtype)
+        d_weight = _scaled_matmul(
+            _transposed(grad), scale, _transposed(hidden), hidden_scale, weight_dtype
         )
-        return by_hidden, by_weight
+        return d_hidden, d_weight
 
 
-def _quantize(matrix: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
-    """A matrix in 8 bits, and what it is to be multiplied with."""
+def _quantize(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Quantize a matrix to FP8.
+
+    Returns:
+        The quantized matrix, and the scale by which to multiply it to restore its values.
+    """
     largest = matrix.abs().amax().float()
-    scale = (largest / torch.finfo(kind).max).clamp(min=torch.finfo(torch.float32).tiny)
-    return (matrix.float() / scale).to(kind), scale
+    scale = (largest / torch.finfo(dtype).max).clamp(min=torch.finfo(torch.float32).tiny)
+    return (matrix.float() / scale).to(dtype), scale
 
 
 def _scaled_matmul(
@@ -70,27 +78,27 @@ def _scaled_matmul(
     left_scale: Tensor,
     right: Tensor,
     right_scale: Tensor,
-    kind: torch.dtype,
+    dtype: torch.dtype,
     *,
-    fast: bool = False,
+    fast_accum: bool = False,
 ) -> Tensor:
-    """``left @ right.T``: the rows of both lie in one piece, as the hardware wants them.
+    """``left @ right.T`` of FP8 matrices; both are contiguous, as the hardware requires.
 
     Args:
         left: Shape (n, k).
         left_scale: A scalar.
         right: Shape (m, k).
         right_scale: A scalar.
-        kind: Of the result.
-        fast: Let a GPU add up with fewer digits.
+        dtype: Dtype of the result.
+        fast_accum: Let a GPU accumulate in lower precision.
     """
-    whole = ScalingType.TensorWise
+    per_tensor = ScalingType.TensorWise
     return scaled_mm(
-        left, right.T, left_scale, whole, right_scale, whole,
-        output_dtype=kind, use_fast_accum=fast and left.is_cuda,
+        left, right.T, left_scale, per_tensor, right_scale, per_tensor,
+        output_dtype=dtype, use_fast_accum=fast_accum and left.is_cuda,
     )  # fmt: skip
 
 
 def _transposed(matrix: Tensor) -> Tensor:
-    """The transposed matrix, its rows in one piece."""
+    """A contiguous transpose."""
     return matrix.T.contiguous()

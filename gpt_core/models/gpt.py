@@ -1,8 +1,8 @@
 """GPT: token ids in, logits of the next token out. Loss, sampling and decoding live elsewhere.
 
-Each token becomes a vector (what it is, ``wte``, plus where it stands, ``wpe``); ``n_layer`` blocks
-each add what they find out to that vector; the head compares the result with the vector of every
-token of the vocabulary.
+Each token becomes a vector, the sum of a token embedding (``wte``) and a position embedding
+(``wpe``); ``n_layer`` blocks each add an update to that vector; the head compares the result with
+the embedding of every token of the vocabulary.
 
 Shapes: B batch, T time, C width, V vocabulary.
 """
@@ -21,13 +21,13 @@ from gpt_core.models.layers import Dropout, Embedding
 
 
 class GPT(nn.Module):
-    """A decoder-only transformer of the GPT-2 architecture, under GPT-2's parameter names.
+    """A decoder-only transformer of the GPT-2 architecture, with GPT-2's parameter names.
 
     ``logits = LN_f(h_L) W_e^T`` with ``h_0 = W_e[token] + W_p[position]`` and
-    ``h_l = block_l(h_{l-1})``; W_e serves at both ends when the head is tied.
+    ``h_l = block_l(h_{l-1})``; a tied head uses W_e as well.
 
     Args:
-        config: The shape, with ``vocab_size`` set.
+        config: The model's shape, with ``vocab_size`` set.
 
     Raises:
         ConfigError: If ``config.vocab_size`` is None.
@@ -45,7 +45,7 @@ class GPT(nn.Module):
                 "model.vocab_size must be known to build a model: it is the tokenizer's"
             )
         self.config = config
-        self.set_execution(recompute=False, bf16_residual=False)
+        self.recompute, self.bf16_residual = False, False  # see set_execution
         self.wte = Embedding(config.vocab_size, config.n_embd)
         self.wpe = Embedding(config.context_length, config.n_embd)
         self.dropout = Dropout(config.dropout)
@@ -53,11 +53,11 @@ class GPT(nn.Module):
         self.ln_f = build_norm(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.tie_head()
-        if not self.wte.weight.is_meta:  # else the weights are yet to come
+        if not self.wte.weight.is_meta:  # see allocate_model
             self.initialize()
 
     def tie_head(self) -> None:
-        """Make the head's weight the token embedding's, if the configuration says so."""
+        """Share the token embedding's weight with the head, if ``config.tied_head``."""
         if self.config.tied_head:
             self.lm_head.weight = self.wte.weight
 
@@ -78,51 +78,51 @@ class GPT(nn.Module):
             self.bf16_residual = bf16_residual
 
     def forward(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Score every token of the vocabulary as the next one, at every position.
+        """Compute the logits of the next token at every position.
 
         Args:
             token_ids: Shape (B, T).
-            cache: What was computed of earlier tokens; the new tokens are added to it.
+            cache: Keys and values of earlier tokens; those of the new tokens are appended.
 
         Returns:
             Logits, shape (B, T, V).
 
         Raises:
-            ValueError: If T, with what is cached, exceeds the context length.
+            ValueError: If T plus the cached tokens exceeds the context length.
         """
         logits: Tensor = self.lm_head(self.hidden(token_ids, cache))
         return logits
 
     def next_logits(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Score every token of the vocabulary as the one after the last.
+        """Compute the logits of the token after the last: the last position of ``forward``.
 
-        The head costs as much as several blocks, so decoding asks for one position only.
+        The head costs as much as several blocks, so decoding applies it to one position only.
 
         Args:
             token_ids: Shape (B, T).
-            cache: What was computed of earlier tokens; the new tokens are added to it.
+            cache: Keys and values of earlier tokens; those of the new tokens are appended.
 
         Returns:
-            Logits, shape (B, V): the last position of ``forward``.
+            Logits, shape (B, V).
 
         Raises:
-            ValueError: If T, with what is cached, exceeds the context length.
+            ValueError: If T plus the cached tokens exceeds the context length.
         """
         logits: Tensor = self.lm_head(self.hidden(token_ids, cache)[:, -1])
         return logits
 
     def hidden(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """The last block's normalized output, which the head reads.
+        """Compute the final hidden states: the input of the head.
 
         Args:
             token_ids: Shape (B, T).
-            cache: What was computed of earlier tokens; the new tokens are added to it.
+            cache: Keys and values of earlier tokens; those of the new tokens are appended.
 
         Returns:
-            Shape (B, T, C).
+            Shape (B, T, C), normalized by ``ln_f``.
 
         Raises:
-            ValueError: If T, with what is cached, exceeds the context length.
+            ValueError: If T plus the cached tokens exceeds the context length.
         """
         start = 0 if cache is None else cache.length
         end = start + token_ids.size(1)
@@ -148,27 +148,28 @@ class GPT(nn.Module):
     def initialize(
         self, generator: torch.Generator | None = None, *, zero_residual: bool = False
     ) -> None:
-        """Draw fresh weights as GPT-2 does.
+        """Initialize the weights as GPT-2 does.
 
-        Normal with deviation 0.02; the projections that write into the residual stream are
-        scaled by 1 / sqrt(2 × n_layer), the number of such writes, so that the stream's variance
-        does not grow with depth. Biases start at 0, norms at 1.
+        Normal with standard deviation 0.02; the output projections of attention and feed-forward
+        network, which write into the residual stream, are scaled by 1 / sqrt(2 × n_layer), one
+        over the root of the number of such writes, so that the stream's variance does not grow
+        with depth. Biases start at 0, norms at 1.
 
         Args:
             generator: Source of randomness; None takes torch's global one.
-            zero_residual: Those projections start at 0 instead, so that each block at first
-                passes on what it gets.
+            zero_residual: Initialize the output projections with 0 instead, so that each block
+                starts as the identity.
 
         References:
             Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section
             2.3; Zhang et al. 2019, "Fixup Initialization" (zeros).
         """
-        residual = 0.0 if zero_residual else 0.02 / math.sqrt(2 * self.config.n_layer)
+        residual_std = 0.0 if zero_residual else 0.02 / math.sqrt(2 * self.config.n_layer)
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 parameter.zero_()
             elif ".ln_" in f".{name}":
                 parameter.fill_(1.0)
             else:
-                deviation = residual if name.endswith("c_proj.weight") else 0.02
-                parameter.normal_(0.0, deviation, generator=generator)
+                std = residual_std if name.endswith("c_proj.weight") else 0.02
+                parameter.normal_(0.0, std, generator=generator)

@@ -1,7 +1,7 @@
-"""Keys and values of the tokens that were seen, so that decoding computes only the newest.
+"""KV cache: keep the keys and values of past tokens, so that decoding computes only the new ones.
 
 A token's keys and values depend on earlier tokens alone, so they never change once computed.
-Without a cache, N new tokens cost N passes over a growing text; with one, the text is passed over
+Without a cache, N new tokens cost N passes over a growing text; with one, the text is processed
 once (prefill) and each new token costs one pass over itself (decoding).
 
 Shapes: B batch, H heads, T new tokens, S all tokens so far, D head width.
@@ -16,14 +16,14 @@ from gpt_core.config import GPTConfig
 
 
 class KVCache:
-    """Room for the keys and values of the tokens of B texts in every layer.
+    """Preallocated keys and values of B sequences in every layer.
 
     Args:
         config: The model's shape.
         batch_size: B.
-        device: Where the model computes.
-        dtype: What the model computes in.
-        capacity: Most tokens it can hold; None takes ``context_length``.
+        device: The model's device.
+        dtype: The dtype in which the model computes keys and values.
+        capacity: Maximum number of tokens per sequence; None takes ``context_length``.
     """
 
     def __init__(
@@ -35,16 +35,16 @@ class KVCache:
         capacity: int | None = None,
     ) -> None:
         self.capacity = min(capacity or config.context_length, config.context_length)
-        """Most tokens it can hold."""
+        """Maximum number of tokens per sequence."""
 
         shape = (config.n_layer, batch_size, config.n_head, self.capacity, config.head_width)
         self.keys = torch.empty(shape, device=device, dtype=dtype)
         self.values = torch.empty(shape, device=device, dtype=dtype)
         self.length = 0
-        """Tokens whose keys and values are in every layer."""
+        """Tokens per sequence whose keys and values are stored in every layer."""
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the new tokens' keys and values of one layer and return all of that layer.
+        """Store the new tokens' keys and values of one layer and return all of that layer.
 
         Args:
             layer: Index of the block.
@@ -55,7 +55,7 @@ class KVCache:
             Keys and values, each (B, H, S, D).
 
         Raises:
-            ValueError: If more tokens come than there is room for.
+            ValueError: If the new tokens exceed the capacity.
         """
         end = self.length + key.size(-2)
         if end > self.capacity:
@@ -69,10 +69,10 @@ class KVCache:
         self.length += n_tokens
 
     def keep_rows(self, rows: Sequence[int]) -> None:
-        """Go on with some of the texts only.
+        """Select sequences of the batch.
 
         Args:
-            rows: Indices into the batch of those to keep, in their new order.
+            rows: Batch indices of the sequences to keep, in their new order; may repeat.
         """
         index = torch.tensor(rows, device=self.keys.device)
         self.keys, self.values = self.keys[:, index], self.values[:, index]

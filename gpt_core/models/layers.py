@@ -1,4 +1,4 @@
-"""The layers that are not attention: normalization, the activation and the feed-forward network.
+"""The layers that are not attention: embedding, layer norm, GELU, dropout and feed-forward network.
 
 Shapes: B batch, T time, C width.
 """
@@ -8,27 +8,29 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gpt_core.config import GPTConfig
 
-_STATES = 1 << 16  # of the bits that decide whether an element is dropped
+_N_STATES = 1 << 16  # values of the 16 random bits that decide whether to drop an element
 
 
 class Embedding(nn.Embedding):
-    """A vector for each id, looked up in a table of shape (n, C)."""
+    """A lookup table with one vector of width C per id, shape (n, C)."""
 
+    @override
     def reset_parameters(self) -> None:
-        """Draw nothing: the model draws all its weights, or is given them."""
+        """Do nothing: ``GPT.initialize`` draws the weights, see ``allocate_model``."""
 
 
 class LayerNorm(nn.Module):
-    """Each token's vector brought to mean 0 and variance 1, then scaled and shifted.
+    """Layer normalization: standardize each token's vector, then scale and shift it.
 
     ``y = (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias`` over the width C.
 
     Args:
         width: C.
-        bias: Learn a shift beside the scale.
+        bias: Learn a shift as well as a scale.
         epsilon: Added to the variance, so that a constant vector does not divide by zero.
         explicit: Compute the formula as written; else torch's fused kernel, the same result.
 
@@ -46,14 +48,7 @@ class LayerNorm(nn.Module):
         self.explicit = explicit
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize the last dimension.
-
-        Args:
-            x: Any tensor whose last dimension is C.
-
-        Returns:
-            The same shape.
-        """
+        """Normalize the last dimension, which is C; the others are arbitrary."""
         if not self.explicit:
             return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.epsilon)
         mean = x.mean(dim=-1, keepdim=True)
@@ -63,9 +58,10 @@ class LayerNorm(nn.Module):
 
 
 class GELU(nn.Module):
-    """The smooth rectifier of GPT-2: x times an approximation of the normal distribution at x.
+    """Gaussian error linear unit in the tanh approximation that GPT-2 uses.
 
-    ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))``
+    ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))``, close to ``x P(Z <= x)`` for a standard
+    normal Z: a ReLU with a smooth corner.
 
     Args:
         explicit: Compute the formula as written; else torch's fused kernel, the same result.
@@ -86,14 +82,14 @@ class GELU(nn.Module):
 
 
 class Dropout(nn.Module):
-    """In training each element is 0 with probability p, else scaled up so that the mean stays.
+    """In training, zero each element with probability p and scale the others to keep the mean.
 
-    ``y = x × keep / (1 - p)``, ``keep`` being 0 with probability p. Torch's own draws a random
-    number of 64 bits for each element, which on a CPU takes longer than the matrix products
-    beside it; 16 bits decide as well, so that one draw serves four elements.
+    ``y = x × keep / (1 - p)``, where ``keep`` is 0 with probability p, else 1. Torch's own dropout
+    draws 64 random bits per element, which on a CPU takes longer than the neighbouring matrix
+    products; here 16 bits decide, so that one draw serves four elements.
 
     Args:
-        p: Probability of dropping an element; on a CPU to the nearest multiple of 2⁻¹⁶.
+        p: Probability of dropping an element; on a CPU rounded to a multiple of 2⁻¹⁶.
 
     References:
         Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from
@@ -105,24 +101,24 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop elements of a tensor of any shape, in training only."""
+        """Drop elements of a tensor of any shape; in evaluation mode return it unchanged."""
         if not self.training or self.p == 0:
             return x
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return F.dropout(x, self.p)
-        return x * _keep(x, min(round(self.p * _STATES), _STATES - 1))
+        return x * _scaled_keep_mask(x, min(round(self.p * _N_STATES), _N_STATES - 1))
 
 
-def _keep(x: Tensor, n_dropped: int) -> Tensor:
-    """0 for ``n_dropped`` of all states of 16 random bits, else what keeps the mean."""
+def _scaled_keep_mask(x: Tensor, n_dropped: int) -> Tensor:
+    """A mask shaped like ``x``: 0 with probability ``n_dropped / 2^16``, else 1 / (1 - p)."""
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = draws.view(torch.int16)[: x.numel()].view(x.shape)
-    kept = bits >= n_dropped - _STATES // 2
-    return kept.to(x.dtype).mul_(_STATES / (_STATES - n_dropped))
+    keep = bits >= n_dropped - _N_STATES // 2
+    return keep.to(x.dtype).mul_(_N_STATES / (_N_STATES - n_dropped))
 
 
 class FeedForward(nn.Module):
-    """Two linear layers around an activation, applied to each token alone; four times as wide.
+    """Position-wise feed-forward network: C to 4 C, GELU, back to C; each token alone.
 
     References:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.3.
@@ -136,13 +132,13 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform each token.
+        """Compute the update of the residual stream.
 
         Args:
             x: The normalized residual stream, shape (B, T, C).
 
         Returns:
-            What is added to the stream, shape (B, T, C).
+            Shape (B, T, C), to be added to the stream.
         """
         hidden = self.activation(self.c_fc(x))  # (B, T, 4 C)
         out: Tensor = self.dropout(self.c_proj(hidden))  # (B, T, C)

@@ -1,4 +1,4 @@
-"""How surprised a model is by the next token.
+"""Next-token cross-entropy and perplexity.
 
 Shapes: B batch, T time, V vocabulary.
 """
@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IGNORED = -100
-"""The target that does not count: padding, or a prompt that is not to be learned."""
+"""Target id excluded from the loss: padding, or a prompt that is not to be learned."""
 
-_MAX_NATS = 700.0
+
+_MAX_NATS = 700.0  # exp of 710 overflows a float
 
 
 def next_token_loss(
@@ -21,18 +22,16 @@ def next_token_loss(
     ignore_index: int = IGNORED,
     reduction: Literal["mean", "sum", "none"] = "mean",
 ) -> Tensor:
-    """Cross-entropy of the targets, in nats, computed in float32.
-
-    ``-log softmax(logits)[target]``, over the targets that count.
+    """Cross-entropy of the targets, ``-log softmax(logits)[target]``, computed in float32.
 
     Args:
         logits: Shape (B, T, V).
-        targets: Ids of the next tokens, shape (B, T); ``ignore_index`` does not count.
+        targets: Ids of the next tokens, shape (B, T); ``ignore_index`` where there is none.
         ignore_index: See ``IGNORED``.
         reduction: ``mean`` and ``sum`` give a scalar, ``none`` gives (B, T) with 0 where ignored.
 
     Returns:
-        The loss in nats a token (``mean``), in nats (``sum``) or one for each token.
+        The loss in nats per token (``mean``), in nats (``sum``), or of each token (``none``).
     """
     loss = F.cross_entropy(
         logits.flatten(0, 1).float(),
@@ -44,11 +43,10 @@ def next_token_loss(
 
 
 def perplexity(nats: float) -> float:
-    """``exp`` of a mean loss: among how many equally likely tokens the model seems to choose.
+    """Perplexity, ``exp(nats)``: the number of equally likely tokens of the same uncertainty.
 
     Args:
-        nats: Mean negative log-likelihood per token (or word); capped at 700, because ``exp``
-            of more overflows a float.
+        nats: Mean negative log-likelihood, capped at 700 so that the result is finite.
 
     Example:
         >>> round(perplexity(math.log(50257)))

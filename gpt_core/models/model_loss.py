@@ -1,6 +1,6 @@
-"""From token ids to the loss, on the quickest way that a device has to the gradients.
+"""The training loss of a GPT, computed in the fastest way for the device.
 
-Shapes: B batch, T time, C width, V vocabulary, W the vocabulary padded.
+Shapes: B batch, T time, C width, V vocabulary, W padded vocabulary.
 """
 
 from collections.abc import Callable
@@ -14,26 +14,26 @@ from gpt_core.models.gpt import GPT
 from gpt_core.models.head_loss import head_loss
 from gpt_core.models.loss import next_token_loss
 
-_MULTIPLE = 128  # of elements: the rows that a GPU's matrix units take at once
+_TILE = 128  # a vocabulary of a multiple of it fills the tiles of a GPU's matrix units
 
 
 def model_loss(
     model: GPT, token_ids: Tensor, targets: Tensor, *, padded: bool = True, fp8: bool = False
 ) -> Tensor:
-    """Mean loss of a model in nats a token.
+    """Mean next-token loss of a model.
 
-    The explicit attention backend asks for the textbook's arithmetic, to the bit. A processor
-    computes head and loss in one; a GPU's compiler finds that out by itself.
+    ``model.attention=explicit`` uses plain logits and cross-entropy. On a CPU the head and the
+    loss are fused by hand (``head_loss``); on a GPU ``torch.compile`` fuses them.
 
     Args:
-        model: In training.
+        model: In training mode.
         token_ids: Shape (B, T).
-        targets: Ids of the next tokens, shape (B, T); every one counts.
-        padded: On a GPU, compute the head for a round number of tokens.
-        fp8: Compute the head's products in 8 bits, wherever it is.
+        targets: Ids of the next tokens, shape (B, T); none is ignored.
+        padded: On a GPU, pad the head to a multiple of 128 rows, see ``padded_logits``.
+        fp8: Compute the head in FP8, on any device.
 
     Returns:
-        A scalar.
+        A scalar in nats per token.
     """
     weight = model.lm_head.weight
     if fp8:
@@ -48,23 +48,23 @@ def model_loss(
 
 
 def padded_logits(
-    hidden: Tensor, weight: Tensor, product: Callable[[Tensor, Tensor], Tensor] = F.linear
+    hidden: Tensor, weight: Tensor, linear: Callable[[Tensor, Tensor], Tensor] = F.linear
 ) -> Tensor:
-    """Logits with columns up to a multiple of 128, those of no token being -inf.
+    """Logits padded with -inf to a multiple of 128 columns.
 
-    50,257 rows do not divide into the tiles in which a GPU multiplies; 50,304 do. The rows are
-    added for the product only: no weight is kept for them and none is exported.
+    GPT-2's 50,257 rows do not divide into the tiles in which a GPU multiplies; 50,304 do. The
+    rows are added for the matrix product only: they are neither trained nor exported.
 
     Args:
-        hidden: What the head reads, shape (B, T, C).
-        weight: Of the head, shape (V, C).
-        product: ``hidden @ weight.T``.
+        hidden: Final hidden states, shape (B, T, C).
+        weight: The head's weight, shape (V, C).
+        linear: Computes ``hidden @ weight.T``.
 
     Returns:
-        Shape (B, T, W); the softmax over them is that over the V.
+        Shape (B, T, W); the softmax over W equals that over V.
     """
-    n_tokens = weight.size(0)
-    missing = -n_tokens % _MULTIPLE
-    logits = product(hidden, F.pad(weight, (0, 0, 0, missing)))  # (B, T, W)
-    no_token = torch.arange(n_tokens + missing, device=logits.device) >= n_tokens
-    return logits.masked_fill(no_token, -torch.inf)
+    vocab_size = weight.size(0)
+    n_padding = -vocab_size % _TILE
+    logits = linear(hidden, F.pad(weight, (0, 0, 0, n_padding)))  # (B, T, W)
+    padding = torch.arange(vocab_size + n_padding, device=logits.device) >= vocab_size
+    return logits.masked_fill(padding, -torch.inf)

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors in, safetensors out, every mismatch named."""
+"""Weights as safetensors files, and models from checkpoint directories."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from gpt_core.models.gpt import GPT
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
-_KINDS = {
+_DTYPE_NAMES = {
     torch.float64: "F64",
     torch.float32: "F32",
     torch.float16: "F16",
@@ -30,16 +30,16 @@ _KINDS = {
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """A model's parameters by name; a tensor with two names under its first."""
+    """A model's parameters by name; a shared tensor (tied head) appears under its first name."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's parameters, a tied head only once.
+    """Write a model's parameters as safetensors; a tied head is written once.
 
     Args:
         model: A GPT or a classifier.
-        path: Where the safetensors file goes; it appears when it is whole.
+        path: The file, which appears only when it is complete.
     """
     write_tensors(weights_of(model), path)
 
@@ -51,37 +51,40 @@ def write_tensors(
     *,
     progress: Progress | None = None,
 ) -> str:
-    """Write named tensors as safetensors, one at a time: no second copy of all of them.
+    """Write named tensors as safetensors, without a second copy of all of them in memory.
 
-    The file is the length of a JSON header in 8 bytes, the header (each tensor's type, shape and
-    place), and the values; the same bytes that the library writes.
+    The file is the length of a JSON header in 8 bytes, the header (each tensor's dtype, shape and
+    offsets), and the values: the same bytes that the safetensors library writes, but hashed in
+    the same pass.
 
     Args:
-        tensors: By name; of any layout and on any device.
-        path: Where the file goes; it appears when it is whole.
-        metadata: Notes for the file's header.
-        progress: Told of ``tensors``.
+        tensors: Tensors by name; strided in any way and on any device.
+        path: The file, which appears only when it is complete.
+        metadata: Free-form strings for the header.
+        progress: Receives ``tensors`` written.
 
     Returns:
-        The file's SHA-256, computed beside the writing.
+        The file's SHA-256.
     """
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
-    names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # so all are aligned
+    names = sorted(
+        tensors, key=lambda name: (-tensors[name].itemsize, name)
+    )  # keeps every tensor aligned
     for name in names:
         start, end = end, end + tensors[name].nbytes
-        kind, shape = _KINDS[tensors[name].dtype], list(tensors[name].shape)
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+        dtype, shape = _DTYPE_NAMES[tensors[name].dtype], list(tensors[name].shape)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
     packed = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     packed += b" " * (-len(packed) % 8)
     head = len(packed).to_bytes(8, "little") + packed
     digest = hashlib.sha256(head)
-    with ThreadPoolExecutor(max_workers=1) as beside, atomic_write(path) as file:
+    with ThreadPoolExecutor(max_workers=1) as hasher, atomic_write(path) as file:
         file.write(head)
         for done, name in enumerate(names, start=1):
             dense = tensors[name].detach().cpu().contiguous()
-            content: Any = dense.flatten().view(torch.uint8).numpy()
-            hashing = beside.submit(digest.update, content)
+            content = dense.flatten().view(torch.uint8).numpy().data
+            hashing = hasher.submit(digest.update, content)
             file.write(content)
             hashing.result()
             if progress is not None:
@@ -90,15 +93,15 @@ def write_tensors(
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Fill a model with saved parameters.
+    """Load saved parameters into a model.
 
     Args:
-        model: A GPT or a classifier of the shape that was saved.
-        path: A file of ``save_weights``.
+        model: A GPT or a classifier of the saved shape.
+        path: A file written by ``save_weights``.
 
     Raises:
-        CheckpointError: If the file is missing or damaged, or naming the first tensor that is
-            missing, unexpected or of another shape.
+        CheckpointError: If the file is missing or damaged, or a tensor is missing, unexpected or
+            of another shape.
     """
     try:
         tensors = load_file(path)
@@ -135,7 +138,11 @@ def read_model_config(checkpoint: Path) -> dict[str, Any]:
 
 
 def load_model(checkpoint: Path, device: torch.device | str = "cpu") -> GPT:
-    """The language model of a checkpoint directory, ready to be used.
+    """Load the language model of a checkpoint directory, in evaluation mode.
+
+    Args:
+        checkpoint: The directory.
+        device: Device of the model.
 
     Raises:
         CheckpointError: If the checkpoint is incomplete, damaged or a classifier's.
@@ -151,7 +158,14 @@ def load_model(checkpoint: Path, device: torch.device | str = "cpu") -> GPT:
 def load_classifier(
     checkpoint: Path, device: torch.device | str = "cpu"
 ) -> tuple[GPTClassifier, list[str]]:
-    """The classifier of a checkpoint directory and its labels in the order of its classes.
+    """Load the classifier of a checkpoint directory, in evaluation mode, and its labels.
+
+    Args:
+        checkpoint: The directory.
+        device: Device of the model.
+
+    Returns:
+        The classifier, and the label of each class.
 
     Raises:
         CheckpointError: If the checkpoint is incomplete, damaged or not a classifier's.
@@ -160,7 +174,7 @@ def load_classifier(
     if config.get("kind") != "classifier" or "labels" not in config:
         raise CheckpointError(f"{checkpoint} is a language model, but a classifier is needed")
     labels = [str(label) for label in config["labels"]]
-    with torch.random.fork_rng(devices=[]):  # the head's first weights are drawn, then replaced
+    with torch.random.fork_rng(devices=[]):  # its head draws weights, which are then replaced
         model = GPTClassifier(allocate_model(config["model"]), len(labels))
     load_weights(model, checkpoint / WEIGHTS)
     return model.to(device).eval(), labels

@@ -138,7 +138,7 @@ def with_(name: str, tensor: Tensor) -> Callable[[Tensors], Tensors]:
         ),
     ],
 )
-def test_a_tensor_that_does_not_fit_is_named(
+def test_a_missing_unexpected_or_misshapen_tensor_is_named(
     release: Path, tmp_path: Path, change: Callable[[Tensors], Tensors], message: str
 ) -> None:
     alter_tensors(release, change)

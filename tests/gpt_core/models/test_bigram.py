@@ -12,7 +12,7 @@ texts = st.lists(st.integers(0, 5), min_size=2, max_size=60)
 
 
 @given(texts)
-def test_the_probabilities_after_a_token_add_up_to_one_and_none_is_zero(text: list[int]) -> None:
+def test_probabilities_sum_to_one_and_none_is_zero(text: list[int]) -> None:
     bigram = fit_bigram([np.array(text)], vocab_size=6)
     first, second = np.meshgrid(np.arange(6), np.arange(6), indexing="ij")
     probability = bigram.probability(first, second)
@@ -21,33 +21,31 @@ def test_the_probabilities_after_a_token_add_up_to_one_and_none_is_zero(text: li
 
 
 @given(texts, st.lists(st.integers(0, 60), max_size=5))
-def test_it_does_not_matter_into_which_chunks_the_text_is_cut(
-    text: list[int], cuts: list[int]
-) -> None:
+def test_counts_do_not_depend_on_the_chunks(text: list[int], cuts: list[int]) -> None:
     token_ids = np.array(text, dtype=np.uint16)
-    whole = fit_bigram([token_ids], vocab_size=6)
+    in_one = fit_bigram([token_ids], vocab_size=6)
     pieces = fit_bigram(np.split(token_ids, sorted(min(c, len(text)) for c in cuts)), 6)
-    np.testing.assert_array_equal(pieces.pairs, whole.pairs)
-    np.testing.assert_array_equal(pieces.counts, whole.counts)
-    np.testing.assert_array_equal(pieces.unigram, whole.unigram)
+    np.testing.assert_array_equal(pieces.pairs, in_one.pairs)
+    np.testing.assert_array_equal(pieces.counts, in_one.counts)
+    np.testing.assert_array_equal(pieces.unigram, in_one.unigram)
 
 
-def test_the_smoothing_is_the_formula_computed_by_hand() -> None:
+def test_smoothing_equals_the_formula_computed_by_hand() -> None:
     bigram = fit_bigram([np.array([0, 1, 0, 1, 0, 2])], vocab_size=4)
     unigram = np.array([3 + 1, 2 + 1, 1 + 1, 0 + 1]) / 10
-    after_0 = np.array([0, 2, 1, 0])  # three times 0 was followed, by two different tokens
+    after_0 = np.array([0, 2, 1, 0])  # 0 has three successors, two of them distinct
     expected = (after_0 + 2 * unigram) / (3 + 2)
     np.testing.assert_allclose(bigram.probability(np.zeros(4, int), np.arange(4)), expected)
 
 
-def test_after_a_token_that_was_never_followed_the_unigram_decides() -> None:
+def test_a_token_without_successors_falls_back_to_the_unigram() -> None:
     bigram = fit_bigram([np.array([0, 1, 0, 1, 2])], vocab_size=4)
-    for unfollowed in (2, 3):
-        probability = bigram.probability(np.full(4, unfollowed), np.arange(4))
+    for without_successor in (2, 3):
+        probability = bigram.probability(np.full(4, without_successor), np.arange(4))
         np.testing.assert_allclose(probability, bigram.unigram)
 
 
-def test_the_loss_is_that_of_a_dense_table() -> None:
+def test_the_loss_equals_that_of_a_dense_table() -> None:
     generator = np.random.default_rng(0)
     text = generator.integers(0, 9, 500)
     bigram = fit_bigram([text], vocab_size=9)
@@ -60,7 +58,7 @@ def test_the_loss_is_that_of_a_dense_table() -> None:
     assert bigram.loss(held_out, targets) == pytest.approx(expected)
 
 
-def test_a_large_vocabulary_needs_no_table_of_all_pairs() -> None:
+def test_memory_grows_with_the_distinct_pairs_only() -> None:
     text = np.random.default_rng(0).integers(0, 22_000, 5_000).astype(np.uint16)
     bigram = fit_bigram([text], vocab_size=22_000)
     assert len(bigram.pairs) < len(text)
@@ -68,7 +66,7 @@ def test_a_large_vocabulary_needs_no_table_of_all_pairs() -> None:
     assert bigram.loss(text[:-1], text[1:]) < np.log(22_000)
 
 
-def test_gradient_descent_finds_what_counting_finds() -> None:
+def test_gradient_descent_converges_to_the_counts() -> None:
     text = torch.tensor([0, 1, 0, 1, 0, 2, 1, 0, 2, 2, 0, 1])
     torch.manual_seed(0)
     model = BigramLanguageModel(BigramConfig(vocab_size=3))
@@ -84,18 +82,18 @@ def test_gradient_descent_finds_what_counting_finds() -> None:
 
 
 @pytest.mark.parametrize("chunks", [[], [np.empty(0, np.uint16)], [np.array([3])]])
-def test_less_than_a_pair_cannot_be_counted(chunks: list[np.ndarray]) -> None:
+def test_fewer_than_two_tokens_are_refused(chunks: list[np.ndarray]) -> None:
     with pytest.raises(DataError, match="at least two tokens"):
         fit_bigram(chunks, vocab_size=6)
 
 
 @pytest.mark.parametrize("outside", [6, -1])
-def test_an_id_outside_the_vocabulary_is_named(outside: int) -> None:
+def test_an_id_outside_the_vocabulary_is_refused(outside: int) -> None:
     with pytest.raises(DataError, match=f"token id {outside} is outside the vocabulary of 6"):
         fit_bigram([np.array([0, outside, 1])], vocab_size=6)
 
 
-def test_a_loss_of_no_targets_is_refused() -> None:
+def test_a_loss_without_targets_is_refused() -> None:
     bigram = fit_bigram([np.array([0, 1])], vocab_size=2)
     with pytest.raises(DataError, match="no target"):
         bigram.loss(np.array([0, 1]), np.array([-100, -100]))

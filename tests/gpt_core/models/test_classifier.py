@@ -13,7 +13,7 @@ def classifier() -> GPTClassifier:
     return GPTClassifier(build_model(CONFIG, seed=0), n_classes=4).eval()
 
 
-def test_padding_of_any_length_and_kind_changes_no_logit() -> None:
+def test_padding_changes_no_logit() -> None:
     model = classifier()
     token_ids = torch.randint(13, (3, 12), generator=torch.Generator().manual_seed(0))
     alone = [model(row[None, :n], n[None]) for row, n in zip(token_ids, LENGTHS, strict=True)]
@@ -22,7 +22,7 @@ def test_padding_of_any_length_and_kind_changes_no_logit() -> None:
     torch.testing.assert_close(logits, torch.cat(alone))
 
 
-def test_every_real_token_counts() -> None:
+def test_logits_depend_on_every_token() -> None:
     model = classifier()
     token_ids = torch.zeros(1, 5, dtype=torch.long)
     changed = token_ids.clone()
@@ -32,7 +32,7 @@ def test_every_real_token_counts() -> None:
 
 
 @pytest.mark.parametrize("n_blocks", [0, 1, 2, 3])
-def test_all_but_the_last_blocks_the_norm_and_the_head_is_frozen(n_blocks: int) -> None:
+def test_freezing_leaves_the_last_blocks_norm_and_head_trainable(n_blocks: int) -> None:
     model = classifier()
     model.freeze_all_but(n_blocks)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
@@ -45,6 +45,6 @@ def test_all_but_the_last_blocks_the_norm_and_the_head_is_frozen(n_blocks: int) 
     assert trained == expected
 
 
-def test_the_language_models_head_is_dropped() -> None:
+def test_the_language_model_head_is_removed() -> None:
     names = {name for name, _ in classifier().named_parameters()}
     assert not {name for name in names if "lm_head" in name}

@@ -20,7 +20,7 @@ SMALL = GPTConfig(n_layer=2, n_head=2, n_embd=8, vocab_size=13, context_length=6
 
 
 @pytest.mark.parametrize("size", RELEASED)
-def test_the_released_sizes_have_their_published_number_of_parameters(size: str) -> None:
+def test_the_gpt2_releases_have_their_published_parameter_counts(size: str) -> None:
     n_layer, n_head, n_embd, expected = RELEASED[size]
     config = GPTConfig(n_layer=n_layer, n_head=n_head, n_embd=n_embd, vocab_size=50_257)
     with torch.device("meta"):
@@ -50,12 +50,12 @@ def test_parameters_are_counted_without_building_the_model(
     assert count_parameters(config, include_positions=False) == n_parameters - n_positions
 
 
-def test_training_gpt_2_on_a_token_costs_855_megaflop() -> None:
-    config = GPTConfig(vocab_size=50_304)  # the padded vocabulary that the figure is quoted for
+def test_flops_per_token_of_gpt2_match_the_published_number() -> None:
+    config = GPTConfig(vocab_size=50_304)  # the padded vocabulary of the published number
     assert flops_per_token(config) / 1e6 == pytest.approx(855.4, abs=0.1)
 
 
-def test_a_seed_gives_the_same_weights_again_and_leaves_the_global_generator_alone() -> None:
+def test_a_seed_determines_the_weights_and_leaves_the_global_generator_untouched() -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     one, two, other = (build_model(SMALL, seed).state_dict() for seed in (1, 1, 2))
@@ -74,19 +74,19 @@ def test_without_a_seed_the_weights_come_from_the_global_generator() -> None:
     assert not torch.equal(one.wte.weight, two.wte.weight)
 
 
-def test_an_allocated_model_is_whole_and_still_tied() -> None:
+def test_an_allocated_model_is_on_the_cpu_and_tied() -> None:
     model = allocate_model(SMALL)
     assert model.lm_head.weight is model.wte.weight
     assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_a_model_of_an_unknown_vocabulary_cannot_be_counted() -> None:
+def test_counting_parameters_without_a_vocabulary_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="vocab_size must be known"):
         count_parameters(GPTConfig())
 
 
-def test_a_model_needs_no_compiler_to_be_built() -> None:
+def test_building_a_model_does_not_import_torchs_compiler() -> None:
     script = (
         "import sys; from gpt_core.config import GPTConfig; "
         "from gpt_core.models import build_model; "

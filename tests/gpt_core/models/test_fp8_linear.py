@@ -1,4 +1,4 @@
-"""A product in 8 bits is the exact product of the rounded factors, and so are its gradients."""
+"""The FP8 linear layer against exact products of the quantized operands."""
 
 import pytest
 import torch
@@ -9,36 +9,40 @@ from gpt_core.models.fp8_linear import fp8_linear
 B, T, C, V = 2, 24, 64, 96
 
 
-def rounded(matrix: Tensor, kind: torch.dtype) -> Tensor:
-    """In 8 bits and back, in float64."""
-    scale = matrix.abs().max().double() / torch.finfo(kind).max
-    return (matrix.double() / scale).float().to(kind).double() * scale
+def quantized(matrix: Tensor, dtype: torch.dtype) -> Tensor:
+    """Quantize to FP8 and back, in float64."""
+    scale = matrix.abs().max().double() / torch.finfo(dtype).max
+    return (matrix.double() / scale).float().to(dtype).double() * scale
 
 
 @pytest.fixture
-def factors() -> tuple[Tensor, Tensor]:
+def operands() -> tuple[Tensor, Tensor]:
     return torch.randn(B, T, C, requires_grad=True), torch.randn(V, C, requires_grad=True)
 
 
-def test_the_product_is_that_of_the_rounded_factors(factors: tuple[Tensor, Tensor]) -> None:
-    hidden, weight = factors
+def test_the_output_is_the_exact_product_of_the_quantized_operands(
+    operands: tuple[Tensor, Tensor],
+) -> None:
+    hidden, weight = operands
     product = fp8_linear(hidden, weight)
-    expected = rounded(hidden, torch.float8_e4m3fn) @ rounded(weight, torch.float8_e4m3fn).T
+    expected = quantized(hidden, torch.float8_e4m3fn) @ quantized(weight, torch.float8_e4m3fn).T
     assert product.dtype == torch.bfloat16
     torch.testing.assert_close(product.double(), expected, rtol=2**-7, atol=2e-2)
 
 
-def test_the_gradients_are_those_of_the_rounded_factors(factors: tuple[Tensor, Tensor]) -> None:
-    hidden, weight = factors
+def test_the_gradients_are_exact_products_of_the_quantized_operands(
+    operands: tuple[Tensor, Tensor],
+) -> None:
+    hidden, weight = operands
     upstream = (torch.randn(B, T, V) * 1e-5).bfloat16()
-    by_hidden, by_weight = torch.autograd.grad(fp8_linear(hidden, weight), factors, upstream)
-    left = rounded(upstream.float(), torch.float8_e5m2)
+    d_hidden, d_weight = torch.autograd.grad(fp8_linear(hidden, weight), operands, upstream)
+    left = quantized(upstream.float(), torch.float8_e5m2)
     torch.testing.assert_close(
-        by_hidden.double(), left @ rounded(weight, torch.float8_e4m3fn), rtol=1e-4, atol=1e-8
+        d_hidden.double(), left @ quantized(weight, torch.float8_e4m3fn), rtol=1e-4, atol=1e-8
     )
-    right = rounded(hidden, torch.float8_e4m3fn).flatten(0, 1)
+    right = quantized(hidden, torch.float8_e4m3fn).flatten(0, 1)
     torch.testing.assert_close(
-        by_weight.double(), left.flatten(0, 1).T @ right, rtol=1e-4, atol=1e-8
+        d_weight.double(), left.flatten(0, 1).T @ right, rtol=1e-4, atol=1e-8
     )
 
 

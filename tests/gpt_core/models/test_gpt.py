@@ -17,7 +17,7 @@ def ids(*shape: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize("backend", ["explicit", "sdpa"])
 @pytest.mark.parametrize("changed", [1, 7, T - 1])
-def test_a_future_token_moves_no_past_logit(backend: str, changed: int) -> None:
+def test_the_model_is_causal(backend: str, changed: int) -> None:
     model = build_model(GPTConfig(**SHAPE, attention=backend), seed=1)
     token_ids = ids(2, T)
     other = token_ids.clone()
@@ -29,45 +29,45 @@ def test_a_future_token_moves_no_past_logit(backend: str, changed: int) -> None:
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_both_backends_give_the_same_logits_and_gradients(tied: bool, bias: bool) -> None:
-    written, fused = (
+def test_both_backends_agree_in_logits_and_gradients(tied: bool, bias: bool) -> None:
+    explicit, fused = (
         build_model(GPTConfig(**SHAPE, attention=backend, tied_head=tied, bias=bias), seed=2)
         for backend in ("explicit", "sdpa")
     )
     token_ids, targets = ids(2, T), ids(2, T, seed=1)
-    for model in (written, fused):
+    for model in (explicit, fused):
         next_token_loss(model(token_ids), targets).backward()
-    torch.testing.assert_close(written(token_ids), fused(token_ids))
-    for (name, one), two in zip(written.named_parameters(), fused.parameters(), strict=True):
+    torch.testing.assert_close(explicit(token_ids), fused(token_ids))
+    for (name, one), two in zip(explicit.named_parameters(), fused.parameters(), strict=True):
         assert one.grad is not None, name
         torch.testing.assert_close(one.grad, two.grad, msg=lambda m, name=name: f"{name}: {m}")
 
 
-def test_rows_of_a_batch_do_not_see_each_other() -> None:
+def test_rows_of_a_batch_are_independent() -> None:
     model = build_model(GPTConfig(**SHAPE), seed=3)
     token_ids = ids(4, T)
     alone = torch.cat([model(row.unsqueeze(0)) for row in token_ids])
     torch.testing.assert_close(model(token_ids), alone)
 
 
-def test_the_same_token_at_another_place_scores_otherwise() -> None:
+def test_logits_depend_on_the_position() -> None:
     model = build_model(GPTConfig(**SHAPE), seed=3)
     logits = model(torch.full((1, T), 5))
     assert not torch.allclose(logits[:, 0], logits[:, -1])
 
 
-def test_the_next_logits_are_those_of_the_last_position() -> None:
+def test_next_logits_are_those_of_the_last_position() -> None:
     model = build_model(GPTConfig(**SHAPE), seed=4)
     torch.testing.assert_close(model.next_logits(ids(2, 9)), model(ids(2, 9))[:, -1])
 
 
-def test_a_fresh_model_is_about_as_surprised_as_one_that_guesses() -> None:
+def test_the_initial_loss_is_that_of_a_uniform_distribution() -> None:
     model = build_model(GPTConfig(**SHAPE), seed=5)
     loss = next_token_loss(model(ids(8, T)), ids(8, T, seed=1))
     assert loss.item() == pytest.approx(math.log(V), rel=0.02)
 
 
-def test_fresh_weights_have_the_deviations_of_gpt_2() -> None:
+def test_initial_weights_have_the_standard_deviations_of_gpt2() -> None:
     config = GPTConfig(n_layer=8, n_head=4, n_embd=128, vocab_size=512, context_length=64)
     for name, weight in build_model(config, seed=6).named_parameters():
         if name.endswith("bias"):
@@ -76,12 +76,12 @@ def test_fresh_weights_have_the_deviations_of_gpt_2() -> None:
             assert (weight == 1).all(), name
         else:
             expected = 0.02 / math.sqrt(16) if name.endswith("c_proj.weight") else 0.02
-            error = 5 / math.sqrt(2 * weight.numel())  # five standard errors of a deviation
+            error = 5 / math.sqrt(2 * weight.numel())  # five standard errors
             assert weight.std().item() == pytest.approx(expected, rel=error), name
             assert abs(weight.mean().item()) < 5 * expected / math.sqrt(weight.numel()), name
 
 
-def test_a_tied_head_is_the_embedding_itself_and_an_untied_one_is_not() -> None:
+def test_a_tied_head_shares_its_weight_with_the_embedding() -> None:
     tied, untied = (build_model(GPTConfig(**SHAPE, tied_head=t), seed=0) for t in (True, False))
     assert tied.lm_head.weight is tied.wte.weight
     assert untied.lm_head.weight is not untied.wte.weight
@@ -95,23 +95,23 @@ def test_the_model_compiles_into_one_graph() -> None:
 
 
 @pytest.mark.parametrize("backend", ["explicit", "sdpa"])
-def test_bfloat16_autocast_changes_the_loss_by_little(backend: str) -> None:
+def test_bfloat16_autocast_barely_changes_the_loss(backend: str) -> None:
     model = build_model(GPTConfig(**SHAPE, attention=backend), seed=8)
     token_ids, targets = ids(4, T), ids(4, T, seed=1)
     exact = next_token_loss(model(token_ids), targets)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = next_token_loss(model(token_ids), targets)
-    rough.backward()
-    assert rough.dtype == torch.float32
-    assert rough.item() == pytest.approx(exact.item(), rel=5e-3)
+        in_bf16 = next_token_loss(model(token_ids), targets)
+    in_bf16.backward()
+    assert in_bf16.dtype == torch.float32
+    assert in_bf16.item() == pytest.approx(exact.item(), rel=5e-3)
 
 
-def test_a_model_of_an_unknown_vocabulary_is_refused() -> None:
+def test_a_model_without_a_vocabulary_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="vocab_size must be known"):
         GPT(GPTConfig())
 
 
-def test_more_tokens_than_the_context_holds_are_refused() -> None:
+def test_exceeding_the_context_length_is_refused() -> None:
     model = build_model(GPTConfig(**SHAPE), seed=0).eval()
     with pytest.raises(ValueError, match="17 tokens exceed the context length of 16"):
         model(ids(1, T + 1))
@@ -122,7 +122,7 @@ def test_more_tokens_than_the_context_holds_are_refused() -> None:
             model(ids(1, 1), cache)
 
 
-def test_training_brings_the_loss_of_one_batch_near_zero() -> None:
+def test_the_model_can_overfit_one_batch() -> None:
     torch.manual_seed(0)
     model = build_model(GPTConfig(**SHAPE), seed=9)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -136,7 +136,7 @@ def test_training_brings_the_loss_of_one_batch_near_zero() -> None:
 
 
 @pytest.mark.parametrize("backend", ["explicit", "sdpa"])
-def test_what_is_computed_again_has_the_same_gradients_to_the_bit(backend: str) -> None:
+def test_recompute_gives_bitwise_equal_gradients(backend: str) -> None:
     config = GPTConfig(
         n_layer=3, n_head=2, n_embd=16, context_length=8, vocab_size=V, dropout=0.3,
         attention=backend,  # type: ignore[arg-type]

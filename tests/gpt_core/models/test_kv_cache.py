@@ -22,7 +22,7 @@ def small(backend: str) -> GPT:
 @settings(max_examples=25)
 @given(cuts=st.sets(st.integers(1, T - 1)))
 @torch.inference_mode()
-def test_logits_are_the_same_in_one_piece_or_in_any_pieces(backend: str, cuts: set[int]) -> None:
+def test_logits_do_not_depend_on_how_the_text_is_split(backend: str, cuts: set[int]) -> None:
     model = small(backend)
     token_ids = torch.randint(V, (3, T), generator=torch.Generator().manual_seed(len(cuts)))
     cache = KVCache(model.config, batch_size=3)
@@ -33,7 +33,7 @@ def test_logits_are_the_same_in_one_piece_or_in_any_pieces(backend: str, cuts: s
 
 
 @torch.inference_mode()
-def test_texts_that_are_kept_go_on_as_if_the_others_had_never_been() -> None:
+def test_kept_rows_continue_as_if_the_others_had_never_been() -> None:
     model = small("sdpa")
     token_ids = torch.randint(V, (4, T), generator=torch.Generator().manual_seed(0))
     cache = KVCache(model.config, batch_size=4)
@@ -43,14 +43,14 @@ def test_texts_that_are_kept_go_on_as_if_the_others_had_never_been() -> None:
     torch.testing.assert_close(rest, model(token_ids)[[3, 1], 6:])
 
 
-def test_a_cache_takes_the_room_it_is_given_and_never_more_than_the_context() -> None:
+def test_the_capacity_is_capped_at_the_context_length() -> None:
     config = small("sdpa").config
     assert KVCache(config, 2, capacity=4).keys.shape == (2, 2, 2, 4, 4)
     assert KVCache(config, 2, capacity=99).capacity == T
 
 
 @torch.inference_mode()
-def test_more_tokens_than_there_is_room_for_are_refused() -> None:
+def test_exceeding_the_capacity_is_refused() -> None:
     model = small("sdpa")
     cache = KVCache(model.config, 1, capacity=3)
     with pytest.raises(ValueError, match="4 tokens exceed the cache's capacity of 3"):

@@ -3,64 +3,54 @@ import torch
 
 from gpt_core.config import GPTConfig
 from gpt_core.models import GELU, FeedForward, LayerNorm
-from gpt_core.models.block import TransformerBlock
 from gpt_core.models.layers import Dropout
 
 
-def test_a_normalized_vector_has_mean_0_and_variance_1() -> None:
+def test_layer_norm_gives_mean_0_and_variance_1() -> None:
     x = torch.randn(5, 7, 32, generator=torch.Generator().manual_seed(0)) * 9 + 4
     y = LayerNorm(32, explicit=True)(x)
     torch.testing.assert_close(y.mean(-1), torch.zeros(5, 7), atol=1e-5, rtol=0)
     torch.testing.assert_close(y.var(-1, unbiased=False), torch.ones(5, 7), atol=1e-4, rtol=0)
 
 
-def test_a_constant_vector_normalizes_to_the_shift() -> None:
+def test_layer_norm_maps_a_constant_vector_to_the_bias() -> None:
     norm = LayerNorm(8, explicit=True)
     torch.nn.init.constant_(norm.bias, 3.0)
     assert torch.equal(norm(torch.full((1, 8), 5.0)), torch.full((1, 8), 3.0))
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_the_written_and_the_fused_norm_agree_forward_and_backward(bias: bool) -> None:
+def test_explicit_and_fused_layer_norm_agree_forward_and_backward(bias: bool) -> None:
     generator = torch.Generator().manual_seed(1)
-    written, fused = (LayerNorm(16, bias=bias, explicit=explicit) for explicit in (True, False))
-    torch.nn.init.normal_(written.weight, generator=generator)
-    fused.load_state_dict(written.state_dict())
+    explicit, fused = (LayerNorm(16, bias=bias, explicit=explicit) for explicit in (True, False))
+    torch.nn.init.normal_(explicit.weight, generator=generator)
+    fused.load_state_dict(explicit.state_dict())
     x = torch.randn(4, 16, generator=generator).requires_grad_()
     upstream = torch.randn(4, 16, generator=generator)
-    (by_formula,) = torch.autograd.grad(written(x), x, upstream)
+    (by_formula,) = torch.autograd.grad(explicit(x), x, upstream)
     (by_kernel,) = torch.autograd.grad(fused(x), x, upstream)
-    torch.testing.assert_close(written(x), fused(x))
+    torch.testing.assert_close(explicit(x), fused(x))
     torch.testing.assert_close(by_formula, by_kernel)
 
 
-def test_the_written_and_the_fused_activation_agree() -> None:
+def test_explicit_and_fused_gelu_agree() -> None:
     x = torch.linspace(-6, 6, 1001)
     torch.testing.assert_close(GELU(explicit=True)(x), GELU()(x))
 
 
-def test_the_activation_passes_large_values_and_stops_very_negative_ones() -> None:
+def test_gelu_is_the_identity_far_right_and_zero_far_left() -> None:
     y = GELU(explicit=True)(torch.tensor([-20.0, 0.0, 20.0]))
     torch.testing.assert_close(y, torch.tensor([0.0, 0.0, 20.0]))
 
 
-def test_the_feed_forward_treats_each_token_alone() -> None:
+def test_the_feed_forward_network_processes_each_token_alone() -> None:
     layer = FeedForward(GPTConfig(n_embd=12, n_head=3))
     x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(2))
     order = torch.tensor([4, 2, 0, 1, 3])
     torch.testing.assert_close(layer(x[:, order]), layer(x)[:, order])
 
 
-def test_a_block_that_writes_nothing_leaves_the_stream_as_it_was() -> None:
-    block = TransformerBlock(GPTConfig(n_embd=12, n_head=3))
-    for projection in (block.attn.c_proj, block.mlp.c_proj):
-        torch.nn.init.zeros_(projection.weight)
-        torch.nn.init.zeros_(projection.bias)
-    x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(3))
-    assert torch.equal(block(x), x)
-
-
-def test_dropout_acts_in_training_only() -> None:
+def test_feed_forward_dropout_is_active_in_training_only() -> None:
     torch.manual_seed(4)
     layer = FeedForward(GPTConfig(n_embd=12, n_head=3, dropout=0.5))
     x = torch.randn(2, 5, 12)
@@ -71,7 +61,7 @@ def test_dropout_acts_in_training_only() -> None:
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("shape", [(1_000_003,), (500, 2000)])
-def test_dropout_drops_its_share_and_keeps_the_mean(p: float, shape: tuple[int, ...]) -> None:
+def test_dropout_drops_a_fraction_p_and_keeps_the_mean(p: float, shape: tuple[int, ...]) -> None:
     torch.manual_seed(4)
     y = Dropout(p)(torch.ones(shape))
     dropped = (y == 0).float().mean().item()
@@ -81,15 +71,15 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p: float, shape: tuple[int, 
     assert len(y.unique()) == 2
 
 
-def test_dropped_elements_have_no_neighbours_in_common() -> None:
-    """Four elements share one draw: knowing one of them says nothing of the others."""
+def test_elements_of_one_draw_are_dropped_independently() -> None:
+    """Four elements use bits of the same draw."""
     torch.manual_seed(5)
     kept = (Dropout(0.5)(torch.ones(1_000_000)) != 0).view(-1, 4).float()
     correlation = torch.corrcoef(kept.T) - torch.eye(4)
     assert correlation.abs().max().item() < 0.01
 
 
-def test_the_gradient_passes_where_the_value_did() -> None:
+def test_dropout_masks_the_gradient_like_the_value() -> None:
     torch.manual_seed(6)
     x = torch.randn(7, 9, dtype=torch.bfloat16).requires_grad_()
     y = Dropout(0.3)(x)
@@ -98,7 +88,7 @@ def test_the_gradient_passes_where_the_value_did() -> None:
     torch.testing.assert_close(gradient * x, y)
 
 
-def test_dropout_hangs_on_the_seed_and_is_off_outside_of_training() -> None:
+def test_dropout_depends_on_the_seed_and_is_off_in_evaluation() -> None:
     drop, x = Dropout(0.5), torch.ones(33)
     torch.manual_seed(7)
     first, second = drop(x), drop(x)
@@ -108,5 +98,5 @@ def test_dropout_hangs_on_the_seed_and_is_off_outside_of_training() -> None:
     assert torch.equal(drop.eval()(x), x)
 
 
-def test_nearly_everything_can_be_dropped() -> None:
+def test_p_close_to_1_stays_finite() -> None:
     assert Dropout(0.9999999)(torch.ones(64)).isfinite().all()

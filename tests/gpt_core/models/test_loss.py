@@ -16,12 +16,12 @@ def test_the_loss_is_the_mean_negative_log_probability_of_the_targets() -> None:
     torch.testing.assert_close(next_token_loss(LOGITS, TARGETS), -chosen.log().mean())
 
 
-def test_guessing_costs_the_logarithm_of_the_vocabulary() -> None:
+def test_uniform_logits_cost_the_logarithm_of_the_vocabulary_size() -> None:
     loss = next_token_loss(torch.zeros(B, T, V), TARGETS)
     assert loss.item() == pytest.approx(math.log(V), rel=1e-6)
 
 
-def test_ignored_targets_count_neither_in_the_sum_nor_in_the_mean() -> None:
+def test_ignored_targets_are_excluded_from_sum_and_mean() -> None:
     targets = TARGETS.clone()
     targets[0] = IGNORED
     torch.testing.assert_close(
@@ -34,10 +34,10 @@ def test_ignored_targets_count_neither_in_the_sum_nor_in_the_mean() -> None:
 
 
 def test_the_loss_of_bfloat16_logits_is_computed_in_float32() -> None:
-    rough = LOGITS.bfloat16()
-    loss = next_token_loss(rough, TARGETS)
+    in_bf16 = LOGITS.bfloat16()
+    loss = next_token_loss(in_bf16, TARGETS)
     assert loss.dtype == torch.float32
-    assert torch.equal(loss, next_token_loss(rough.float(), TARGETS))
+    assert torch.equal(loss, next_token_loss(in_bf16.float(), TARGETS))
 
 
 def test_perplexity_is_the_exponential_of_the_loss_and_never_overflows() -> None:

@@ -1,4 +1,4 @@
-"""Every way to a model's loss gives the textbook's."""
+"""Every path to the training loss against plain logits and cross-entropy."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def gradients(model: GPT, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("attention", ["explicit", "sdpa"])
-def test_it_is_the_loss_of_the_logits(attention: str) -> None:
+def test_the_loss_equals_the_cross_entropy_of_the_logits(attention: str) -> None:
     model = build_model(replace(SHAPE, attention=attention), seed=1)
     ids, targets = torch.randint(83, (2, 3, 16)).unbind(0)
     ours, plain = model_loss(model, ids, targets), next_token_loss(model(ids), targets)
@@ -51,18 +51,18 @@ def test_the_residual_stream_is_in_bf16_under_autocast_only() -> None:
     ids = torch.randint(83, (2, 16))
     exact = model(ids)
     with torch.autocast("cpu", torch.bfloat16):
-        rough = model(ids)
+        in_bf16 = model(ids)
     assert seen == [torch.float32, torch.bfloat16]
-    torch.testing.assert_close(rough.float(), exact, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(in_bf16.float(), exact, atol=0.02, rtol=0.02)
 
 
-def test_a_head_in_8_bits_is_nearly_the_same() -> None:
+def test_an_fp8_head_gives_nearly_the_same_loss_and_gradients() -> None:
     model = build_model(SHAPE, seed=3)
     ids, targets = torch.randint(83, (2, 3, 16)).unbind(0)
-    rough = model_loss(model, ids, targets, fp8=True)
+    in_fp8 = model_loss(model, ids, targets, fp8=True)
     plain = model_loss(model, ids, targets)
-    assert rough.item() == pytest.approx(plain.item(), abs=0.01)
-    ours, theirs = gradients(model, rough), gradients(model, plain)
+    assert in_fp8.item() == pytest.approx(plain.item(), abs=0.01)
+    ours, theirs = gradients(model, in_fp8), gradients(model, plain)
     for name, gradient in theirs.items():
         if gradient.norm() > 1e-6:  # the keys' bias has none
             assert (ours[name] - gradient).norm() < 0.2 * gradient.norm(), name

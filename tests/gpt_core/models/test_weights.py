@@ -35,7 +35,7 @@ def checkpoint(directory: Path, **settings: object) -> Path:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_weights_come_back_bit_for_bit(tmp_path: Path, tied: bool) -> None:
+def test_saved_weights_are_loaded_bit_for_bit(tmp_path: Path, tied: bool) -> None:
     config = GPTConfig(**SHAPE, tied_head=tied)
     saved, loaded = build_model(config, seed=1), build_model(config, seed=2)
     save_weights(saved, tmp_path / "weights")
@@ -46,7 +46,7 @@ def test_weights_come_back_bit_for_bit(tmp_path: Path, tied: bool) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["weights"]
 
 
-def test_a_checkpoint_gives_its_model_ready_to_be_used(tmp_path: Path) -> None:
+def test_a_checkpoint_is_loaded_in_evaluation_mode(tmp_path: Path) -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
     model = load_model(checkpoint(tmp_path))
@@ -56,7 +56,7 @@ def test_a_checkpoint_gives_its_model_ready_to_be_used(tmp_path: Path) -> None:
     assert read_model_config(tmp_path)["model"] == CONFIG
 
 
-def test_a_classifier_comes_back_with_its_labels(tmp_path: Path) -> None:
+def test_a_classifier_is_loaded_with_its_labels(tmp_path: Path) -> None:
     model = GPTClassifier(build_model(CONFIG, seed=1), n_classes=2).eval()
     save_weights(model, tmp_path / "model.safetensors")
     description = {"kind": "classifier", "model": to_json_value(CONFIG), "labels": ["ham", "spam"]}
@@ -72,13 +72,13 @@ def test_a_classifier_comes_back_with_its_labels(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_a_language_model_is_not_taken_for_a_classifier(tmp_path: Path) -> None:
+def test_loading_a_language_model_as_a_classifier_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is a language model, but a classifier is needed"):
         load_classifier(checkpoint(tmp_path))
 
 
 def altered(tmp_path: Path, **tensors: torch.Tensor | None) -> Path:
-    """Saved weights in which some tensors are replaced, or left out (None)."""
+    """Saved weights in which some tensors are replaced, or removed (None)."""
     save_weights(build_model(CONFIG, seed=1), tmp_path / "weights")
     changed = {**load_file(tmp_path / "weights"), **tensors}
     kept = {name: tensor for name, tensor in changed.items() if tensor is not None}
@@ -94,7 +94,7 @@ def altered(tmp_path: Path, **tensors: torch.Tensor | None) -> Path:
         ({"h.2.ln_1.bias": torch.zeros(8)}, "has the tensor h.2.ln_1.bias that this model lacks"),
     ],
 )
-def test_a_tensor_that_does_not_fit_is_named(
+def test_a_missing_unexpected_or_misshapen_tensor_is_named(
     tmp_path: Path, tensors: dict[str, torch.Tensor | None], message: str
 ) -> None:
     file = altered(tmp_path, **tensors)
@@ -102,7 +102,7 @@ def test_a_tensor_that_does_not_fit_is_named(
     before = model.wte.weight.clone()
     with pytest.raises(CheckpointError, match=message):
         load_weights(model, file)
-    assert torch.equal(model.wte.weight, before), "nothing is loaded by half"
+    assert torch.equal(model.wte.weight, before), "nothing is loaded"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 a pickle in a zip", b"\xff" * 64])
@@ -114,7 +114,7 @@ def test_a_file_that_is_not_safetensors_is_named(tmp_path: Path, content: bytes 
         load_weights(build_model(CONFIG, seed=2), file)
 
 
-def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     file = altered(tmp_path)
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
@@ -129,7 +129,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
         {"model": {**SHAPE, "n_head": 3}},
     ],
 )
-def test_a_config_that_describes_no_gpt_is_refused(
+def test_a_config_that_does_not_describe_a_gpt_is_refused(
     tmp_path: Path, settings: dict[str, object]
 ) -> None:
     with pytest.raises(CheckpointError, match="is not a checkpoint of gptflow"):
@@ -141,7 +141,7 @@ def test_a_directory_without_a_config_is_refused(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_tensors_are_written_as_the_library_writes_them(tmp_path: Path) -> None:
+def test_tensors_are_written_as_the_safetensors_library_writes_them(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     tensors = {
         "half": torch.randn(3, generator=generator).half(),
@@ -156,9 +156,11 @@ def test_tensors_are_written_as_the_library_writes_them(tmp_path: Path) -> None:
     assert (tmp_path / "ours").read_bytes() == save(tensors, {"format": "pt"})
 
 
-def test_a_transposed_tensor_is_written_as_it_reads(tmp_path: Path) -> None:
+def test_a_transposed_tensor_is_written_in_its_own_order(tmp_path: Path) -> None:
     weight = torch.arange(6.0).view(2, 3)
-    told: list[tuple[str, int, int | None]] = []
-    write_tensors({"w": weight.T}, tmp_path / "file", progress=lambda *news: told.append(news))
+    received: list[tuple[str, int, int | None]] = []
+    write_tensors(
+        {"w": weight.T}, tmp_path / "file", progress=lambda *event: received.append(event)
+    )
     assert torch.equal(load_file(tmp_path / "file")["w"], weight.T)
-    assert told == [("tensors", 1, 1)]
+    assert received == [("tensors", 1, 1)]
