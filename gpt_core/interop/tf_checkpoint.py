@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 
 from gpt_core.errors import ConversionError
-from gpt_core.interop.crc32c import masked_crc32c
 
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5  # of a block: compression, checksum
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how protocol buffers write a field
+_MASK_DELTA = 0xA282EAD8  # of leveldb's stored checksums
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # by number in types.proto
 Field = tuple[int, int | bytes]
 """Number and value of a field of a protocol buffer."""
@@ -58,6 +58,30 @@ class TensorEntry:
 
     masked_crc: int
     """Masked CRC-32C of those bytes."""
+
+
+def masked_crc32c(data: bytes | np.ndarray) -> int:
+    """CRC-32C as TensorFlow stores it: rotated and shifted.
+
+    The plain checksum of data that contains checksums would be weak.
+
+    Args:
+        data: Bytes, or a contiguous array.
+
+    Returns:
+        A number of 32 bits.
+
+    Raises:
+        ConversionError: If the package google-crc32c is not installed.
+    """
+    try:
+        import google_crc32c
+    except ImportError as error:
+        raise ConversionError(
+            "TensorFlow's checksums need the package google-crc32c: pip install google-crc32c"
+        ) from error
+    crc = int(google_crc32c.value(data))
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 class TensorFlowCheckpoint:

@@ -1,6 +1,7 @@
 import csv
 import runpy
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from gpt_core.errors import ConversionError
 from gpt_core.interop import TensorFlowCheckpoint, read_index
-from gpt_core.interop.crc32c import masked_crc32c
+from gpt_core.interop.tf_checkpoint import masked_crc32c
 
 BUNDLES = Path(__file__).parent / "tensorflow_bundles"
 MADE = runpy.run_path(str(BUNDLES / "make_bundles.py"))
@@ -23,6 +24,26 @@ def bundle(tmp_path: Path) -> Path:
     for file in BUNDLES.glob("kinds.*"):
         shutil.copy(file, tmp_path)
     return tmp_path / "kinds"
+
+
+# -- checksums ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "crc"),
+    [(b"", 0x00000000), (b"123456789", 0xE3069283), (bytes(range(32)), 0x46DD794E)],
+)
+def test_the_checksum_is_crc32c_rotated_and_shifted(message: bytes, crc: int) -> None:
+    """Vectors of RFC 3720, appendix B.4; the mask is that of leveldb's util/crc32c.h."""
+    rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
+    assert masked_crc32c(message) == (rotated + 0xA282EAD8) % 2**32
+    assert masked_crc32c(np.frombuffer(message, np.uint8)) == masked_crc32c(message)
+
+
+def test_a_missing_checksum_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google_crc32c", None)
+    with pytest.raises(ConversionError, match="pip install google-crc32c"):
+        masked_crc32c(b"")
 
 
 # -- what TensorFlow wrote -------------------------------------------------------------------
