@@ -1,23 +1,66 @@
-"""What every test may ask for."""
+"""Fixtures for all tests, and how the tests are distributed over worker processes."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from gpt_core.cores import usable_cores
+
 if TYPE_CHECKING:
     from gpt_core.artifact import Artifact
 
 ROOT = Path(__file__).resolve().parents[1]
 
-settings.register_profile("gptflow", deadline=None)  # a busy machine makes no law untrue
+EXPENSIVE_FIXTURES = ("shared_cli", "second_cli", "module_cli", "run", "prefect_api")
+"""Tests that share one of these run in the same worker, in this order, before the others."""
+
+SLOW_FOLDERS = ("flows", "distributed", "faults", "tasks", "parity")
+"""The tests of these folders start early, so that no worker is left alone with them at the end."""
+
+settings.register_profile("gptflow", deadline=None)  # a busy machine is not a failure
 settings.load_profile("gptflow")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Spinning threads of several processes on the same cores wait for each other.
+    _workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // _workers)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How often the fault test kills a run: four times in CI, fifty for a record."""
+    """Add ``--kills``: how often the fault test kills a run, 4 in CI, 50 for a record."""
     parser.addoption("--kills", type=int, default=4)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto`` starts one worker per core that a container grants."""
+    return usable_cores()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests for the workers: by expensive fixture, else by file; the slow ones first."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=_rank)
+
+
+def _group(item: pytest.Item) -> str:
+    used = getattr(item, "fixturenames", ())
+    shared = (name for name in EXPENSIVE_FIXTURES if name in used)
+    return next(shared, item.nodeid.split("::")[0])
+
+
+def _rank(item: pytest.Item) -> int:
+    group = _group(item)
+    if group in EXPENSIVE_FIXTURES:
+        return EXPENSIVE_FIXTURES.index(group)
+    folder = item.path.relative_to(ROOT).parts[1]
+    return len(EXPENSIVE_FIXTURES) + [*SLOW_FOLDERS, folder].index(folder)
 
 
 @pytest.fixture(scope="session")
@@ -28,13 +71,13 @@ def kills(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def project_root() -> Path:
-    """The checkout."""
+    """The root folder of the checkout."""
     return ROOT
 
 
 @pytest.fixture(scope="session")
 def sample_shards(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> "Artifact":
-    """The English sample in bytes."""
+    """Token shards of the English sample, by the byte tokenizer."""
     from gpt_core.config import CleaningConfig, ReadingConfig, ShardConfig, TokenizerConfig
     from gpt_core.data import encode_corpus
     from gpt_core.text import clean_corpus, register_source
@@ -50,7 +93,7 @@ def sample_shards(project_root: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data beside the checkout; its tests are left out where it is not."""
+    """The folder of real data beside the checkout; its tests are skipped where it is missing."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the real data files are not beside this checkout")
