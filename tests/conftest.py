@@ -30,8 +30,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--kills``: how often the fault test kills a run, 4 in CI, 50 for a record."""
-    parser.addoption("--kills", type=int, default=4)
+    """Add the project's own options."""
+    parser.addoption("--kills", type=int, default=4, help="kills of the fault test (default 4)")
+    parser.addoption("--record", action="store_true", help="record the golden values anew")
 
 
 @pytest.hookimpl(optionalhook=True)
