@@ -5,14 +5,19 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PIPELINE := $(VENV)/.installed-run
 DEVELOPMENT := $(VENV)/.installed-dev
+# A worker per core; tests/conftest.py says which tests share a worker, and which come first.
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test lint words check up down bench clean
+.PHONY: run test test-all lint words check up down bench clean
 
 run: $(PIPELINE)  ## set up, then the whole pipeline on the samples
 	$(BIN)/gptflow run
 
-test: $(DEVELOPMENT)  ## set up, then every test
-	$(BIN)/python -m pytest
+test: $(DEVELOPMENT)  ## set up, then every test but the long ones
+	$(BIN)/python -m pytest $(PARALLEL) -m "not long"
+
+test-all: $(DEVELOPMENT)  ## the long tests: whole corpora, repeated kills, servers that go away
+	$(BIN)/python -m pytest $(PARALLEL) -m long
 
 lint: $(DEVELOPMENT)  ## style, types and the walls between the rooms
 	$(BIN)/ruff check .
@@ -23,7 +28,7 @@ lint: $(DEVELOPMENT)  ## style, types and the walls between the rooms
 words: | $(BIN)/python  ## words of .ci/words.toml, with what to write instead
 	$(BIN)/python .ci/check_words.py
 
-check: lint test  ## what CI runs
+check: lint test test-all  ## what CI runs
 
 up: $(PIPELINE)  ## Prefect, MLflow and a worker, until Ctrl-C
 	$(BIN)/gptflow up

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import read_records
 from gpt_core.training import latest_checkpoint
@@ -45,6 +47,7 @@ def result(out: Path, steps: int) -> tuple[bytes, list[dict[str, float]]]:
     return (checkpoint.directory / "model.safetensors").read_bytes(), timeless
 
 
+@pytest.mark.long
 def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
     sample_shards: Artifact, tmp_path: Path, kills: int
 ) -> None:

@@ -52,6 +52,7 @@ def test_merges_of_another_text_each_time_are_equal() -> None:
     assert our_merges(texts, 2000, "marks") == their_merges(texts, 2000, "marks")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("source", ["arabic/bukhari_raw.txt", "tinyshakespeare.txt", "english"])
 def test_merges_of_whole_corpora_are_equal(shared_data: Path, source: str) -> None:
     files = sorted((shared_data / source).rglob("*.md")) or [shared_data / source]

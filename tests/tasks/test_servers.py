@@ -79,7 +79,7 @@ def home_of(url: str) -> str:
         return str(json.load(answer)["home"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_homes_that_start_at_the_same_moment_get_a_server_each(
     empty_home: Path, project_root: Path
 ) -> None:

@@ -92,7 +92,7 @@ def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Start,
         stop()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_goes_away_and_comes_back_misses_and_repeats_nothing(
     home: Path, server: tuple[Start, Start]
 ) -> None:
