@@ -203,7 +203,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         DataError: If the file is missing or is not UTF-8, or naming the line that is not an
             object.
     """
-    with _reading(path), path.open(encoding="utf-8") as file:
+    with _reading(path), path.open(encoding="utf-8-sig") as file:
         for number, value in parse_json_lines(file, str(path)):
             if not isinstance(value, dict):
                 raise DataError(f"{path}, line {number} is not a JSON object")

@@ -3,20 +3,22 @@
 Shapes: B batch, T time.
 """
 
-import csv
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from gpt_core.errors import DataError
-from gpt_core.files import read_json
+from gpt_core.text import RecordFormat, read_record_file
 from gpt_core.tokenizers import Tokenizer
+
+_FORMATS: dict[str, RecordFormat] = {
+    ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,91 +41,36 @@ class ExampleSplits:
 def read_examples(
     path: Path, text_column: str = "text", label_column: str = "label"
 ) -> list[Example]:
-    """The labelled texts of a table.
+    """Read the labelled texts of a CSV, TSV, JSON, JSON-lines or Parquet file.
 
-    CSV is quoted and has a header; TSV is not quoted, and without a header its first column is
-    the label and its second the text. JSON, JSONL and Parquet go by key.
+    A TSV without a header has the label in its first column and the text in its second. A file of
+    an unknown suffix is read as TSV. Labels that are numbers become text.
 
     Args:
         path: The file.
-        text_column: Name of the texts' column.
-        label_column: Name of the labels' column.
+        text_column: Name of the column with the texts.
+        label_column: Name of the column with the labels.
 
     Raises:
-        DataError: Naming the line, the columns there are, or that there is only one label.
+        DataError: If the file cannot be read, naming the place in it, lacks a column, or has fewer
+            than two labels.
     """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            rows = pq.read_table(path).to_pylist()
-        elif suffix in (".json", ".jsonl"):
-            rows = read_json_rows(path)
-        else:
-            rows = _read_table(path, text_column, label_column)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: byte {error.start} cannot be read") from error
-    examples = [
-        Example(str(_cell(row, text_column, path, n)), str(_cell(row, label_column, path, n)))
-        for n, row in enumerate(rows, start=1)
-    ]
+    form = _FORMATS.get(path.suffix.lower(), "tsv")
+    columns = (text_column, label_column)
+    examples = []
+    for place, row in read_record_file(path, form, columns, headerless=(label_column, text_column)):
+        missing = next(
+            (key for key in columns if not isinstance(row, dict) or key not in row), None
+        )
+        if not isinstance(row, dict) or missing is not None:
+            found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+            raise DataError(f"{path}, {place} has no {missing!r}; it has {found}")
+        examples.append(Example(str(row[text_column]), str(row[label_column])))
     labels = sorted({example.label for example in examples})
     if len(labels) < 2:
         found = f"only the label {labels[0]!r}" if labels else "no example"
         raise DataError(f"{path} has {found}: a classifier needs at least two labels")
     return examples
-
-
-def read_json_rows(path: Path) -> list[dict[str, object]]:
-    """The objects of a JSON array or of JSON lines.
-
-    Raises:
-        DataError: Naming the line or that there is no array.
-    """
-    if path.suffix.lower() == ".json":
-        rows = read_json(path)
-        if not isinstance(rows, list):
-            raise DataError(f"{path} must hold a JSON array of objects")
-        return rows
-    import json
-
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}, line {number}: not valid JSON: {error.msg}") from error
-    return rows
-
-
-def _read_table(path: Path, text_column: str, label_column: str) -> list[dict[str, str]]:
-    quoted = path.suffix.lower() == ".csv"
-    with path.open(encoding="utf-8-sig", newline="" if quoted else None) as file:
-        if quoted:
-            rows = list(csv.reader(file, strict=True))
-        else:
-            rows = [line.rstrip("\n").split("\t") for line in file if line.strip("\n")]
-    if not rows:
-        raise DataError(f"{path} is empty: it should hold a table of texts and labels")
-    header = [name.strip() for name in rows[0]]
-    if {text_column, label_column} <= set(header):
-        rows = rows[1:]
-    elif quoted or len(header) != 2:
-        missing = text_column if text_column not in header else label_column
-        raise DataError(f"{path} has no column {missing!r}; it has {', '.join(header)}")
-    else:
-        header = [label_column, text_column]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(header):
-            raise DataError(f"{path}, row {number}: {len(row)} fields where {len(header)} belong")
-    return [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def _cell(row: dict[str, object], column: str, path: Path, number: int) -> object:
-    if not isinstance(row, dict) or column not in row:
-        there = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-        raise DataError(f"{path}, row {number} has no {column!r}; it has {there}")
-    return row[column]
 
 
 def balance(examples: Sequence[Example], seed: int) -> list[Example]:

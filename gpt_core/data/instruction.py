@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from gpt_core.data.classification import read_json_rows
 from gpt_core.data.loader import IGNORED, Batch
 from gpt_core.data.prompts import PromptTemplate
 from gpt_core.errors import DataError
+from gpt_core.text import RecordFormat, read_record_file
 from gpt_core.tokenizers import Tokenizer
 
 
@@ -37,24 +37,22 @@ class InstructionSplits:
 
 
 def read_instructions(path: Path) -> list[InstructionExample]:
-    """The examples of a JSON array or of JSON lines.
+    """Read the examples of a JSON array (``.json``) or of JSON lines (any other suffix).
 
     Raises:
-        DataError: Naming the first entry that lacks ``instruction`` or ``output``, or holds
-            anything but text.
+        DataError: If the file cannot be read, or naming the first entry that lacks ``instruction``
+            or ``output``, or holds anything but text.
     """
+    form: RecordFormat = "json" if path.suffix.lower() == ".json" else "jsonl"
     examples = []
-    for number, row in enumerate(read_json_rows(path)):
-        values = dict(row) if isinstance(row, dict) else {}
-        values.setdefault("input", "")
+    for place, row in read_record_file(path, form, ("instruction", "output")):
+        values = {"input": "", **row} if isinstance(row, dict) else {}
         for key in ("instruction", "input", "output"):
             if not isinstance(values.get(key), str):
-                there = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
-                raise DataError(f"{path}, entry {number}: no text under {key!r}; it has {there}")
+                found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+                raise DataError(f"{path}, {place}: no text under {key!r}; it has {found}")
         examples.append(
-            InstructionExample(
-                str(values["instruction"]), str(values["input"]), str(values["output"])
-            )
+            InstructionExample(values["instruction"], values["input"], values["output"])
         )
     if not examples:
         raise DataError(f"{path} holds no instruction")

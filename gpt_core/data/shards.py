@@ -240,7 +240,7 @@ class ShardReader:
             groups = _read_groups(file, parquet, np.dtype(record["dtype"]))
         except (OSError, pa.ArrowException, *_MALFORMED) as error:
             reason = str(error).strip().split("\n", maxsplit=1)[0]
-            raise DataError(f"{file} is not a whole token shard: {reason}") from error
+            raise DataError(f"{file} is not an intact token shard: {reason}") from error
         shared = {name: record[name] for name in _SHARED}
         if self.metadata and self.metadata != shared:
             raise DataError(f"{file} was made with another tokenizer than the shards beside it")

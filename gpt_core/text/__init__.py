@@ -15,6 +15,7 @@ from gpt_core.text.corpus import (
     split_of,
 )
 from gpt_core.text.reading import read_texts
+from gpt_core.text.records import RecordFormat, read_record_file
 from gpt_core.text.sources import register_source, source_files, source_path
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Cleaner",
     "Document",
     "DocumentWriter",
+    "RecordFormat",
     "Split",
     "clean_corpus",
     "count_row_groups",
@@ -30,6 +32,7 @@ __all__ = [
     "iter_texts",
     "language_of",
     "read_documents",
+    "read_record_file",
     "read_row_group",
     "read_texts",
     "register_source",

@@ -1,12 +1,12 @@
-"""Documents by a table that says where each begins and how long it is, in Unicode characters."""
+"""Cut documents out of a text by a table of character offsets and lengths."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from gpt_core.errors import DataError
-from gpt_core.text.formats import open_text
+from gpt_core.text.records import read_table
+from gpt_core.text.streams import open_text
 
 _COLUMNS = ("char_offset", "char_length")
 _CHUNK = 1 << 18  # characters read at a time
@@ -15,21 +15,22 @@ _CHUNK = 1 << 18  # characters read at a time
 def cut_at_boundaries(
     stream: IO[bytes], boundaries: Path, where: str, encoding: str
 ) -> Iterator[str]:
-    """The documents of a text, in one pass.
+    """Stream the documents of a text in one pass.
 
     Args:
         stream: The text's bytes.
         boundaries: A TSV with a header and the columns ``char_offset`` and ``char_length``, in
             the order of the offsets. Line ends count as the characters that they are.
-        where: What the text is called in errors.
-        encoding: Of the text.
+        where: The text's name in error messages.
+        encoding: The text's encoding.
 
     Raises:
-        DataError: If the table is no such table, or a span reaches beyond the text.
+        DataError: If the table lacks a column or holds anything but numbers, or a span is out of
+            order or reaches beyond the text.
     """
-    with open_text(stream, where, encoding, newline="") as text:
-        start, buffer = 0, ""  # start: where the buffer's first character stands in the text
-        for number, offset, length in _spans(boundaries):
+    with open_text(stream, where, encoding, newline="", setting="reading.encoding") as text:
+        start, buffer = 0, ""  # start: offset of the buffer's first character in the text
+        for place, offset, length in _spans(boundaries):
             parts, held = [buffer], start + len(buffer)
             while held < offset + length and (chunk := text.read(_CHUNK)):
                 parts.append(chunk)
@@ -37,7 +38,7 @@ def cut_at_boundaries(
             buffer = "".join(parts)
             if not start <= offset <= offset + length <= held:
                 raise DataError(
-                    f"{boundaries}, line {number}: the span of {length} characters from {offset} "
+                    f"{boundaries}, {place}: the span of {length} characters from {offset} "
                     f"on is not in order or lies outside {where}"
                 )
             yield buffer[offset - start : offset - start + length]
@@ -45,27 +46,19 @@ def cut_at_boundaries(
                 start, buffer = offset, buffer[offset - start :]
 
 
-def _spans(boundaries: Path) -> Iterator[tuple[int, int, int]]:
-    """The line's number, the offset and the length of each document."""
-    with (
-        boundaries.open("rb") as file,
-        open_text(file, str(boundaries), "utf-8") as lines,
-    ):
-        table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if not set(_COLUMNS) <= set(table.fieldnames or ()):
-            raise DataError(
-                f"{boundaries} must have the columns {' and '.join(_COLUMNS)}; it has "
-                f"{', '.join(table.fieldnames or ['none'])}"
-            )
-        for row in table:
+def _spans(boundaries: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield the place in the table, the offset and the length of each document."""
+    where = str(boundaries)
+    with boundaries.open("rb") as file, open_text(file, where, "utf-8") as lines:
+        for place, row in read_table(lines, "tsv", where, _COLUMNS):
             offset, length = (row[column] for column in _COLUMNS)
             if not (_is_number(offset) and _is_number(length)):
                 raise DataError(
-                    f"{boundaries}, line {table.line_num}: {' and '.join(_COLUMNS)} must be whole "
-                    f"numbers, got {offset!r} and {length!r}"
+                    f"{boundaries}, {place}: {' and '.join(_COLUMNS)} must be whole numbers, got "
+                    f"{offset!r} and {length!r}"
                 )
-            yield table.line_num, int(offset), int(length)
+            yield place, int(offset), int(length)
 
 
-def _is_number(cell: str | None) -> bool:
-    return cell is not None and cell.isascii() and cell.isdigit()
+def _is_number(cell: str) -> bool:
+    return cell.isascii() and cell.isdigit()

@@ -17,9 +17,13 @@ from gpt_core.config import ReadingConfig
 from gpt_core.errors import DataError
 from gpt_core.text.boundaries import cut_at_boundaries
 from gpt_core.text.formats import read_format
+from gpt_core.text.records import file_errors
 from gpt_core.text.sources import is_hidden, source_files
 
 _LOGGER = logging.getLogger(__name__)
+_DAMAGED_ARCHIVE = (
+    gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError
+)  # fmt: skip
 
 
 def read_texts(path: Path, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
@@ -97,12 +101,17 @@ def _boundaries_of(file: Path, reading: ReadingConfig) -> Path | None:
 
 @contextmanager
 def _reading_errors(file: Path) -> Iterator[None]:
-    """Say in one sentence what is wrong with an archive or with access to a file."""
-    try:
-        yield
-    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"{file} is not a whole {file.suffix} archive: {error}") from error
-    except NotImplementedError as error:
-        raise DataError(f"{file} cannot be unpacked: {error}; give the files in it") from error
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+    """Translate the errors of damaged archives and of the file system into a ``DataError``."""
+    with file_errors(file):
+        try:
+            yield
+        except (
+            gzip.BadGzipFile,
+            zipfile.BadZipFile,
+            EOFError,
+            zlib.error,
+            lzma.LZMAError,
+        ) as error:
+            raise DataError(f"{file} is not an intact {file.suffix} archive: {error}") from error
+        except NotImplementedError as error:
+            raise DataError(f"{file} cannot be unpacked: {error}; give the files in it") from error

@@ -258,3 +258,9 @@ def test_nothing_is_written_into_a_file_as_if_it_were_a_directory(
     out = tmp_path / "file" / "out"
     with pytest.raises(DataError, match="cannot be written: "), disk_errors(out), write(out):
         pass
+
+
+def test_json_lines_may_hold_line_separators_and_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('\ufeff{"a": "x\u2028y"}\n', encoding="utf-8")
+    assert list(read_json_lines(file)) == [(1, {"a": "x\u2028y"})]

@@ -76,7 +76,7 @@ def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"part-00000\.parquet, row group 0: the ids were altered"):
         ShardReader(tmp_path, "train").verify()
     file.write_bytes(content[:-10])
-    with pytest.raises(DataError, match="is not a whole token shard"):
+    with pytest.raises(DataError, match="is not an intact token shard"):
         ShardReader(tmp_path, "train")
 
 

@@ -78,9 +78,9 @@ def test_spans_out_of_order_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        (b"n\toffset\n1\t0\n", "must have the columns char_offset and char_length; it has n, off"),
+        (b"n\toffset\n1\t0\n", "has no column 'char_offset'; it has n, offset"),
         (b"", "it has none"),
-        (b"char_offset\tchar_length\n1\n", "got '1' and None"),
+        (b"char_offset\tchar_length\n1\n", "line 2: 1 fields, the header has 2"),
         (b"\xff\xfe", "index.tsv is not utf-8"),
     ],
 )

@@ -111,6 +111,8 @@ def test_a_huge_file_in_one_line_comes_in_pieces_cut_at_spaces(tmp_path: Path, s
         ("a.pdf", b"%PDF", "cannot read .pdf files"),
         ("a.jsonl", b'{"text": "a"}\n{"text"', "a.jsonl, line 2: not valid JSON"),
         ("a.jsonl", b'{"body": "a", "n": 1}\n', "line 1: no text under 'text'; it has body, n;"),
+        ("a.jsonl", b'{"text": 3}\n', "line 1: 'text' holds no text but 3; set reading.text_col"),
+        ("a.jsonl", b"3\n", "line 1: no text under 'text'; set reading.text_column"),
         ("a.jsonl", b"{}\n", "it has none; set reading.text_column"),
         ("a.jsonl", b"[" * 99_999, "a.jsonl, line 1: JSON that cannot be read"),
         ("a.jsonl", b"\n" + b"1" * 9_999, "a.jsonl, line 2: JSON that cannot be read"),
@@ -122,8 +124,8 @@ def test_a_huge_file_in_one_line_comes_in_pieces_cut_at_spaces(tmp_path: Path, s
         ("a.csv", b"id,text\n1,a,b\n", "line 2: 3 fields, the header has 2"),
         ("a.csv", b'id,text\n1,"a\n', "not a valid table"),
         ("a.csv", b"", "has no column 'text'; it has none"),
-        ("a.parquet", b"PAR1", "is not a whole Parquet file"),
-        ("a.parquet", b"PAR1" + b"\0" * 99 + b"PAR1", "is not a whole Parquet file"),
+        ("a.parquet", b"PAR1", "is not an intact Parquet file"),
+        ("a.parquet", b"PAR1" + b"\0" * 99 + b"PAR1", "is not an intact Parquet file"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(
@@ -152,8 +154,8 @@ def test_an_encoding_that_python_does_not_know_is_refused_at_once(encoding: str)
     ("column", "sentence"),
     [
         ("body", "has no column 'body'; it has number, text"),
-        ("number", "row 0: the column 'number' holds no text but 1"),
-        ("text", "row 1: the column 'text' holds no text but None"),
+        ("number", "row 0: 'number' holds no text but 1; set reading.text_column"),
+        ("text", "row 1: 'text' holds no text but None"),
     ],
 )
 def test_a_parquet_column_must_be_there_and_hold_text(
@@ -168,5 +170,5 @@ def test_a_parquet_column_must_be_there_and_hold_text(
 def test_parquet_that_holds_no_utf8_is_one_sentence(tmp_path: Path) -> None:
     broken = pa.array([b"\xff"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": broken}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match="is not a whole Parquet file"):
+    with pytest.raises(DataError, match="is not an intact Parquet file"):
         texts_of(tmp_path / "a.parquet")

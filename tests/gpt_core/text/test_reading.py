@@ -70,12 +70,12 @@ def test_a_damaged_byte_in_an_archive_is_told_by_its_place_in_the_text(tmp_path:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.txt.gz", b"\x1f\x8b\x08", "is not a whole .gz archive"),
-        ("a.txt.gz", b"text", "is not a whole .gz archive"),
-        ("a.txt.gz", gzip.compress(b"text" * 99)[:-9], "is not a whole .gz archive"),
-        ("a.txt.gz", gzip.compress(b"text")[:-8] + b"\0" * 8, "is not a whole .gz archive"),
+        ("a.txt.gz", b"\x1f\x8b\x08", "is not an intact .gz archive"),
+        ("a.txt.gz", b"text", "is not an intact .gz archive"),
+        ("a.txt.gz", gzip.compress(b"text" * 99)[:-9], "is not an intact .gz archive"),
+        ("a.txt.gz", gzip.compress(b"text")[:-8] + b"\0" * 8, "is not an intact .gz archive"),
         ("a.tar.gz", gzip.compress(b"text"), "cannot read .tar files"),
-        ("a.zip", b"PK", "is not a whole .zip archive"),
+        ("a.zip", b"PK", "is not an intact .zip archive"),
     ],
 )
 def test_a_damaged_archive_is_one_sentence(
@@ -92,7 +92,7 @@ def test_a_damaged_archive_is_one_sentence(
     [
         (8, 1, "a.zip:a.txt is encrypted: unpack the archive"),
         (10, 99, "a.zip cannot be unpacked: That compression method is not supported"),
-        (16, 12345, "is not a whole .zip archive: Bad CRC-32"),
+        (16, 12345, "is not an intact .zip archive: Bad CRC-32"),
     ],
 )
 def test_a_zip_that_python_cannot_unpack_is_one_sentence(

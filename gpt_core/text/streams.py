@@ -1,0 +1,76 @@
+"""Decode byte streams strictly and say where a byte cannot be decoded."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, cast
+
+from gpt_core.errors import DataError
+
+_SNIFF_BYTES = 8192  # bytes searched for a NUL, which no text has
+_WIDE_ENCODINGS = ("utf-16", "utf-32")  # in these NULs are common
+_BYTE_ORDER_MARKS = {
+    "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"),
+    "utf-16": (b"\xff\xfe", b"\xfe\xff"),
+}
+
+
+@contextmanager
+def open_text(
+    stream: IO[bytes],
+    where: str,
+    encoding: str,
+    *,
+    newline: str | None = None,
+    setting: str | None = None,
+) -> Iterator[io.TextIOWrapper]:
+    """Decode a stream strictly and drop its byte-order mark.
+
+    Args:
+        stream: The bytes.
+        where: The stream's name in error messages.
+        encoding: A codec name that Python knows.
+        newline: As in ``open``: None translates all line ends to LF, ``""`` leaves them.
+        setting: The setting that error messages advise to change, such as ``reading.encoding``;
+            None advises to save the file as UTF-8.
+
+    Raises:
+        DataError: If the stream is binary or in another encoding, naming the byte and its line.
+    """
+    buffered = io.BufferedReader(cast(io.RawIOBase, stream))
+    _refuse_binary(buffered.peek(_SNIFF_BYTES)[:_SNIFF_BYTES], where, encoding, setting)
+    codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    advice = f"set {setting}" if setting else "save it as UTF-8"
+    with io.TextIOWrapper(buffered, encoding=codec, errors="strict", newline=newline) as text:
+        try:
+            yield text
+        except UnicodeDecodeError as error:
+            offset = buffered.tell() - len(error.object) + error.start
+            advice += " to what it was written in" if setting else ""
+            raise DataError(
+                f"{where} is not {encoding}: byte 0x{error.object[error.start]:02x} at offset "
+                f"{offset} (line {_line_at(buffered, offset)}) cannot be decoded; {advice}"
+            ) from error
+        except UnicodeError as error:
+            raise DataError(f"{where} is not {encoding}: {error}; {advice}") from error
+
+
+def _refuse_binary(start: bytes, where: str, encoding: str, setting: str | None) -> None:
+    """Raise if the first bytes contain a NUL and the encoding does not."""
+    if b"\0" not in start or encoding.lower().replace("_", "-").startswith(_WIDE_ENCODINGS):
+        return
+    for wide, marks in _BYTE_ORDER_MARKS.items():
+        if start.startswith(marks):
+            advice = f"set {setting}={wide}" if setting else "save it as UTF-8"
+            raise DataError(f"{where} is {wide} text, not {encoding}: {advice}")
+    raise DataError(f"{where} is a binary file, not text: its first bytes contain NUL")
+
+
+def _line_at(buffered: io.BufferedIOBase, offset: int) -> int:
+    """The number of the line, counted from 1, that contains a byte offset."""
+    buffered.seek(0)
+    line = 1
+    while offset > 0 and (chunk := buffered.read(min(offset, 1 << 20))):
+        line += chunk.count(b"\n")
+        offset -= len(chunk)
+    return line
