@@ -110,12 +110,11 @@ def _run(name: str, config: RunConfig) -> None:
         flow: Any = getattr(import_module(f"flows.{module}"), function)
         from flows.display import TerminalDisplay
         from flows.summary import print_artifact, print_comparison, print_models, print_summary
-        from tasks.progress import set_display
+        from tasks.progress import use_display
 
         check_tables(name, config)
         server.wait()
-    with TerminalDisplay(console) as display:
-        set_display(display)
+    with TerminalDisplay(console) as display, use_display(display):
         made = flow(config)
     seconds = time.monotonic() - started
     if name == "run":

@@ -9,32 +9,27 @@ from flows.preflight import given_checkpoint
 from flows.recorded import recorded
 from gpt_core.artifact import Artifact
 from gpt_core.config import Benchmark, RunConfig
-from tasks.benchmarks import compare_models, run_benchmarks
-from tasks.corpus import fetch_corpus
-from tasks.tracking import FlowRecord
+from tasks import stages
+from tasks.stage import labelled
 
 
 @flow(name="compare-models", flow_run_name="{config.name}")
 def compare_checkpoints(config: RunConfig) -> Artifact:
     """Several checkpoints on public benchmarks, side by side."""
-    with recorded("compare-models", config) as record:
+    with recorded("compare-models", config):
         sources = {
-            name: fetch_corpus(source, role=name)
+            name: stages.fetch_corpus(source, role=name)
             for name, source in config.benchmarks.sources().items()
         }
         labels = config.benchmarks.by_label()
-        reports = [_measured(label, sources, config, record) for label in labels]
-        comparison: Artifact = compare_models(reports, record)
-        return comparison
+        reports = [_measured(label, sources, config) for label in labels]
+        return stages.compare_models(reports)
 
 
-def _measured(
-    label: str, sources: dict[Benchmark, Artifact], config: RunConfig, record: FlowRecord
-) -> Artifact:
+def _measured(label: str, sources: dict[Benchmark, Artifact], config: RunConfig) -> Artifact:
     """One checkpoint's figures; the others do not matter for them."""
     named = config.benchmarks.by_label()[label]
-    checkpoint = to_import(config, record) if named == "gpt2" else given_checkpoint(named)
+    checkpoint = to_import(config) if named == "gpt2" else given_checkpoint(named)
     alone = replace(config.benchmarks, checkpoints=(label,))
-    report: Artifact = run_benchmarks(checkpoint, sources, alone, record)
-    record.show("run_benchmarks", report, label)
-    return report
+    with labelled(label):
+        return stages.run_benchmarks(checkpoint, sources, alone)

@@ -10,33 +10,23 @@ from flows.prepare_data import to_corpus
 from flows.recorded import recorded
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
-from tasks.comparison import compare_tokenizers, measure_tokenizer
-from tasks.tokenizer import train_tokenizer
-from tasks.tracking import FlowRecord
+from tasks import stages
+from tasks.stage import labelled
 
 
 @flow(name="compare-tokenizers", flow_run_name="{config.name}")
 def compare_on_corpus(config: RunConfig) -> Artifact:
     """Several tokenizers on one corpus, side by side."""
-    with recorded("compare-tokenizers", config) as record:
-        corpus = to_corpus(config, record)
+    with recorded("compare-tokenizers", config):
+        corpus = to_corpus(config)
         reports = []
         for name, wanted in config.comparison.candidates(config.tokenizer).items():
-            tokenizer = (
-                given_tokenizer(wanted)
-                if isinstance(wanted, Path)
-                else train_tokenizer(corpus, wanted, record)
-            )
-            reports.append(_measured(corpus, tokenizer, name, config, record))
-        comparison: Artifact = compare_tokenizers(reports, record)
-        return comparison
-
-
-def _measured(
-    corpus: Artifact, tokenizer: Artifact, name: str, config: RunConfig, record: FlowRecord
-) -> Artifact:
-    """One tokenizer's figures; the names of the others do not matter for them."""
-    alone = replace(config.comparison, tokenizers=(name,))
-    report: Artifact = measure_tokenizer(corpus, tokenizer, alone, record)
-    record.show("measure_tokenizer", report, name)
-    return report
+            with labelled(name):
+                tokenizer = (
+                    given_tokenizer(wanted)
+                    if isinstance(wanted, Path)
+                    else stages.train_tokenizer(corpus, wanted)
+                )
+                alone = replace(config.comparison, tokenizers=(name,))
+                reports.append(stages.measure_tokenizer(corpus, tokenizer, alone))
+        return stages.compare_tokenizers(reports)

@@ -11,22 +11,23 @@ from flows.recorded import recorded
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from tasks.reporting import report_run
+from tasks.tracking import current_flow
 
 
 @flow(name="run", flow_run_name="{config.name}")
 def end_to_end(config: RunConfig) -> dict[str, Artifact]:
     """Raw text to a trained, evaluated and fine-tuned GPT."""
-    with recorded("run", config) as record:
-        shards = to_shards(config, record)
+    with recorded("run", config):
+        shards = to_shards(config)
         require_held_out(shards, config)
-        checkpoint = to_checkpoint(config, record, shards)
+        checkpoint = to_checkpoint(config, shards)
         made = {
             "shards": shards,
             "pretrained": checkpoint,
-            "report": to_report(checkpoint, shards, config, record),
-            "classifier": to_classifier(checkpoint, config, record),
-            "instructions": to_instructions(checkpoint, config, record),
+            "report": to_report(checkpoint, shards, config),
+            "classifier": to_classifier(checkpoint, config),
+            "instructions": to_instructions(checkpoint, config),
         }
-        figures = {name: artifact.metrics() for name, artifact in made.items()}
-        record.describe(report_run(config.name, figures))
+        metrics = {name: artifact.metrics() for name, artifact in made.items()}
+        current_flow().describe(report_run(config.name, metrics))
         return made

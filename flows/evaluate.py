@@ -8,17 +8,16 @@ from flows.recorded import recorded
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from gpt_core.errors import DataError
-from tasks.evaluate import evaluate_language_model
-from tasks.tracking import FlowRecord
+from tasks import stages
 
 
 @flow(name="evaluate", flow_run_name="{config.name}")
 def evaluate_model(config: RunConfig) -> Artifact:
     """A model to a report; what it needs is made first, if it is not there."""
-    with recorded("evaluate", config) as record:
-        shards = to_shards(config, record)
+    with recorded("evaluate", config):
+        shards = to_shards(config)
         require_held_out(shards, config)
-        return to_report(to_checkpoint(config, record, shards), shards, config, record)
+        return to_report(to_checkpoint(config, shards), shards, config)
 
 
 def require_held_out(shards: Artifact, config: RunConfig) -> None:
@@ -35,12 +34,6 @@ def require_held_out(shards: Artifact, config: RunConfig) -> None:
         )
 
 
-def to_report(
-    checkpoint: Artifact, shards: Artifact, config: RunConfig, record: FlowRecord
-) -> Artifact:
+def to_report(checkpoint: Artifact, shards: Artifact, config: RunConfig) -> Artifact:
     """Measure on held-out text."""
-    report: Artifact = evaluate_language_model(
-        checkpoint, shards, config.evaluation, config.generation, record
-    )
-    record.note("evaluate_language_model", report)
-    return report
+    return stages.evaluate_language_model(checkpoint, shards, config.evaluation, config.generation)

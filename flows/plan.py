@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+import tasks.stages  # noqa: F401, which fills the table of stages
 from flows.display import short
 from flows.preflight import given_checkpoint, given_tokenizer
 from gpt_core.artifact import Artifact
@@ -21,8 +22,9 @@ from gpt_core.training.throughput import training_speed
 from tasks.caching import cached_artifact, stage_key
 from tasks.hub import release_of
 from tasks.launch import count_processes
-from tasks.paths import project_root, stage_dir
+from tasks.paths import artifact_dir, project_root
 from tasks.sources import PublicSource, Role, find_source, placed_file
+from tasks.specs import STAGES
 
 _FIXED_VOCABULARIES = {"byte": 257, "gpt2": 50_257}
 _WEIGHT_BYTES = 28  # of a parameter in training: itself, its gradient, two means, a saved copy
@@ -172,10 +174,11 @@ class _Planner:
     def _stage(self, name: str, *inputs: object) -> Artifact | None:
         """A stage is done only if all its inputs are there."""
         known = all(value is not None for value in inputs)
-        artifact = cached_artifact(name, *inputs) if known else None
+        key = stage_key(STAGES[name], *inputs) if known else ""
+        artifact = cached_artifact(key) if known else None
         begun = ""
         if known and artifact is None and name == "pretrain":
-            begun = _steps_done(stage_dir(name, self._config.name, stage_key(name, *inputs)))
+            begun = _steps_done(artifact_dir("checkpoint", self._config.name, key))
         self.stages.append(PlannedStage(name, artifact, begun))
         return artifact
 

@@ -6,13 +6,11 @@ from flows.pretrain import to_checkpoint
 from flows.recorded import recorded
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
-from tasks.gpt2 import export_huggingface
+from tasks import stages
 
 
 @flow(name="release", flow_run_name="{config.name}")
 def release_model(config: RunConfig) -> Artifact:
     """A model to a directory that ``transformers`` opens; it is made first, if it is not there."""
-    with recorded("release", config) as record:
-        release: Artifact = export_huggingface(to_checkpoint(config, record), record)
-        record.note("export_huggingface", release)
-        return release
+    with recorded("release", config):
+        return stages.export_huggingface(to_checkpoint(config))

@@ -1,25 +1,19 @@
-"""Where things lie: the only file that knows the project's folders."""
+"""Paths of everything the project reads and writes: the only file that knows its folders."""
 
 import os
 from pathlib import Path
 
-_ROOMS = {
-    "fetch_corpus": "raw",
-    "fetch_gpt2": "raw",
-    "clean_corpus": "corpora",
-    "train_tokenizer": "tokenizers",
-    "encode_corpus": "shards",
-    "pretrain": "checkpoints",
-    "import_gpt2": "checkpoints",
-    "finetune_classifier": "checkpoints",
-    "finetune_instructions": "checkpoints",
-    "evaluate_language_model": "reports",
-    "measure_tokenizer": "reports",
-    "compare_tokenizers": "reports",
-    "run_benchmarks": "reports",
-    "compare_models": "reports",
-    "export_huggingface": "releases",
+FOLDERS = {
+    "raw": "raw",
+    "documents": "corpora",
+    "tokenizer": "tokenizers",
+    "shards": "shards",
+    "checkpoint": "checkpoints",
+    "report": "reports",
+    "release": "releases",
 }
+"""The folder below ``data/`` of each kind of artifact, in pipeline order."""
+
 _KEY_DIGITS = 12
 
 
@@ -35,13 +29,28 @@ def checkout() -> Path:
 
 
 def data_dir() -> Path:
-    """Where artifacts lie, one folder for each kind in the order of the data's way."""
+    """The artifacts, one folder for each kind."""
     return project_root() / "data"
 
 
 def samples_dir() -> Path:
     """The texts, messages and instructions that come with the project."""
     return checkout() / "data" / "samples"
+
+
+def unsent_dir() -> Path:
+    """Metrics that MLflow could not be sent yet."""
+    return data_dir() / "unsent"
+
+
+def running_file(flow: str, name: str) -> Path:
+    """The record of a flow that is running or was killed; a restart resumes its MLflow run.
+
+    Args:
+        flow: The flow's name.
+        name: The run's name.
+    """
+    return data_dir() / "running" / f"{flow}-{name}.json"
 
 
 def sources_file() -> Path:
@@ -51,32 +60,38 @@ def sources_file() -> Path:
 
 
 def experiments_file() -> Path:
-    """The names that MLflow shows."""
+    """The experiment, model and alias names in MLflow."""
     return checkout() / "mlflow" / "experiments.toml"
 
 
 def server_settings_file() -> Path:
-    """The settings of an MLflow server that a run starts."""
+    """The settings of an MLflow server that ``gptflow up`` starts."""
     return checkout() / "mlflow" / "server.env"
 
 
 def tracking_dir() -> Path:
-    """Where the embedded MLflow store lies."""
+    """The embedded MLflow store."""
     return project_root() / "mlflow"
 
 
 def prefect_dir() -> Path:
-    """Where the embedded Prefect server keeps its database, log and results."""
+    """The embedded Prefect server's database, log and results."""
     return project_root() / ".prefect"
 
 
-def stage_dir(stage: str, name: str, key: str) -> Path:
-    """The directory of a stage's result, such as ``data/shards/tiny-0123456789ab``."""
-    return data_dir() / _ROOMS[stage] / f"{name}-{key[:_KEY_DIGITS]}"
+def artifact_dir(kind: str, name: str, key: str) -> Path:
+    """The directory of an artifact, such as ``data/shards/tiny-0123456789ab``.
+
+    Args:
+        kind: One of ``FOLDERS``.
+        name: The run or the source it belongs to.
+        key: The hash of everything that determines its content.
+    """
+    return data_dir() / FOLDERS[kind] / f"{name}-{key[:_KEY_DIGITS]}"
 
 
 def newest_checkpoint() -> Path | None:
-    """The checkpoint that was finished last, or None."""
+    """The most recently finished checkpoint, or None."""
     manifests = (data_dir() / "checkpoints").glob("**/manifest.json")
     visible = [m for m in manifests if not any(p.startswith(".") for p in m.parts[-4:])]
     newest = max(visible, key=lambda manifest: manifest.stat().st_mtime, default=None)

@@ -1,50 +1,54 @@
-"""What a person sees while stages work: told by the tasks, drawn by whoever is at the door."""
+"""What a person sees while stages run: the tasks report to a display, the command line draws it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import RunInfo
 
 
 class Display:
-    """Shows nothing; a door puts a better one in its place."""
+    """No-op display; the command line installs a terminal display."""
 
     def stage_started(self, stage: str) -> None:
-        """A stage begins its work."""
+        """A stage starts."""
 
     def progress(self, stage: str, unit: str, done: int, total: int | None) -> None:
-        """So much of a stage is done."""
+        """A stage has processed ``done`` of ``total`` units."""
 
     def training_started(self, stage: str, run: RunInfo) -> None:
-        """Training steps are about to be done."""
+        """The first training step is next."""
 
     def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Figures of a training step."""
+        """Metrics of a training step."""
 
     def sample(self, stage: str, step: int, prompt: str, text: str) -> None:
-        """What the model goes on with after a prompt."""
+        """A continuation that the model generated."""
 
     def notice(self, message: str) -> None:
         """Something the user should know."""
 
     def stage_finished(self, stage: str, artifact: Artifact, seconds: float) -> None:
-        """A stage has done its work."""
+        """A stage has made its artifact."""
 
     def stage_present(self, stage: str, artifact: Artifact) -> None:
-        """A stage's result is there, whether it was made now or before."""
+        """A stage's artifact is available, made now or cached."""
 
 
-class _Current:
-    """The display of this process."""
-
-    display = Display()
+_DISPLAY: ContextVar[Display | None] = ContextVar("display", default=None)
 
 
-def set_display(display: Display) -> None:
-    """Show the work of this process's tasks on a display."""
-    _Current.display = display
+@contextmanager
+def use_display(display: Display) -> Iterator[None]:
+    """Show the stages that run in this block on a display."""
+    token = _DISPLAY.set(display)
+    try:
+        yield
+    finally:
+        _DISPLAY.reset(token)
 
 
 def current_display() -> Display:
-    """The display of this process."""
-    return _Current.display
+    """The display of the current context."""
+    return _DISPLAY.get() or Display()

@@ -1,13 +1,15 @@
-"""What Prefect's UI shows of a stage: a table of figures, links, progress."""
+"""What Prefect's UI shows of a stage: metrics, plots, links and progress."""
 
 import base64
 import io
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
+import pandas as pd
 from httpx import HTTPError
 from matplotlib.figure import Figure
 from prefect.artifacts import (
@@ -22,81 +24,82 @@ from gpt_core.artifact import Artifact
 
 _SECONDS_BETWEEN_UPDATES = 5.0
 
-
 _log = logging.getLogger(__name__)
 
 
 def report_stage(stage: str, artifact: Artifact, link: str) -> None:
-    """A table with a stage's figures, and where to read on.
+    """Publish a table with the metrics of a stage's result.
 
     Args:
         stage: The stage's name.
-        artifact: What it made.
-        link: To its MLflow run.
+        artifact: The result.
+        link: The address of its MLflow run.
     """
     rows = [
-        {"figure": name, "value": f"{value:,.6g}"} for name, value in artifact.metrics().items()
+        {"metric": name, "value": f"{value:,.6g}"} for name, value in artifact.metrics().items()
     ]
     create_table_artifact(
-        rows or [{"figure": "files", "value": len(artifact.manifest().files)}],
-        key=f"{_key(stage)}-figures",
+        rows or [{"metric": "files", "value": len(artifact.manifest().files)}],
+        key=f"{_key(stage)}-metrics",
         description=f"{artifact.kind} in `{artifact.path}`, [run in MLflow]({link})",
     )
 
 
-def report_run(name: str, figures: Mapping[str, Mapping[str, float]]) -> str:
-    """One page about a whole run: every stage's figures.
+def report_run(name: str, metrics: Mapping[str, Mapping[str, float]]) -> str:
+    """Publish one page with the metrics of all results of a run.
+
+    Args:
+        name: The run's name.
+        metrics: The metrics by result.
 
     Returns:
         The page, in Markdown.
     """
-    lines = ["| stage | figure | value |", "|---|---|---:|"]
+    lines = ["| result | metric | value |", "|---|---|---:|"]
     lines += [
-        f"| {stage} | {figure} | {value:,.6g} |"
-        for stage, values in figures.items()
-        for figure, value in values.items()
+        f"| {result} | {metric} | {value:,.6g} |"
+        for result, values in metrics.items()
+        for metric, value in values.items()
     ]
     page = "\n".join(lines)
     create_markdown_artifact(page, key=f"{_key(name)}-summary", description=name)
     return page
 
 
-def report_table(
-    name: str, rows: Sequence[Mapping[str, Any]], figures: Sequence[Figure], link: str
-) -> None:
-    """One page with a table and its plots.
+def report_table(name: str, rows: pd.DataFrame, figures: Sequence[Figure], link: str) -> None:
+    """Publish one page with a table and its plots.
 
     Args:
-        name: The page's.
-        rows: All with the columns of the first; what is no number is shown as it is.
-        figures: The plots, as matplotlib has them.
-        link: To the MLflow run.
+        name: The page's name.
+        rows: The table.
+        figures: The plots.
+        link: The address of the MLflow run.
     """
-    columns = list(dict.fromkeys(column for row in rows for column in row))
     lines = [
         f"[run in MLflow]({link})\n",
-        f"| {' | '.join(columns)} |",
-        "|---" * len(columns) + "|",
+        f"| {' | '.join(map(str, rows.columns))} |",
+        "|---" * len(rows.columns) + "|",
     ]
-    for row in rows:
-        cells = [row.get(column, "") for column in columns]
-        shown = [_figure(cell) if isinstance(cell, float) else str(cell) for cell in cells]
-        lines.append(f"| {' | '.join(shown)} |")
-    lines += [f"\n![plot]({_image(figure)})" for figure in figures]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows.itertuples(index=False)]
+    lines += [f"\n![plot]({_data_url(figure)})" for figure in figures]
     create_markdown_artifact("\n".join(lines), key=f"{_key(name)}-table", description=name)
 
 
-def _figure(value: float) -> str:
-    """Four digits, and all of those before the point.
+def _cell(value: object) -> str:
+    """A value with four digits, all of those before the point, and thousands separators.
 
     Example:
-        >>> _figure(14223.0), _figure(0.02655123)
-        ('14,223', '0.02655')
+        >>> _cell(14223.0), _cell(0.02655123), _cell(float("nan")), _cell("bpe")
+        ('14,223', '0.02655', '', 'bpe')
     """
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return ""
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"
 
 
-def _image(figure: Figure) -> str:
+def _data_url(figure: Figure) -> str:
     """A plot as an address that holds the picture itself."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
@@ -104,7 +107,7 @@ def _image(figure: Figure) -> str:
 
 
 class ProgressBar:
-    """A stage's progress in Prefect's UI, made when there is something to show.
+    """A stage's progress in Prefect's UI, created at the first update.
 
     Args:
         stage: The stage's name.
@@ -116,19 +119,19 @@ class ProgressBar:
         self._updated = time.monotonic()
 
     def update(self, done: int, total: int | None) -> None:
-        """Show how much is done, at most every few seconds."""
+        """Show ``done`` of ``total``, at most every few seconds."""
         if not total or time.monotonic() - self._updated < _SECONDS_BETWEEN_UPDATES:
             return
         self._show(100.0 * done / total)
         self._updated = time.monotonic()
 
     def finish(self) -> None:
-        """Show that all is done, if anything was shown."""
+        """Show 100 %, if anything was shown."""
         if self._id is not None:
             self._show(100.0)
 
     def _show(self, percent: float) -> None:
-        """Tell Prefect; work does not stop because its server does not listen."""
+        """Send to Prefect; the stage continues if its server does not answer."""
         try:
             if self._id is None:
                 created = create_progress_artifact(percent, key=f"{_key(self._stage)}-progress")
@@ -136,9 +139,9 @@ class ProgressBar:
             else:
                 update_progress_artifact(self._id, percent)
         except (HTTPError, PrefectException, OSError) as error:
-            _log.warning("Prefect was not told of the progress of %s: %s", self._stage, error)
+            _log.warning("the progress of %s was not sent to Prefect: %s", self._stage, error)
 
 
 def _key(name: str) -> str:
-    """A name in the letters that Prefect takes for keys."""
+    """A name in the characters that Prefect allows in keys."""
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())

@@ -12,7 +12,7 @@ from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, sha256_file
 from gpt_core.text import register_source, source_files
 from tasks.hub import release_of
-from tasks.paths import data_dir, samples_dir, sources_file, stage_dir
+from tasks.paths import artifact_dir, data_dir, samples_dir, sources_file
 
 Role = Literal["text", "classification", "instruction", "lambada", "hellaswag"]
 _SAMPLES: dict[Role, str] = {
@@ -130,7 +130,7 @@ def fetch_source(
     is_public = isinstance(found, PublicSource)
     path = _fetch_public(name, found, progress) if isinstance(found, PublicSource) else found
     label = name if is_public else path.stem
-    out_dir = stage_dir("fetch_corpus", label, fingerprint_of(str(path)))
+    out_dir = artifact_dir("raw", label, fingerprint_of(str(path)))
     return register_source(path, out_dir, companion=companion)
 
 

@@ -1,76 +1,293 @@
-"""What every task does around its verb: cache key, directory, records, progress."""
+"""Stages: functions of the core as cached, tracked and typed Prefect tasks.
 
+A stage that is called in a flow runs as a task, in a planning context it answers from the cache
+alone. Its MLflow run, its directory and its progress are opened around its function.
+"""
+
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Concatenate, Generic, ParamSpec
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
 
 from gpt_core.artifact import Artifact, verify
-from gpt_core.callbacks import Callback, RunInfo
 from gpt_core.errors import DownloadError
 from gpt_core.files import Progress
-from tasks.caching import STAGE_CACHE, stage_key
-from tasks.paths import stage_dir
+from tasks.caching import discard_damaged, stage_key
+from tasks.paths import artifact_dir
+from tasks.planning import PendingDownload, artifacts_in, current_plan
 from tasks.progress import Display, current_display
 from tasks.reporting import ProgressBar, report_stage
-from tasks.tracking import (
-    FlowRecord,
-    MLflowCallback,
-    StageRecord,
-    run_link,
-    tracked_stage,
-    tracking_uri,
-)
+from tasks.specs import StageSpec, register
+from tasks.tracking import FlowRecord, StageRecord, current_flow, run_link, tracked_stage
+
+P = ParamSpec("P")
 
 _DAY = 24 * 3600.0  # seconds
+_LABEL: ContextVar[str] = ContextVar("label", default="")
 
 
-def stage_task(function: Callable[..., Artifact], days: float = 1.0) -> Any:
-    """A task for one verb: cached by inputs, settings and code, its result kept as JSON.
+@dataclass(slots=True)
+class StageRun:
+    """A stage that is running: its directory, MLflow run and progress."""
+
+    name: str
+    flow: FlowRecord
+    out_dir: Path
+    record: StageRecord
+    display: Display = field(default_factory=current_display)
+    bar: ProgressBar = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bar = ProgressBar(self.name)
+
+    def progress(self, unit: str, done: int, total: int | None) -> None:
+        """Show on the display and in Prefect that ``done`` of ``total`` units are processed."""
+        self.display.progress(self.name, unit, done, total)
+        self.bar.update(done, total)
+
+
+class Stage(Generic[P]):
+    """A stage: call it in a flow as the function it decorates, without the first parameter.
 
     Args:
-        function: What the task does; its name is the verb's.
+        function: What runs in the task.
+        spec: The stage's row in the table of stages.
         days: A task that takes longer hangs, and is ended.
+        resumable: The stage keeps checkpoints in its directory; interrupted, it resumes from them
+            and in the MLflow run it had.
+        ignore: Names of parameters that the result does not depend on.
+        metrics_prefix: Precedes the names of the result's metrics in the stage's MLflow run.
+
+    Raises:
+        ValueError: If ``ignore`` names a parameter that the function does not have.
     """
-    decorate = task(
-        name=function.__name__,
-        task_run_name=function.__name__,
-        timeout_seconds=days * _DAY,
-        cache_policy=STAGE_CACHE,
-        persist_result=True,
-        result_serializer="json",
-    )
-    return decorate(function)
+
+    def __init__(
+        self,
+        function: Callable[Concatenate[StageRun, P], Artifact],
+        spec: StageSpec,
+        *,
+        days: float,
+        resumable: bool,
+        ignore: tuple[str, ...],
+        metrics_prefix: str,
+    ) -> None:
+        self.spec, self.resumable = spec, resumable
+        self._function, self._metrics_prefix = function, metrics_prefix
+        self._signature = _without_run(function)
+        unknown = set(ignore) - set(self._signature.parameters)
+        if unknown:
+            raise ValueError(f"stage {spec.name} has no parameter {', '.join(sorted(unknown))}")
+        self._ignore = ignore
+        self.task = self._as_task(days)
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Artifact:
+        """Run the stage or answer from the cache; in a planning context only the latter."""
+        inputs = self.inputs(*args, **kwargs)
+        plan = current_plan()
+        if plan is not None:
+            return plan.add_stage(self.spec, inputs, resumable=self.resumable)
+        discard_damaged(stage_key(self.spec, *inputs))
+        artifact = self.task(*args, **kwargs)
+        current_flow().note(self.spec.name, artifact, _LABEL.get())
+        return artifact
+
+    def inputs(self, *args: P.args, **kwargs: P.kwargs) -> tuple[object, ...]:
+        """What the result depends on, in the order of the parameters."""
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return self._relevant(bound.arguments)
+
+    def _relevant(self, arguments: Mapping[str, object]) -> tuple[object, ...]:
+        names = [name for name in self._signature.parameters if name not in self._ignore]
+        return tuple(arguments[name] for name in names)
+
+    def _as_task(self, days: float) -> Task[P, Artifact]:
+        @wraps(self._function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Artifact:
+            with self._open(self.inputs(*args, **kwargs)) as running:
+                started = time.perf_counter()
+                artifact = self._function(running, *args, **kwargs)
+                self._finish(running, artifact, time.perf_counter() - started)
+            return artifact
+
+        vars(run)["__signature__"] = self._signature
+        return task(
+            name=self.spec.name,
+            task_run_name=self.spec.name,
+            timeout_seconds=days * _DAY,
+            cache_key_fn=lambda _, arguments: stage_key(self.spec, *self._relevant(arguments)),
+            persist_result=True,
+            result_serializer="json",
+        )(run)
+
+    @contextmanager
+    def _open(self, inputs: tuple[object, ...]) -> Iterator[StageRun]:
+        """Open the stage's MLflow run.
+
+        Raises:
+            DataError: If an input was altered since it was written.
+        """
+        name, flow = self.spec.name, current_flow()
+        out_dir = artifact_dir(self.spec.kind, flow.name, stage_key(self.spec, *inputs))
+        remembered = out_dir.with_name(f".{out_dir.name}.mlflow.json") if self.resumable else None
+        current_display().stage_started(name)
+        parents = artifacts_in(inputs)
+        for parent in parents:
+            verify(parent)
+        settings = [value for value in inputs if not artifacts_in(value)]
+        with tracked_stage(
+            name,
+            flow,
+            parents,
+            settings,
+            tags=_task_tags(),
+            remembered=remembered,
+            label=_LABEL.get(),
+        ) as record:
+            yield StageRun(name, flow, out_dir, record)
+
+    def _finish(self, running: StageRun, artifact: Artifact, seconds: float) -> None:
+        """Record and show what the stage made."""
+        running.bar.finish()
+        running.record.finish(artifact, self._metrics_prefix)
+        report_stage(self.spec.name, artifact, run_link(running.record.run_id))
+        running.display.stage_finished(self.spec.name, artifact, seconds)
 
 
-def network_task(function: Callable[..., Artifact], run_name: str = "") -> Any:
-    """A task that fetches: tried again where that may help, and never answered from a cache.
+def stage(
+    *,
+    package: str,
+    kind: str,
+    days: float = 1.0,
+    resumable: bool = False,
+    ignore: tuple[str, ...] = (),
+    metrics_prefix: str = "",
+) -> Callable[[Callable[Concatenate[StageRun, P], Artifact]], Stage[P]]:
+    """Declare a stage: a function named exactly like the core's, which is run as a Prefect task.
 
     Args:
-        function: What the task does.
-        run_name: What its runs are called; the function's name if it is empty.
+        package: The package of ``gpt_core`` that exports the function.
+        kind: The kind of artifact that it makes; its folder follows from that.
+        days: A task that takes longer hangs, and is ended.
+        resumable: The stage keeps checkpoints in its directory and resumes from them.
+        ignore: Names of parameters that the result does not depend on.
+        metrics_prefix: Precedes the names of the result's metrics in the stage's MLflow run.
+
+    Raises:
+        ValueError: If a part is wrong, see ``StageSpec`` and ``Stage``.
     """
-    decorate = task(
-        name=function.__name__,
-        task_run_name=run_name or function.__name__,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        retries=3,
-        retry_delay_seconds=[1, 5, 20],
-        retry_condition_fn=_did_not_come,
-    )
-    return decorate(function)
+
+    def decorate(function: Callable[Concatenate[StageRun, P], Artifact]) -> Stage[P]:
+        spec = register(StageSpec(function.__name__, package, kind))
+        return Stage(
+            function,
+            spec,
+            days=days,
+            resumable=resumable,
+            ignore=ignore,
+            metrics_prefix=metrics_prefix,
+        )
+
+    return decorate
 
 
-def _did_not_come(task: Any, task_run: Any, state: Any) -> bool:
-    """Whether a source failed for want of the network, so that another try may help."""
+class Fetch(Generic[P]):
+    """A fetch: call it in a flow as the function it decorates.
+
+    It is retried after network errors and never answered from a cache.
+
+    Args:
+        function: What runs in the task.
+        planned: Answers in a plan, given a temporary folder, without downloading anything.
+        run_name: The name of its task runs.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, Artifact],
+        planned: Callable[Concatenate[Path, P], Artifact | PendingDownload],
+        run_name: str,
+    ) -> None:
+        self._planned = planned
+        self.task = task(
+            name=function.__name__,
+            task_run_name=run_name,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retries=3,
+            retry_delay_seconds=[1, 5, 20],
+            retry_condition_fn=_is_retryable,
+        )(function)
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Artifact:
+        """Fetch and register the source; in a planning context only look for it."""
+        plan = current_plan()
+        if plan is None:
+            return self.task(*args, **kwargs)
+        found = self._planned(plan.folder, *args, **kwargs)
+        return plan.add_download(found) if isinstance(found, PendingDownload) else found
+
+
+def fetch(
+    *, planned: Callable[Concatenate[Path, P], Artifact | PendingDownload], run_name: str
+) -> Callable[[Callable[P, Artifact]], Fetch[P]]:
+    """Declare a fetch: a function that downloads and registers a source, run as a Prefect task.
+
+    Args:
+        planned: Answers in a plan, given a temporary folder, without downloading anything.
+        run_name: The name of its task runs, with parameters in braces.
+    """
+    return lambda function: Fetch(function, planned, run_name)
+
+
+@contextmanager
+def labelled(label: str) -> Iterator[None]:
+    """Tell apart the runs of stages that a flow calls several times; they bear the label."""
+    token = _LABEL.set(label)
+    try:
+        yield
+    finally:
+        _LABEL.reset(token)
+
+
+def display_progress(stage: str) -> Progress:
+    """Progress that is shown on the current display."""
+    return partial(current_display().progress, stage)
+
+
+def flow_tags() -> dict[str, str]:
+    """Tags that tie MLflow runs to the current Prefect flow run."""
+    context = FlowRunContext.get() or TaskRunContext.get()
+    run = getattr(context, "flow_run", None)
+    return {"prefect.flow_run": str(run.id), "prefect.flow_run_name": run.name} if run else {}
+
+
+def _task_tags() -> dict[str, str]:
+    context = TaskRunContext.get()
+    return {"prefect.task_run": str(context.task_run.id)} if context else {}
+
+
+def _without_run(function: Callable[..., Artifact]) -> inspect.Signature:
+    """A function's signature without its first parameter, the ``StageRun``."""
+    signature = inspect.signature(function)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _is_retryable(task: Task[..., object], task_run: TaskRun, state: State[object]) -> bool:
+    """Whether a fetch failed because of the network, so that another try may succeed."""
     try:
         state.result()
     except DownloadError:
@@ -78,122 +295,3 @@ def _did_not_come(task: Any, task_run: Any, state: Any) -> bool:
     except Exception:
         return False
     return False
-
-
-def shown_progress(stage: str) -> Progress:
-    """Progress that goes to the display of this process."""
-    return partial(current_display().progress, stage)
-
-
-@dataclass(slots=True)
-class Stage:
-    """A stage at work."""
-
-    name: str
-    out_dir: Path
-    record: StageRecord
-    display: Display
-    started: float = field(default_factory=time.perf_counter)
-    bar: ProgressBar = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.bar = ProgressBar(self.name)
-
-    def progress(self, unit: str, done: int, total: int | None) -> None:
-        """Pass on to the display and to Prefect how much is done."""
-        self.display.progress(self.name, unit, done, total)
-        self.bar.update(done, total)
-
-    def done(self, artifact: Artifact, prefix: str = "") -> Artifact:
-        """Record and show what was made; in the record its figures' names get a prefix."""
-        self.bar.finish()
-        self.record.finish(artifact, prefix)
-        report_stage(self.name, artifact, run_link(self.record.run_id))
-        self.display.stage_finished(self.name, artifact, time.perf_counter() - self.started)
-        return artifact
-
-
-@contextmanager
-def running_stage(
-    name: str, flow: FlowRecord, *inputs: object, resumable: bool = False, label: str = ""
-) -> Iterator[Stage]:
-    """A stage with its directory, its MLflow run and its progress.
-
-    Args:
-        name: The verb's name.
-        flow: The flow's record.
-        inputs: All that the result hangs on, in the order of the task's parameters.
-        resumable: The stage keeps work in its directory and goes on in the MLflow run it had.
-        label: Names the MLflow run instead of the flow's name.
-
-    Raises:
-        DataError: If an input was altered since it was written.
-    """
-    out_dir = stage_dir(name, flow.name, stage_key(name, *inputs))
-    remembered = out_dir.with_name(f".{out_dir.name}.mlflow.json") if resumable else None
-    display = current_display()
-    display.stage_started(name)
-    for parent in inputs:
-        if isinstance(parent, Artifact):
-            verify(parent)
-    tracked = tracked_stage(
-        name, flow, inputs, tags=task_tags(), remembered=remembered, label=label
-    )
-    with tracked as record:
-        yield Stage(name, out_dir, record, display)
-
-
-class TrainingShown(Callback):
-    """Passes a training run's news to the display, to Prefect and to MLflow.
-
-    Args:
-        stage: The stage that trains.
-    """
-
-    def __init__(self, stage: Stage) -> None:
-        self.records: list[dict[str, Any]] = []
-        """Each step's figures, as far as they were made here."""
-
-        self._stage = stage
-        self._total: int | None = None
-        self._tracker = MLflowCallback(stage.record.run_id, tracking_uri())
-
-    def __enter__(self) -> "TrainingShown":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._tracker.close()
-
-    def on_start(self, run: RunInfo) -> None:
-        """Note how long the run is."""
-        self._total = run.total_steps
-        self._tracker.on_start(run)
-        self._stage.display.training_started(self._stage.name, run)
-
-    def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Show and record figures."""
-        self.records.append({"step": step, **metrics})
-        self._tracker.on_metrics(step, metrics)
-        self._stage.display.metrics(self._stage.name, step, metrics)
-        self._stage.bar.update(step, self._total)
-
-    def on_sample(self, step: int, prompt: str, text: str) -> None:
-        """Show a sample."""
-        self._stage.display.sample(self._stage.name, step, prompt, text)
-
-    def on_notice(self, message: str) -> None:
-        """Show a notice."""
-        self._stage.display.notice(message)
-
-
-def flow_tags() -> dict[str, str]:
-    """What ties MLflow runs to the Prefect flow run that is under way."""
-    context = FlowRunContext.get() or TaskRunContext.get()
-    run = getattr(context, "flow_run", None)
-    return {"prefect.flow_run": str(run.id), "prefect.flow_run_name": run.name} if run else {}
-
-
-def task_tags() -> dict[str, str]:
-    """What ties an MLflow run to the Prefect task run that is under way."""
-    context = TaskRunContext.get()
-    return {"prefect.task_run": str(context.task_run.id)} if context else {}

@@ -9,14 +9,22 @@ from gpt_core.evaluation.language_model import (
     token_loss,
 )
 from gpt_core.evaluation.perplexity import detokenize_wikitext, text_metrics
-from gpt_core.evaluation.report import REPORT, compare_reports, write_report
+from gpt_core.evaluation.report import (
+    REPORT,
+    compare_models,
+    compare_reports,
+    compare_tokenizers,
+    write_report,
+)
 from gpt_core.evaluation.tokenization import measure_tokenizer, whole_words
 from gpt_core.evaluation.zero_shot import read_hellaswag, read_lambada, score_choices
 
 __all__ = [
     "REPORT",
     "classification_metrics",
+    "compare_models",
     "compare_reports",
+    "compare_tokenizers",
     "detokenize_wikitext",
     "evaluate_language_model",
     "exact_match",

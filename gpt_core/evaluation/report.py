@@ -60,3 +60,13 @@ def compare_reports(
     return write_report(
         out_dir, {subject: float(len(reports))}, tables, config=subject, parents=reports
     )
+
+
+def compare_tokenizers(reports: Sequence[Artifact], out_dir: Path) -> Artifact:
+    """Combine reports on tokenizers into one comparison, see ``compare_reports``."""
+    return compare_reports(reports, "tokenizers", out_dir, column="tokenizer")
+
+
+def compare_models(reports: Sequence[Artifact], out_dir: Path) -> Artifact:
+    """Combine benchmark reports on checkpoints into one comparison, see ``compare_reports``."""
+    return compare_reports(reports, "checkpoints", out_dir, column="checkpoint")

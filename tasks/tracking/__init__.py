@@ -1,7 +1,13 @@
-"""The one room that knows MLflow: flows and stages as runs, metrics in batches, nothing lost."""
+"""MLflow: flows and stages as runs, metrics in batches. No other package imports it."""
 
 from tasks.tracking.metrics import MLflowCallback
-from tasks.tracking.records import FlowRecord, StageRecord, tracked_flow, tracked_stage
+from tasks.tracking.records import (
+    FlowRecord,
+    StageRecord,
+    current_flow,
+    tracked_flow,
+    tracked_stage,
+)
 from tasks.tracking.store import client, run_link, runs_link, tracking_uri
 
 __all__ = [
@@ -9,6 +15,7 @@ __all__ = [
     "MLflowCallback",
     "StageRecord",
     "client",
+    "current_flow",
     "run_link",
     "runs_link",
     "tracked_flow",

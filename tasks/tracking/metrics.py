@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric
@@ -19,7 +18,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from gpt_core.callbacks import METRICS, Callback, RunInfo, read_records
 from gpt_core.files import atomic_write_text, read_json
-from tasks.paths import data_dir
+from tasks.paths import unsent_dir
 from tasks.tracking.store import UNREACHABLE, answers, client_for
 
 _BATCH = 500
@@ -134,14 +133,14 @@ class _Sender:
 def save_unsent(uri: str, run_id: str, metrics: list[Metric]) -> None:
     """Write figures to a file that the next run sends."""
     rows = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
-    with atomic_write_text(_unsent_dir() / f"{run_id}-{time.time_ns()}.json") as file:
+    with atomic_write_text(unsent_dir() / f"{run_id}-{time.time_ns()}.json") as file:
         json.dump({"uri": uri, "run_id": run_id, "metrics": rows}, file)
 
 
 def send_unsent(client: MlflowClient, uri: str) -> int:
     """Send what earlier runs could not send to this store; the number of figures."""
     count = 0
-    for file in sorted(_unsent_dir().glob("*.json")):
+    for file in sorted(unsent_dir().glob("*.json")):
         content = read_json(file)
         if content["uri"] != uri:
             continue
@@ -155,10 +154,6 @@ def send_unsent(client: MlflowClient, uri: str) -> int:
         file.unlink()
         count += len(metrics)
     return count
-
-
-def _unsent_dir() -> Path:
-    return data_dir() / "unsent"
 
 
 def _drain(waiting: "queue.Queue[Metric]") -> list[Metric]:

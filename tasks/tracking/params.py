@@ -1,9 +1,8 @@
-"""Settings as MLflow takes them: flat, short and without secrets."""
+"""Settings as MLflow parameters: flat, short and without secrets."""
 
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
 _LONGEST = 500  # characters; MLflow refuses longer values
 _SECRET = re.compile(
@@ -11,8 +10,8 @@ _SECRET = re.compile(
 )
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as ``section.field``, without anything that looks like a secret.
+def flatten(tree: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Flatten nested settings to ``section.field``; values that look like secrets are left out.
 
     Example:
         >>> flatten({"model": {"n_layer": 2}, "api_key": "x"})
@@ -29,7 +28,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def shorten(text: str) -> str:
-    """As much of a text as MLflow takes, marked where it is cut.
+    """Truncate a text to the length that MLflow takes, with an ellipsis.
 
     Example:
         >>> len(shorten("x" * 9000)), shorten("x" * 9000)[-2:], shorten("short")
@@ -39,7 +38,7 @@ def shorten(text: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """A name with nothing in it that MLflow refuses.
+    """Replace the characters that MLflow refuses in names.
 
     Example:
         >>> plain_name("loss (nats)")

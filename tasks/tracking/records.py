@@ -1,6 +1,6 @@
-"""Flows and stages as MLflow runs, one below the other.
+"""Flows and stages as MLflow runs, nested.
 
-The runs are named by their ids in every call: there is no active run that a thread could lose.
+Every call names its run by id: MLflow's active run would depend on the thread.
 """
 
 import json
@@ -8,18 +8,21 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
+import pandas as pd
+from matplotlib.figure import Figure
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.errors import GPTCoreError
-from tasks.paths import checkout, data_dir
+from tasks.paths import checkout, running_file
 from tasks.progress import current_display
 from tasks.tracking.metrics import send_unsent
 from tasks.tracking.models import log_model
@@ -34,43 +37,56 @@ from tasks.tracking.store import (
     tracking_uri,
 )
 
-_BATCH = 100  # parameters and tags that MLflow takes at once
+_BATCH = 100  # parameters that MLflow takes at once
 
 
 @dataclass(frozen=True, slots=True)
 class FlowRecord:
-    """Which flow run a stage belongs to; not part of what a stage's result hangs on."""
+    """The MLflow run of a flow run."""
 
     name: str
-    """The run's name, which its artifacts bear too."""
+    """The run's name, part of its artifacts' directories too."""
 
     run_id: str
     """The MLflow run."""
 
     tags: tuple[tuple[str, str], ...] = ()
-    """What ties the stages to the flow run."""
+    """Tags that its stages' runs bear too."""
 
-    def note(self, stage: str, artifact: Artifact) -> None:
-        """Record and show a stage's figures with the flow, so that flows can be compared."""
-        metrics = {f"{stage}/{name}": value for name, value in artifact.metrics().items()}
-        log_metrics(self.run_id, metrics)
-        self.show(stage, artifact)
-
-    def show(self, stage: str, artifact: Artifact, label: str = "") -> None:
-        """Record and show where a stage's result lies.
+    def note(self, stage: str, artifact: Artifact, label: str = "") -> None:
+        """Record and show a stage's result, made now or cached, so that flows can be compared.
 
         Args:
-            stage: The verb's name.
-            artifact: What it made.
-            label: Tells the stage's runs in one flow apart; their figures are with those runs.
+            stage: The stage's name.
+            artifact: Its result.
+            label: Tells apart the runs of one stage in a flow; their metrics are not recorded with
+                the flow.
         """
+        if not label:
+            metrics = {f"{stage}/{name}": value for name, value in artifact.metrics().items()}
+            log_metrics(self.run_id, metrics)
         name = f"artifact.{stage}.{label}" if label else f"artifact.{stage}"
         client().set_tag(self.run_id, plain_name(name), artifact.path)
         current_display().stage_present(stage, artifact)
 
     def describe(self, markdown: str) -> None:
-        """What MLflow shows at the head of the flow's run."""
+        """Set the text that MLflow shows at the head of the flow's run."""
         client().set_tag(self.run_id, "mlflow.note.content", markdown)
+
+
+_FLOW: ContextVar[FlowRecord | None] = ContextVar("flow", default=None)
+
+
+def current_flow() -> FlowRecord:
+    """The record of the flow run in the current context; tasks inherit the context of their flow.
+
+    Raises:
+        RuntimeError: If no flow is running.
+    """
+    record = _FLOW.get()
+    if record is None:
+        raise RuntimeError("a stage runs in a flow, or in a block of tracked_flow")
+    return record
 
 
 @dataclass(slots=True)
@@ -79,87 +95,95 @@ class StageRecord:
 
     run_id: str
     _model_id: str | None = None
-    """The model whose figures the stage's figures are."""
+    """The logged model that the stage's metrics belong to."""
 
-    def log_table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
-        """Record rows as a table that MLflow shows and compares."""
-        if rows:
-            columns = {key: [row.get(key) for row in rows] for key in rows[0]}
-            client().log_table(self.run_id, columns, f"{name}.json")
+    def log_table(self, rows: pd.DataFrame, name: str) -> None:
+        """Record a table; MLflow shows it, beside those of other runs."""
+        if len(rows):
+            client().log_table(self.run_id, rows, f"{name}.json")
 
-    def log_figure(self, figure: Any, name: str) -> None:
-        """Record a figure of matplotlib."""
+    def log_figure(self, figure: Figure, name: str) -> None:
+        """Record a plot."""
         client().log_figure(self.run_id, figure, f"{name}.png")
 
     def log_text(self, text: str, name: str) -> None:
-        """Record a page of text or HTML under a file's name."""
+        """Record a page of text or HTML under a file name."""
         client().log_text(self.run_id, text, name)
-
-    def log_file(self, path: Path) -> None:
-        """Record a file."""
-        client().log_artifact(self.run_id, str(path))
 
     def log_model(self, checkpoint: Artifact, name: str) -> None:
         """Record a checkpoint as the newest version of a model."""
         self._model_id = log_model(self.run_id, checkpoint, name)
 
     def finish(self, artifact: Artifact, prefix: str = "") -> None:
-        """Record what the stage made, its figures' names behind a prefix."""
+        """Record the stage's result, with a prefix before the names of its metrics."""
         metrics = {f"{prefix}{name}": value for name, value in artifact.metrics().items()}
         log_metrics(self.run_id, metrics, self._model_id)
         tags = {"artifact": artifact.path, "fingerprint": artifact.fingerprint}
         client().log_batch(self.run_id, tags=_tags(tags), synchronous=True)
 
 
+class NamedConfig(Protocol):
+    """A configuration dataclass with the run's name."""
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+
+
 @contextmanager
-def tracked_flow(name: str, config: Any, tags: Mapping[str, str]) -> Iterator[FlowRecord]:
-    """One MLflow run for a flow; a flow that was killed goes on in the run it had.
+def tracked_flow(name: str, config: NamedConfig, tags: Mapping[str, str]) -> Iterator[FlowRecord]:
+    """Open the MLflow run of a flow and make it the current one; resume that of a killed flow.
 
     Args:
         name: The flow's name.
         config: The run's configuration.
-        tags: What ties it to the Prefect flow run.
+        tags: Tags that tie it to the Prefect flow run.
     """
     send_unsent(client(), tracking_uri())
     settings = to_json_value(config)
     assert isinstance(settings, dict)
     flattened = flatten(settings)
-    with run_file(data_dir() / "running" / f"{name}-{config.name}.json") as file:
+    with run_file(running_file(name, config.name)) as file:
         run_id = _resume(file.read(flattened), tags)
         if run_id is None:
             run_id = _create(config.name, {"stage": name, **tags})
             _log_params(run_id, flattened)
             file.write(run_id, flattened)
         with _status(run_id):
-            yield FlowRecord(config.name, run_id, tuple(tags.items()))
+            record = FlowRecord(config.name, run_id, tuple(tags.items()))
+            token = _FLOW.set(record)
+            try:
+                yield record
+            finally:
+                _FLOW.reset(token)
 
 
 @contextmanager
 def tracked_stage(
     stage: str,
     flow: FlowRecord,
-    inputs: Sequence[object],
+    parents: Sequence[Artifact],
+    settings: Sequence[object],
     *,
     tags: Mapping[str, str],
     remembered: Path | None = None,
     label: str = "",
 ) -> Iterator[StageRecord]:
-    """One MLflow run for a stage, below the flow's.
+    """Open the MLflow run of a stage, below the flow's.
 
     Args:
-        stage: The verb's name.
+        stage: The stage's name.
         flow: The flow's record.
-        inputs: The artifacts and configurations that the stage works on.
-        tags: What ties it to the Prefect task run.
-        remembered: Where a stage that can be resumed keeps its run's id, so that it goes on in the
-            run it had.
-        label: What names the run, behind the stage, so that charts of several runs tell them
-            apart; the flow's name if it is empty.
+        parents: The artifacts that the stage reads.
+        settings: The configurations that the stage reads.
+        tags: Tags that tie it to the Prefect task run.
+        remembered: Where a resumable stage keeps its run's id, so that a restart continues in the
+            same run.
+        label: Part of the run's name, which tells apart several runs of the stage in charts; the
+            flow's name if it is empty.
     """
-    parents = [value for value in inputs if isinstance(value, Artifact)]
-    settings = [to_json_value(value) for value in inputs if not isinstance(value, Artifact)]
-    params: dict[str, Any] = {}
-    for value in settings:
+    params: dict[str, object] = {}
+    for value in map(to_json_value, settings):
         params |= value if isinstance(value, dict) else {"source": value}
     every = {"stage": stage, "mlflow.parentRunId": flow.run_id, **dict(flow.tags), **tags}
     every |= {f"parent.{parent.kind}": parent.fingerprint for parent in parents}
@@ -175,7 +199,7 @@ def tracked_stage(
 
 
 def log_metrics(run_id: str, metrics: Mapping[str, float], model_id: str | None = None) -> None:
-    """Record figures in one call, with the model that they are of."""
+    """Record metrics in one call, with the logged model that they belong to."""
     now = int(time.time() * 1000)
     batch = [
         Metric(plain_name(name), float(value), now, 0, model_id=model_id)
@@ -193,7 +217,7 @@ def _create(name: str, tags: Mapping[str, str]) -> str:
 
 
 def _resume(run_id: str | None, tags: Mapping[str, str]) -> str | None:
-    """Take up a run that was left open; None if there is none."""
+    """Reopen an interrupted run; None if there is none."""
     found = _find_run(run_id) if run_id else None
     if found is None:
         return None
@@ -244,7 +268,7 @@ def _tags(tags: Mapping[str, str]) -> list[RunTag]:
 
 @contextmanager
 def _status(run_id: str) -> Iterator[None]:
-    """Close a run as what it came to; a user's mistake is recorded as its sentence.
+    """Close a run with its status; of a user's mistake only the message is recorded.
 
     Raises:
         DataError: If the tracking server went away and did not come back.
@@ -264,7 +288,7 @@ def _status(run_id: str) -> Iterator[None]:
 
 
 def _close(run_id: str, status: str, error: str) -> None:
-    """Note why a run ends; where no one answers it stays open, and the next command closes it."""
+    """Mark a run as ended; if the server is unreachable, it stays open for the next command."""
     if answers(tracking_uri()):
         with suppress(*UNREACHABLE):
             client().set_tag(run_id, "error", shorten(error))
@@ -273,7 +297,7 @@ def _close(run_id: str, status: str, error: str) -> None:
 
 @cache
 def _commit() -> str:
-    """The checkout's commit, empty where there is no git."""
+    """The checkout's commit, empty if there is no git."""
     try:
         found = subprocess.run(
             ["git", "rev-parse", "HEAD"],

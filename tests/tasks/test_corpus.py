@@ -10,8 +10,8 @@ import pytest
 
 from gpt_core.errors import DataError, DownloadError
 from gpt_core.text import source_path
-from tasks.corpus import fetch_corpus
 from tasks.sources import public_sources
+from tasks.stages import fetch_corpus
 
 TEXT = b"In winter the mill stood still.\n" * 100
 
@@ -100,7 +100,7 @@ def test_a_server_that_stays_away_is_tried_four_times(
 ) -> None:
     publisher.statuses = [503]
     publish(prefect_home, publisher)
-    waiting = fetch_corpus.with_options(retry_delay_seconds=0)
+    waiting = fetch_corpus.task.with_options(retry_delay_seconds=0)
     with pytest.raises(DownloadError, match=r"answers 503"):
         waiting("mill")
     assert publisher.asked == 4

@@ -14,9 +14,9 @@ import pytest
 from gpt_core.config import GPT2ImportConfig
 from gpt_core.errors import ConfigError, DataError, DownloadError
 from gpt_core.text import source_path
-from tasks.gpt2 import fetch_gpt2
 from tasks.hub import HubRelease, release_of
 from tasks.hub_download import fetch_release
+from tasks.stages import fetch_gpt2
 
 COMMIT = "c" * 40
 FILES = {
@@ -247,9 +247,9 @@ def test_no_hub_that_answers_says_what_to_put_where(hubs: list[Hub]) -> None:
 
 def test_the_task_records_what_it_fetched(hubs: list[Hub], prefect_api: str) -> None:
     config = GPT2ImportConfig(source=f"hub:someone/small@{COMMIT}", mirrors=(hubs[0].address,))
-    first = fetch_gpt2.fn(config)
+    first = fetch_gpt2.task.fn(config)
     assert source_path(first) == SMALL.folder
-    assert fetch_gpt2.fn(config).fingerprint == first.fingerprint
+    assert fetch_gpt2.task.fn(config).fingerprint == first.fingerprint
 
 
 @pytest.mark.parametrize(

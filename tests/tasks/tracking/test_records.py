@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -27,8 +28,9 @@ def checkpoint(folder: Path, loss: float = 2.5) -> Artifact:
 def test_a_stage_is_recorded_below_its_flow(record: FlowRecord, tmp_path: Path) -> None:
     parent = checkpoint(tmp_path / "parent")
     settings = {"model": {"n_layer": 2}, "api_key": "hidden", "long": "x" * 9000}
-    with tracked_stage("pretrain", record, (parent, settings), tags={"prefect.task_run": "t"}) as s:
-        s.log_table([{"prompt": "a", "text": "b"}], "samples")
+    tags = {"prefect.task_run": "t"}
+    with tracked_stage("pretrain", record, [parent], [settings], tags=tags) as s:
+        s.log_table(pd.DataFrame([{"prompt": "a", "text": "b"}]), "samples")
         s.log_figure(Figure(), "loss")
         s.finish(parent)
     run = client().get_run(s.run_id)
@@ -52,7 +54,7 @@ def test_a_mistake_closes_flow_and_stage_with_its_sentence(home: Path) -> None:
     with (
         pytest.raises(DataError, match="no text"),
         tracked_flow("run", RunConfig(), {}) as flow,
-        tracked_stage("clean_corpus", flow, (), tags={}) as stage,
+        tracked_stage("clean_corpus", flow, [], [], tags={}) as stage,
     ):
         raise DataError("no text")
     for run_id in (flow.run_id, stage.run_id):
@@ -90,11 +92,11 @@ def test_a_run_that_was_deleted_is_not_gone_on_with(home: Path, record: FlowReco
     remembered = home / "run.json"
     with (
         pytest.raises(RuntimeError),
-        tracked_stage("pretrain", record, (), tags={}, remembered=remembered) as first,
+        tracked_stage("pretrain", record, [], [], tags={}, remembered=remembered) as first,
     ):
         raise RuntimeError
     client().delete_run(first.run_id)
-    with tracked_stage("pretrain", record, (), tags={}, remembered=remembered) as second:
+    with tracked_stage("pretrain", record, [], [], tags={}, remembered=remembered) as second:
         pass
     assert second.run_id != first.run_id
     assert not remembered.exists()
@@ -109,7 +111,7 @@ def test_a_model_is_whole_without_its_training_state_and_the_newest_of_its_name(
 
     for loss in (2.5, 1.5):
         made = checkpoint(tmp_path / f"checkpoint-{loss}", loss)
-        with tracked_stage("pretrain", record, (), tags={}) as stage:
+        with tracked_stage("pretrain", record, [], [], tags={}) as stage:
             stage.log_model(made, "small-pretrained")
             stage.finish(made)
     version = client().get_model_version_by_alias("small-pretrained", "newest")

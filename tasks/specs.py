@@ -1,0 +1,55 @@
+"""The table of stages: each one's name, core package and kind of result.
+
+Cache keys, folders and plans follow from it. ``tasks.stage.stage`` fills it as ``tasks.stages`` is
+imported, so that a part that is wrong or missing is an error at import.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+from gpt_core.artifact import KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """What the project knows of a stage without running it.
+
+    Raises:
+        ValueError: If the core exports no such function, or the kind is unknown.
+    """
+
+    name: str
+    """The name of the stage, of its task and of its function in the core."""
+
+    package: str
+    """The package of ``gpt_core`` that exports the function."""
+
+    kind: str
+    """The kind of artifact that it makes, one of ``KINDS``."""
+
+    def __post_init__(self) -> None:
+        if find_spec(f"gpt_core.{self.package}") is None:
+            raise ValueError(f"stage {self.name}: there is no package gpt_core.{self.package}")
+        if self.name not in import_module(f"gpt_core.{self.package}").__all__:
+            raise ValueError(f"stage {self.name}: gpt_core.{self.package} does not export it")
+        if self.kind not in KINDS:
+            raise ValueError(
+                f"stage {self.name}: kind must be one of {', '.join(KINDS)}, got {self.kind!r}"
+            )
+
+
+STAGES: dict[str, StageSpec] = {}
+"""Every stage by its name."""
+
+
+def register(spec: StageSpec) -> StageSpec:
+    """Add a stage to the table.
+
+    Raises:
+        ValueError: If there is one of that name already.
+    """
+    if spec.name in STAGES:
+        raise ValueError(f"there are two stages named {spec.name}")
+    STAGES[spec.name] = spec
+    return spec

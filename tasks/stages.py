@@ -1,0 +1,269 @@
+"""Every stage of the pipeline in its order, each named like the core's function that it runs."""
+
+from pathlib import Path
+
+from gpt_core import data, evaluation, finetuning, interop, text, tokenizers
+from gpt_core.artifact import Artifact, fingerprint_of
+from gpt_core.config import (
+    Benchmark,
+    BenchmarkConfig,
+    ClassificationConfig,
+    CleaningConfig,
+    ComparisonConfig,
+    DecodingConfig,
+    EvaluationConfig,
+    GPT2ImportConfig,
+    InstructionConfig,
+    LaunchConfig,
+    LoRAConfig,
+    PretrainConfig,
+    ReadingConfig,
+    ShardConfig,
+    TokenizerConfig,
+)
+from tasks import hub, launch, sources, tables
+from tasks.hub_download import fetch_release
+from tasks.paths import artifact_dir
+from tasks.pieces import pieces_page
+from tasks.planning import PendingDownload
+from tasks.plots import confusion_matrix, loss_curves, metric_bars, zipf_curves
+from tasks.reporting import report_table
+from tasks.stage import StageRun, display_progress, fetch, stage
+from tasks.tracking import run_link
+from tasks.training_reporter import TrainingReporter
+
+_TOKENIZER_METRICS = {
+    "tokens_per_word": "tokens a word",
+    "bytes_per_token": "bytes a token",
+    "whole_words": "fraction of words left whole",
+    "vocabulary_used": "fraction of the vocabulary used",
+    "megabytes_per_second": "encoding, MB a second",
+    "train_seconds": "training, seconds",
+}
+"""The metrics of a tokenizer that are drawn, with their titles."""
+
+
+def _plan_corpus(
+    folder: Path, source: str, role: sources.Role = "text", companion: str | None = None
+) -> Artifact | PendingDownload:
+    """Register a source in a folder if its file is present."""
+    found = sources.find_source(source, role)
+    if isinstance(found, Path):
+        return text.register_source(found, folder / role, companion=companion)
+    file = sources.placed_file(source, found)
+    if not file.exists():
+        return PendingDownload(source, found.bytes)
+    return text.register_source(file, folder / role, companion=companion)
+
+
+@fetch(planned=_plan_corpus, run_name="fetch_corpus ({role})")
+def fetch_corpus(
+    source: str, role: sources.Role = "text", companion: str | None = None
+) -> Artifact:
+    """Register a source, given by name or path, by its content, see ``tasks.sources``."""
+    return sources.fetch_source(source, role, companion, display_progress("fetch_corpus"))
+
+
+@stage(package="text", kind="documents")
+def clean_corpus(
+    run: StageRun, raw: Artifact, reading: ReadingConfig, cleaning: CleaningConfig
+) -> Artifact:
+    """Clean raw text into documents, see ``gpt_core.text.clean_corpus``."""
+    corpus = text.clean_corpus(raw, reading, cleaning, run.out_dir, progress=run.progress)
+    run.record.log_table(tables.rules(corpus), "rules")
+    return corpus
+
+
+@stage(package="tokenizers", kind="tokenizer")
+def train_tokenizer(run: StageRun, corpus: Artifact, config: TokenizerConfig) -> Artifact:
+    """Train a tokenizer on documents, see ``gpt_core.tokenizers.train_tokenizer``."""
+    return tokenizers.train_tokenizer(corpus, config, run.out_dir, progress=run.progress)
+
+
+@stage(package="data", kind="shards")
+def encode_corpus(
+    run: StageRun, corpus: Artifact, tokenizer: Artifact, config: ShardConfig
+) -> Artifact:
+    """Encode documents into token shards, see ``gpt_core.data.encode_corpus``."""
+    return data.encode_corpus(corpus, tokenizer, config, run.out_dir, progress=run.progress)
+
+
+@stage(
+    package="training",
+    kind="checkpoint",
+    days=30,
+    resumable=True,
+    ignore=("launch_config",),
+    metrics_prefix="best/",  # beside the metrics of the last step
+)
+def pretrain(
+    run: StageRun, shards: Artifact, config: PretrainConfig, launch_config: LaunchConfig
+) -> Artifact:
+    """Pretrain a model on token shards, see ``gpt_core.training.pretrain``.
+
+    An interrupted run resumes from its newest checkpoint. The number of processes is not part of
+    the cache key.
+    """
+    with TrainingReporter(run) as reporter:
+        checkpoint = launch.train(shards, config, run.out_dir, launch_config, [reporter])
+    run.record.log_figure(loss_curves(tables.training_metrics(checkpoint)), "loss")
+    run.record.log_table(tables.training_samples(checkpoint), "samples")
+    run.record.log_model(checkpoint, f"{run.flow.name}-pretrained")
+    return checkpoint
+
+
+def _plan_gpt2(folder: Path, config: GPT2ImportConfig) -> Artifact | PendingDownload:
+    """Register a release in a folder if it is present."""
+    release = hub.release_of(config)
+    if release is None:
+        return _plan_corpus(folder, config.source)
+    if not release.folder.is_dir():
+        return PendingDownload(release.repository)
+    return text.register_source(release.folder, folder / "gpt2")
+
+
+@fetch(planned=_plan_gpt2, run_name="fetch_gpt2")
+def fetch_gpt2(config: GPT2ImportConfig) -> Artifact:
+    """Register a GPT-2 release by its content, downloaded first if it is one of a model hub."""
+    release = hub.release_of(config)
+    folder = Path(config.source).expanduser().resolve()
+    if release is not None:
+        folder = fetch_release(release, config.mirrors, display_progress("fetch_gpt2"))
+    return text.register_source(
+        folder, artifact_dir("raw", folder.name, fingerprint_of(str(folder)))
+    )
+
+
+@stage(package="interop", kind="checkpoint")
+def import_gpt2(run: StageRun, release: Artifact) -> Artifact:
+    """Import a GPT-2 release as a checkpoint, see ``gpt_core.interop.import_gpt2``."""
+    directory = text.source_path(release)
+    checkpoint = interop.import_gpt2(directory, run.out_dir, progress=run.progress)
+    run.record.log_model(checkpoint, f"{run.flow.name}-imported")
+    return checkpoint
+
+
+@stage(package="evaluation", kind="report")
+def evaluate_language_model(
+    run: StageRun,
+    checkpoint: Artifact,
+    shards: Artifact,
+    config: EvaluationConfig,
+    decoding: DecodingConfig,
+) -> Artifact:
+    """Evaluate a checkpoint, see ``gpt_core.evaluation.evaluate_language_model``."""
+    report = evaluation.evaluate_language_model(
+        checkpoint, shards, config, decoding, run.out_dir, progress=run.progress
+    )
+    run.record.log_table(tables.report_table(report, "samples"), "samples")
+    return report
+
+
+@stage(package="finetuning", kind="checkpoint")
+def finetune_classifier(
+    run: StageRun,
+    checkpoint: Artifact,
+    examples: Artifact,
+    config: ClassificationConfig,
+    lora: LoRAConfig,
+) -> Artifact:
+    """Fine-tune a classifier, see ``gpt_core.finetuning.finetune_classifier``."""
+    with TrainingReporter(run) as reporter:
+        classifier = finetuning.finetune_classifier(
+            checkpoint, examples, config, lora, run.out_dir, callbacks=[reporter]
+        )
+    run.record.log_figure(loss_curves(reporter.metrics()), "loss")
+    run.record.log_figure(confusion_matrix(tables.confusion(classifier)), "confusion")
+    run.record.log_table(tables.predictions(classifier), "predictions")
+    run.record.log_model(classifier, f"{run.flow.name}-classifier")
+    return classifier
+
+
+@stage(package="finetuning", kind="checkpoint")
+def finetune_instructions(
+    run: StageRun,
+    checkpoint: Artifact,
+    examples: Artifact,
+    config: InstructionConfig,
+    lora: LoRAConfig,
+) -> Artifact:
+    """Fine-tune a model on instructions, see ``gpt_core.finetuning.finetune_instructions``."""
+    with TrainingReporter(run) as reporter:
+        model = finetuning.finetune_instructions(
+            checkpoint, examples, config, lora, run.out_dir, callbacks=[reporter]
+        )
+    run.record.log_figure(loss_curves(reporter.metrics()), "loss")
+    run.record.log_table(tables.answers(model), "answers")
+    run.record.log_model(model, f"{run.flow.name}-instructions")
+    return model
+
+
+@stage(package="evaluation", kind="report")
+def measure_tokenizer(
+    run: StageRun, corpus: Artifact, tokenizer: Artifact, config: ComparisonConfig
+) -> Artifact:
+    """Measure a tokenizer on documents, see ``gpt_core.evaluation.measure_tokenizer``.
+
+    Args:
+        run: The stage's run.
+        corpus: The documents.
+        tokenizer: The tokenizer.
+        config: What is measured; it names this tokenizer only, so that others do not matter.
+    """
+    return evaluation.measure_tokenizer(
+        corpus, tokenizer, config, run.out_dir, progress=run.progress
+    )
+
+
+@stage(package="evaluation", kind="report")
+def compare_tokenizers(run: StageRun, reports: list[Artifact]) -> Artifact:
+    """Combine reports on tokenizers, see ``gpt_core.evaluation.compare_tokenizers``."""
+    comparison = evaluation.compare_tokenizers(reports, run.out_dir)
+    rows = tables.comparison(comparison)
+    bars = metric_bars(rows, "tokenizer", _TOKENIZER_METRICS)
+    zipf = zipf_curves(tables.report_table(comparison, "ranks"))
+    run.record.log_figure(bars, "tokenizers")
+    run.record.log_figure(zipf, "zipf")
+    run.record.log_table(rows, "tokenizers")
+    page = pieces_page(tables.report_table(comparison, "sentences"))
+    run.record.log_text(page, "pieces.html")
+    report_table("tokenizers", rows, [bars, zipf], run_link(run.record.run_id))
+    return comparison
+
+
+@stage(package="evaluation", kind="report")
+def run_benchmarks(
+    run: StageRun, checkpoint: Artifact, sources: dict[Benchmark, Artifact], config: BenchmarkConfig
+) -> Artifact:
+    """Evaluate a checkpoint on benchmarks, see ``gpt_core.evaluation.run_benchmarks``.
+
+    Args:
+        run: The stage's run.
+        checkpoint: A language model.
+        sources: The benchmarks' files.
+        config: How they are run; it names this checkpoint only, so that others do not matter.
+    """
+    report = evaluation.run_benchmarks(
+        checkpoint, sources, config, run.out_dir, progress=run.progress
+    )
+    for name in ("lambada", "hellaswag"):
+        run.record.log_table(tables.report_table(report, name), name)
+    return report
+
+
+@stage(package="evaluation", kind="report")
+def compare_models(run: StageRun, reports: list[Artifact]) -> Artifact:
+    """Combine benchmark reports on checkpoints, see ``gpt_core.evaluation.compare_models``."""
+    comparison = evaluation.compare_models(reports, run.out_dir)
+    rows = tables.comparison(comparison)
+    bars = metric_bars(rows, "checkpoint")
+    run.record.log_figure(bars, "checkpoints")
+    run.record.log_table(rows, "checkpoints")
+    report_table("checkpoints", rows, [bars], run_link(run.record.run_id))
+    return comparison
+
+
+@stage(package="interop", kind="release")
+def export_huggingface(run: StageRun, checkpoint: Artifact) -> Artifact:
+    """Export a checkpoint for ``transformers``, see ``gpt_core.interop.export_huggingface``."""
+    return interop.export_huggingface(checkpoint, run.out_dir)

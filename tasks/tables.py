@@ -1,0 +1,88 @@
+"""Tables of artifacts as DataFrames, for notebooks and for what stages record in MLflow."""
+
+import pandas as pd
+
+from gpt_core.artifact import Artifact
+from gpt_core.callbacks import METRICS, SAMPLES, read_records
+from gpt_core.evaluation import REPORT
+from gpt_core.files import read_json
+
+
+def rules(corpus: Artifact) -> pd.DataFrame:
+    """What each cleaning rule did.
+
+    Args:
+        corpus: A documents artifact.
+
+    Returns:
+        A row for each rule that changed a document: ``rule``, ``documents`` and
+        ``characters_removed`` (counts), ``before`` and ``after`` (one example).
+    """
+    found = read_json(corpus.directory / "report.json")["rules"]
+    return pd.DataFrame(
+        {
+            "rule": name,
+            "documents": rule["documents"],
+            "characters_removed": rule["characters_removed"],
+            **rule["examples"][0],
+        }
+        for name, rule in found.items()
+    )
+
+
+def training_metrics(checkpoint: Artifact) -> pd.DataFrame:
+    """The metrics of a pretraining run, a row for each step that was logged.
+
+    Args:
+        checkpoint: A checkpoint in the directory of its run.
+    """
+    return pd.DataFrame(read_records(checkpoint.directory.parent / METRICS))
+
+
+def training_samples(checkpoint: Artifact) -> pd.DataFrame:
+    """The texts generated during a pretraining run: ``step``, ``prompt`` and ``text``.
+
+    Args:
+        checkpoint: A checkpoint in the directory of its run.
+    """
+    return pd.DataFrame(read_records(checkpoint.directory.parent / SAMPLES))
+
+
+def predictions(checkpoint: Artifact) -> pd.DataFrame:
+    """Every text of a classifier's test split with its label, prediction and probability."""
+    return pd.read_parquet(checkpoint.directory / "predictions.parquet")
+
+
+def confusion(checkpoint: Artifact) -> pd.DataFrame:
+    """A classifier's confusion matrix: a row for each expected label, a count per prediction."""
+    return pd.DataFrame(read_json(checkpoint.directory / "confusion.json"))
+
+
+def answers(checkpoint: Artifact) -> pd.DataFrame:
+    """Every prompt of an instruction model's test split with the expected and the given answer."""
+    return pd.read_parquet(checkpoint.directory / "answers.parquet")
+
+
+def report(report: Artifact) -> pd.DataFrame:
+    """The metrics of a report: ``metric`` and ``value``."""
+    return pd.DataFrame(report.metrics().items(), columns=["metric", "value"])
+
+
+def report_table(report: Artifact, name: str) -> pd.DataFrame:
+    """A table of a report by name; an empty frame if the report has none of that name.
+
+    Args:
+        report: A report artifact.
+        name: Such as ``samples``, ``lambada``, ``hellaswag``, ``ranks`` or ``sentences``.
+    """
+    return pd.DataFrame(read_json(report.directory / REPORT).get(name, []))
+
+
+def comparison(report: Artifact) -> pd.DataFrame:
+    """A row of metrics for each tokenizer or checkpoint of a comparison, the first column its name.
+
+    Args:
+        report: The report of ``compare_tokenizers`` or ``compare_models``.
+    """
+    content = read_json(report.directory / REPORT)
+    return pd.DataFrame(content.get("tokenizers") or content.get("checkpoints"))

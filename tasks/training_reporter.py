@@ -1,0 +1,54 @@
+"""Report a training run's events to the display, to Prefect and to MLflow."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from gpt_core.callbacks import Callback, RunInfo
+from tasks.stage import StageRun
+from tasks.tracking import MLflowCallback, tracking_uri
+
+
+class TrainingReporter(Callback):
+    """Receives a training run's events and passes them on.
+
+    Args:
+        stage: The stage that trains.
+    """
+
+    def __init__(self, stage: StageRun) -> None:
+        self._stage = stage
+        self._rows: list[dict[str, float]] = []
+        self._total: int | None = None
+        self._tracker = MLflowCallback(stage.record.run_id, tracking_uri())
+
+    def __enter__(self) -> "TrainingReporter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._tracker.close()
+
+    def metrics(self) -> pd.DataFrame:
+        """The metrics of the steps that were done in this process, a row for each step."""
+        return pd.DataFrame(self._rows)
+
+    def on_start(self, run: RunInfo) -> None:
+        """Show the run's size."""
+        self._total = run.total_steps
+        self._tracker.on_start(run)
+        self._stage.display.training_started(self._stage.name, run)
+
+    def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record and show metrics."""
+        self._rows.append({"step": step, **metrics})
+        self._tracker.on_metrics(step, metrics)
+        self._stage.display.metrics(self._stage.name, step, metrics)
+        self._stage.bar.update(step, self._total)
+
+    def on_sample(self, step: int, prompt: str, text: str) -> None:
+        """Show a generated continuation."""
+        self._stage.display.sample(self._stage.name, step, prompt, text)
+
+    def on_notice(self, message: str) -> None:
+        """Show a notice."""
+        self._stage.display.notice(message)
