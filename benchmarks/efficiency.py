@@ -18,7 +18,7 @@ from benchmarks.report import DATA, publish
 from gpt_core.callbacks import Callback
 from gpt_core.config import PretrainConfig, load_config
 from gpt_core.data import Batch, ShardReader, ShardWriter, TokenLoader, sequential_batches
-from gpt_core.execution.placement import lay_out
+from gpt_core.execution.placement import build_layout
 from gpt_core.models import build_model
 from gpt_core.training import Trainer
 
@@ -103,7 +103,7 @@ def prepared(
     )
     held_out = ShardReader(folder, "validation")
     heard = Heard()
-    layout = lay_out(model, torch.device("cpu"), config.training)
+    layout = build_layout(model, torch.device("cpu"), config.training)
     return Trainer(layout, config, loader, lambda: batches(held_out, config), heard), heard
 
 

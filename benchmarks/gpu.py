@@ -23,11 +23,11 @@ from benchmarks.training import load_nanogpt, loader_of
 from gpt_core.callbacks import Callback
 from gpt_core.config import GPTConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import TokenLoader
-from gpt_core.execution.placement import lay_out
+from gpt_core.execution.placement import build_layout
 from gpt_core.execution.precision import peak_flops
 from gpt_core.models import build_model, flops_per_token
 from gpt_core.training import Trainer
-from gpt_core.training.tuning import tuned
+from gpt_core.training.autotune import autotune
 
 SHAPE = GPTConfig(vocab_size=50_257)
 SAMPLES = 512  # of an update: 524,288 tokens
@@ -154,9 +154,9 @@ def ours(folder: Path, device: torch.device, settings: dict[str, Any]) -> Update
         }
     )  # fmt: skip
     config = PretrainConfig(model=SHAPE, training=training)
-    layout = lay_out(build_model(SHAPE, seed=0).train(), device, training)
-    layout.use(tuned(layout, config, time.perf_counter, print))
-    print("ours:", layout.computing, flush=True)
+    layout = build_layout(build_model(SHAPE, seed=0).train(), device, training)
+    layout.set_numerics(autotune(layout, config, time.perf_counter, print))
+    print("ours:", layout.numerics, flush=True)
     return Trainer(layout, config, batches(folder, micro_batch), None, Callback()).train_step
 
 

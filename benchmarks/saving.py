@@ -9,7 +9,6 @@ import shutil
 import statistics
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,12 +19,12 @@ from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.callbacks import Callback
 from gpt_core.config import GPTConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import TOKENIZER
-from gpt_core.execution.placement import lay_out
+from gpt_core.execution.placement import build_layout
 from gpt_core.models import build_model
 from gpt_core.tokenizers import ByteTokenizer
 from gpt_core.training import Trainer
-from gpt_core.training.checkpoint import save_checkpoint
-from gpt_core.training.saving import BackgroundSaver, Copier
+from gpt_core.training.checkpoint import Snapshot
+from gpt_core.training.saving import BackgroundSaver, HostCopier, PendingCheckpoint
 
 TURNS = 5
 SHAPE = GPTConfig(vocab_size=50_257)
@@ -36,22 +35,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, BackgroundSaver() as saver:
         folder = Path(name)
         trainer, shards = prepared(folder)
-        copier = Copier()
+        copier = HostCopier()
         whole: list[float] = []
 
         def ours() -> None:
             """What a session does before the next step begins."""
-            write = partial(
-                save_checkpoint,
-                folder / "run",
+            snapshot = Snapshot(
                 step=1,
-                weights=copier.copied(trainer.layout.weights(), "weights"),
-                state=copier.copied(trainer.state(), "state"),
+                weights=copier.copy(trainer.layout.weights(), "weights"),
+                state=copier.copy(trainer.state(), "state"),
                 config=trainer.config,
                 parents=[shards],
                 metrics={},
             )
-            saver.start(write)
+            saver.start(PendingCheckpoint(folder / "run", snapshot, is_first=True))
 
         def wait() -> None:
             started = time.perf_counter()
@@ -85,7 +82,7 @@ def prepared(folder: Path) -> tuple[Trainer, Artifact]:
     with new_artifact(folder / "shards", kind="shards") as draft:
         loader = loader_of(draft.directory, SHAPE, batch=1)
         ByteTokenizer().save(draft.directory / TOKENIZER)
-    layout = lay_out(build_model(SHAPE, seed=0).train(), torch.device("cpu"), training)
+    layout = build_layout(build_model(SHAPE, seed=0).train(), torch.device("cpu"), training)
     trainer = Trainer(layout, config, loader, None, Callback())
     trainer.train_step()
     return trainer, draft.artifact

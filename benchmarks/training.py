@@ -30,10 +30,10 @@ from gpt_core.callbacks import Callback
 from gpt_core.config import GPTConfig, LoaderConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
 from gpt_core.execution import resolve_precision
-from gpt_core.execution.placement import lay_out
+from gpt_core.execution.placement import build_layout
 from gpt_core.models import build_model
 from gpt_core.training import Trainer
-from gpt_core.training.tuning import tuned
+from gpt_core.training.autotune import autotune
 
 SHAPES = {
     "GPT-2 124M, T = 1024, B = 1": (GPTConfig(vocab_size=50_304), 1, 1),
@@ -201,8 +201,8 @@ def ours(
         compile=compiling,
     )
     config = PretrainConfig(model=shape, training=training)
-    layout = lay_out(build_model(shape, seed=0).train(), torch.device("cpu"), training)
-    layout.use(tuned(layout, config, time.perf_counter, print))
+    layout = build_layout(build_model(shape, seed=0).train(), torch.device("cpu"), training)
+    layout.set_numerics(autotune(layout, config, time.perf_counter, print))
     return Trainer(layout, config, loader, None, Callback()).train_step
 
 

@@ -18,7 +18,7 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import GPTConfig, RunConfig
 from gpt_core.models import count_parameters, flops_per_token
 from gpt_core.text import register_source
-from gpt_core.training.throughput import training_speed
+from gpt_core.training.throughput import measure_training_flops
 from tasks.caching import cached_artifact, stage_key
 from tasks.hub import release_of
 from tasks.launch import count_processes
@@ -239,7 +239,7 @@ def _vocabulary(config: RunConfig, stages: Sequence[PlannedStage]) -> int:
 
 def _time(config: RunConfig, model: GPTConfig, flops: float) -> str:
     """The time of pretraining, from the speed that this machine reaches now."""
-    speed = training_speed(model, config.training, time.perf_counter)
+    speed = measure_training_flops(model, config.training, time.perf_counter)
     evaluations = config.training.steps // config.training.eval_every + 1
     evaluated = evaluations * config.training.eval_tokens * flops_per_token(model) / 3
     seconds = (flops + evaluated) / speed

@@ -1,6 +1,6 @@
 """The root of the configuration, and the part of it that pretraining hangs on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gpt_core.config.checks import Section, require
@@ -71,6 +71,14 @@ class PretrainConfig(Section):
         return self.training.tokens_per_step // (
             self.training.micro_batch * self.model.context_length
         )
+
+    def with_vocab_size(self, vocab_size: int) -> "PretrainConfig":
+        """The same configuration with the model's vocabulary size filled in."""
+        return replace(self, model=replace(self.model, vocab_size=vocab_size))
+
+    def with_micro_batch(self, micro_batch: int) -> "PretrainConfig":
+        """The same configuration with another micro-batch size."""
+        return replace(self, training=replace(self.training, micro_batch=micro_batch))
 
     def micro_batches_of(self, n_processes: int) -> int:
         """Micro-batches of a step that each of several processes does.

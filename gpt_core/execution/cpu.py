@@ -1,9 +1,9 @@
-"""A processor made ready for training: its threads, and memory that is kept.
+"""CPU set-up for training: thread count, and an allocator that keeps freed memory.
 
-A step frees hundreds of megabytes and asks for as many again. The C library gives large pieces back
-to the operating system, which hands them out anew page by page, each of them cleared first: a
-tenth to a fifth of a step's time. Kept, they cost nothing, and the peak is the same. On a GPU torch
-keeps its memory by itself.
+A step frees hundreds of megabytes and allocates as much again. By default the C library returns
+large blocks to the operating system, which hands them out again page by page, each zeroed first:
+a tenth to a fifth of a step's time. Keeping them costs nothing, and the peak is the same. On a GPU
+torch has a caching allocator of its own.
 """
 
 import ctypes
@@ -12,16 +12,16 @@ import torch
 
 from gpt_core.cores import usable_cores
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of the GNU C library's malloc.h
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of mallopt, from the GNU C library's malloc.h
 
 
-def make_ready(device: torch.device) -> None:
-    """For training on a processor, use the cores that are granted and keep freed memory.
+def prepare_cpu(device: torch.device) -> None:
+    """Limit torch's threads to the granted cores and keep freed memory, if training on a CPU.
 
-    Both hold for the whole process.
+    Both settings hold for the whole process.
 
     Args:
-        device: Where it is to train; a GPU needs nothing.
+        device: The training device; nothing is changed for a GPU.
     """
     if device.type != "cpu":
         return
@@ -31,10 +31,10 @@ def make_ready(device: torch.device) -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Give nothing back to the operating system until the process ends.
+    """Stop malloc from returning freed memory to the operating system.
 
     Returns:
-        Whether the C library can be told so; only the GNU one can.
+        Whether the C library supports this; only the GNU one does.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

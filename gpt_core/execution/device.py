@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""Selects the torch device."""
 
 import torch
 
@@ -6,18 +6,18 @@ from gpt_core.errors import ConfigError
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a setting; ``auto`` takes a GPU when there is one.
+    """Return the device for a setting; ``auto`` prefers a GPU.
 
     Raises:
-        ConfigError: If the device is not there.
+        ConfigError: If this machine has no such device.
     """
-    there = {
+    available = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
-    if not there[name]:
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    if not available[name]:
         raise ConfigError(f"this machine has no {name} device: set device=auto or device=cpu")
     return torch.device(name)

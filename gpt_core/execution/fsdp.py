@@ -1,8 +1,8 @@
-"""A share of the model in every process (FSDP2), and training state that is saved in shares.
+"""Sharded training (FSDP2), and saving and loading sharded training state.
 
-Each block's weights are gathered when it computes and let go of after, so that no process holds
-more than its share and one block. Saved shares are safetensors files, one a process, written by
-torch's distributed checkpoints; any number of processes reads them again.
+Each block's weights are gathered for its computation and freed after it, so that a process holds
+its shards and one full block. Sharded state is saved by torch's distributed checkpoints as
+safetensors files, one per process; any number of processes can load it.
 """
 
 import warnings
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -20,34 +19,37 @@ from torch.distributed.checkpoint.hf_storage import (
     HuggingFaceStorageReader,
     HuggingFaceStorageWriter,
 )
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from typing_extensions import override
 
 from gpt_core.errors import CheckpointError
 from gpt_core.execution.layout import Layout
 from gpt_core.models import GPT, next_token_loss
 
 
-class Shares(Layout):
-    """A share of every weight in each process, with its gradient and its moments."""
+class FSDPLayout(Layout):
+    """A shard of every weight on each rank, with its gradient and optimizer state."""
 
-    kind = ", shares (FSDP)"
-    shared = True
+    strategy = "shards (FSDP)"
+    is_sharded = True
 
-    def accumulating(self, *, last: bool) -> AbstractContextManager[None]:
-        """Exchange no gradient before the last micro-batch."""
-        self.model.set_requires_gradient_sync(last)  # type: ignore[operator]
+    @override
+    def gradient_sync(self, *, enabled: bool) -> AbstractContextManager[None]:
+        self.model.set_requires_gradient_sync(enabled)  # type: ignore[operator]
         return nullcontext()
 
-    def _wrapped(self) -> nn.Module:
+    @override
+    def _build_loss(self) -> nn.Module:
         loss = _LossOfLogits(self.model)
-        return torch.compile(loss) if self.computing.compiled else loss  # type: ignore[return-value]
+        return torch.compile(loss) if self.numerics.compiled else loss  # type: ignore[return-value]
 
 
 class _LossOfLogits(nn.Module):
-    """As ``MicroLoss``, by the model's own forward pass: only that gathers the head's weights."""
+    """Like ``ModelWithLoss``, but through the model's forward, which gathers the head's weights."""
 
     def __init__(self, model: GPT) -> None:
         super().__init__()
@@ -57,12 +59,12 @@ class _LossOfLogits(nn.Module):
         return next_token_loss(self.model(token_ids), targets)
 
 
-def share(model: GPT, device: torch.device) -> GPT:
-    """Leave this process its share of a model.
+def shard_model(model: GPT, device: torch.device) -> GPT:
+    """Shard a model over all ranks with FSDP2, block by block.
 
     Args:
-        model: The same weights in every process.
-        device: Where the share goes.
+        model: With the same weights on every rank.
+        device: Where this rank's shards are placed.
 
     References:
         Zhao et al. 2023, "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel".
@@ -75,34 +77,36 @@ def share(model: GPT, device: torch.device) -> GPT:
     return model
 
 
-class ShareSaver:
-    """Writes shares while training goes on; the processes agree on a channel of their own."""
+class ShardedStateSaver:
+    """Saves sharded tensors while training continues, with a process group of its own."""
 
     def __init__(self) -> None:
         self._group = dist.new_group(backend="gloo")
 
-    def start(self, tensors: Mapping[str, Tensor], folder: Path) -> "Future[Any]":
-        """Begin to write, after copying.
+    def start(self, tensors: Mapping[str, Tensor], folder: Path) -> "Future[object]":
+        """Copy the tensors and start writing them. Collective.
 
         Args:
-            tensors: By name, the same names in every process.
-            folder: Where the files go, the same in every process.
+            tensors: By name, the same names on every rank.
+            folder: Where the files go, the same on every rank.
 
         Returns:
-            Done when every process has written.
+            A future that is done when every rank has written its shards.
         """
         writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
-        started: Any = async_save(dict(tensors), storage_writer=writer, process_group=self._group)
-        written: Future[Any] = started
-        return written
+        future = async_save(dict(tensors), storage_writer=writer, process_group=self._group)
+        assert isinstance(future, Future)
+        return future
 
 
-def load_shares(folder: Path, like: Callable[[str, torch.Size], Tensor]) -> dict[str, Tensor]:
-    """What was saved in shares, in the shares that are wanted now.
+def load_sharded_state(
+    folder: Path, allocate: Callable[[str, torch.Size], Tensor]
+) -> dict[str, Tensor]:
+    """Load tensors saved by ``ShardedStateSaver``, resharded for the current ranks.
 
     Args:
-        folder: With the files of ``ShareSaver``.
-        like: Gives a tensor for a name and the whole's shape; it is filled.
+        folder: With the saver's files.
+        allocate: Returns a tensor to load into, sharded as needed, for a name and a full shape.
 
     Raises:
         CheckpointError: If the files cannot be read.
@@ -111,9 +115,13 @@ def load_shares(folder: Path, like: Callable[[str, torch.Size], Tensor]) -> dict
     alone = not dist.is_initialized()
     try:
         saved = reader.read_metadata().state_dict_metadata
-        tensors = {name: like(name, each.size) for name, each in saved.items()}  # type: ignore[union-attr]
+        tensors = {
+            name: allocate(name, each.size)
+            for name, each in saved.items()
+            if isinstance(each, TensorStorageMetadata)
+        }
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that one process reads alone
+            warnings.simplefilter("ignore", UserWarning)  # torch warns of loading in one process
             load(tensors, storage_reader=reader, no_dist=alone)
     except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be read as training state: {error}") from error

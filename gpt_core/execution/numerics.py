@@ -1,12 +1,13 @@
-"""How a run's arithmetic is done on its device: what sets its speed and its last bits.
+"""Numerics of a run: precision, compilation, attention kernel.
 
-It is settled when a run begins and goes with its checkpoints, for the run is to end with the bits
-that it would have ended with undisturbed.
+They are resolved when a run starts and saved in its checkpoints, so that a resumed run ends with
+the same bits as an uninterrupted one.
 """
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -21,51 +22,60 @@ KERNELS = {
     "efficient": SDPBackend.EFFICIENT_ATTENTION,
     "math": SDPBackend.MATH,
 }
-"""The settings' names of torch's attention kernels."""
+"""Torch's attention kernels by their names in the settings."""
 
 _FP8_CAPABILITY = (8, 9)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Computing:
-    """How the arithmetic of a run is done."""
+class Numerics:
+    """How a run's loss and gradients are computed."""
 
     machine: str
-    """What it was settled for."""
+    """The device it was resolved for, such as ``cpu`` or a GPU's name."""
 
     precision: str
-    """Of the products: fp32 or bf16."""
+    """Precision of matrix products: fp32 or bf16."""
 
     bf16_residual: bool
-    """The residual stream has the precision of the products."""
+    """Whether the residual stream is bf16, as the products are."""
 
     compiled: bool
-    """The loss and its gradients go through ``torch.compile``."""
+    """Whether loss and gradients go through ``torch.compile``."""
 
-    kernel: str | None
-    """Of attention, one of ``KERNELS``; None leaves it to torch."""
+    attention_kernel: str | None
+    """A key of ``KERNELS``; None lets torch choose."""
 
     padded_head: bool
-    """A GPU computes the head for a round number of tokens."""
+    """Whether a GPU computes the head for a vocabulary rounded up to a multiple of 128."""
 
     fp8_head: bool
-    """The head's products are computed in 8 bits."""
+    """Whether the head's products are computed in FP8."""
+
+    recompute: bool
+    """Whether activations are recomputed in the backward pass (activation checkpointing)."""
 
     @contextmanager
-    def on(self, device: torch.device) -> Iterator[None]:
-        """Inside, losses are computed so."""
+    def context(self, device: torch.device) -> Iterator[None]:
+        """Context in which losses are computed with these numerics."""
         kernel: AbstractContextManager[object] = nullcontext()
-        if self.kernel is not None and device.type == "cuda":
-            kernel = sdpa_kernel(KERNELS[self.kernel])
+        if self.attention_kernel is not None and device.type == "cuda":
+            kernel = sdpa_kernel(KERNELS[self.attention_kernel])
         with autocast(device, self.precision), kernel:
             yield
 
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, for a checkpoint; ``Numerics(**fields)`` restores them."""
+        return asdict(self)
 
-def settled(training: TrainingConfig, device: torch.device) -> Computing:
-    """What the settings and the device say; ``tuned`` says what only a trial can.
+
+def resolve_numerics(training: TrainingConfig, device: torch.device) -> Numerics:
+    """Resolve the numerics that follow from settings and device.
+
+    ``gpt_core.training.autotune`` replaces those that need benchmarking.
 
     Raises:
-        ConfigError: If the device cannot compute so.
+        ConfigError: If the device does not support a setting.
     """
     on_gpu = device.type == "cuda"
     if training.fp8_head and on_gpu and torch.cuda.get_device_capability(device) < _FP8_CAPABILITY:
@@ -74,13 +84,14 @@ def settled(training: TrainingConfig, device: torch.device) -> Computing:
             "training.fp8_head=false"
         )
     precision = resolve_precision(training.precision, device)
-    on = training.compile
-    return Computing(
+    compiling = training.compile
+    return Numerics(
         machine=torch.cuda.get_device_name(device) if on_gpu else device.type,
         precision=precision,
         bf16_residual=precision == "bf16" and training.stream == "auto",
-        compiled=on == "on" or (on == "auto" and on_gpu),
-        kernel=None if training.attention_kernel == "auto" else training.attention_kernel,
+        compiled=compiling == "on" or (compiling == "auto" and on_gpu),
+        attention_kernel=None if training.attention_kernel == "auto" else training.attention_kernel,
         padded_head=training.pad_vocabulary,
         fp8_head=training.fp8_head,
+        recompute=training.recompute,
     )

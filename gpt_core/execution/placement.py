@@ -1,61 +1,77 @@
-"""Which layout a run trains in."""
+"""Moves a model to its training device in the right layout: single process, DDP or FSDP."""
 
 import torch
 
 from gpt_core.config import GPTConfig, LaunchConfig, TrainingConfig
 from gpt_core.errors import ConfigError
-from gpt_core.execution.cpu import make_ready
-from gpt_core.execution.layout import Layout, Replicas
-from gpt_core.execution.numerics import settled
+from gpt_core.execution.cpu import prepare_cpu
+from gpt_core.execution.layout import DDPLayout, Layout
+from gpt_core.execution.numerics import resolve_numerics
 from gpt_core.execution.ranks import Ranks
 from gpt_core.models import GPT, count_parameters
 
-_TRAINING_BYTES = 16  # of a parameter: itself, its gradient, two means
+_TRAINING_BYTES = 16  # per parameter in fp32: weight, gradient and AdamW's two moments
 _FP8_TILE = 16
-_LARGEST_SHARE = 0.5  # of a GPU's memory that they may take in every process
+_MAX_DDP_SHARE = 0.5  # of a GPU's memory that a full replica may take
 
 
-def lay_out(
+def build_layout(
     model: GPT,
     device: torch.device,
     training: TrainingConfig,
     ranks: Ranks | None = None,
     launch: LaunchConfig | None = None,
 ) -> Layout:
-    """Bring a model to where it is trained.
+    """Move a model to its training device, replicated or sharded over the ranks.
 
     Args:
-        model: On the processor, with its weights; they are the same in every process.
-        device: Where this process computes.
-        training: How to compute, and what to keep for the gradients.
-        ranks: The processes of the run; None for one.
-        launch: Replicas or shares.
+        model: On the CPU, with the same weights on every rank.
+        device: This rank's device.
+        training: The settings of its numerics.
+        ranks: The processes of the run; None for a single one.
+        launch: DDP or FSDP.
 
     Raises:
-        ConfigError: If the device cannot compute as it is told to.
+        ConfigError: If the device does not support a setting.
     """
-    model.set_execution(recompute=training.recompute)
     ranks, launch = ranks or Ranks(), launch or LaunchConfig()
-    make_ready(device)
+    prepare_cpu(device)
     if training.fp8_head:
-        _require_tiles(model.config, training)
-    computing = settled(training, device)
+        _require_fp8_tiles(model.config, training)
+    numerics = resolve_numerics(training, device)
     if ranks.size == 1:
-        return Layout(model.to(device), ranks, computing)
-    if not is_shared(model.config, device, ranks, launch):
-        return Replicas(model.to(device), ranks, computing)
+        return Layout(model.to(device), ranks, numerics)
+    if not uses_fsdp(model.config, device, ranks, launch):
+        return DDPLayout(model.to(device), ranks, numerics)
     if training.fp8_head:
         raise ConfigError(
             "training.fp8_head=true needs the whole model in every process: set "
             "launch.strategy=ddp or training.fp8_head=false"
         )
-    from gpt_core.execution.fsdp import Shares, share
+    from gpt_core.execution.fsdp import FSDPLayout, shard_model  # slow to import
 
-    return Shares(share(model, device), ranks, computing)
+    return FSDPLayout(shard_model(model, device), ranks, numerics)
 
 
-def _require_tiles(config: GPTConfig, training: TrainingConfig) -> None:
-    """Refuse products that cannot be computed in 8 bits.
+def uses_fsdp(config: GPTConfig, device: torch.device, ranks: Ranks, launch: LaunchConfig) -> bool:
+    """Whether to use FSDP instead of DDP.
+
+    Args:
+        config: The model's shape, with ``vocab_size`` set.
+        device: This rank's device.
+        ranks: The processes of the run.
+        launch: The strategy that is asked for.
+    """
+    if ranks.size == 1 or launch.strategy == "ddp":
+        return False
+    if launch.strategy == "fsdp" or device.type != "cuda":
+        return launch.strategy == "fsdp"
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return _TRAINING_BYTES * count_parameters(config) > _MAX_DDP_SHARE * memory
+
+
+def _require_fp8_tiles(config: GPTConfig, training: TrainingConfig) -> None:
+    """Raise unless the head's matrices divide into FP8 tiles.
 
     Raises:
         ConfigError: If a side of a product is not a multiple of 16.
@@ -69,20 +85,3 @@ def _require_tiles(config: GPTConfig, training: TrainingConfig) -> None:
             raise ConfigError(
                 f"training.fp8_head=true needs multiples of {_FP8_TILE}: {name} is {size}"
             )
-
-
-def is_shared(config: GPTConfig, device: torch.device, ranks: Ranks, launch: LaunchConfig) -> bool:
-    """Whether each process gets a share of the model only.
-
-    Args:
-        config: The model's shape, with ``vocab_size`` set.
-        device: Where this process computes.
-        ranks: The processes of the run.
-        launch: What was asked for.
-    """
-    if ranks.size == 1 or launch.strategy == "ddp":
-        return False
-    if launch.strategy == "fsdp" or device.type != "cuda":
-        return launch.strategy == "fsdp"
-    memory = torch.cuda.get_device_properties(device).total_memory
-    return _TRAINING_BYTES * count_parameters(config) > _LARGEST_SHARE * memory

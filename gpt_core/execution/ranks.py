@@ -1,38 +1,40 @@
-"""The processes of a run, and what they tell each other.
+"""The processes (ranks) of a run and their collectives.
 
-``torchrun`` starts them and puts into the environment who each one is. A run that is not started
-by it has one process, which has nobody to talk to.
+``torchrun`` starts them and sets each one's rank in the environment. A run that it did not start
+has a single rank, whose collectives are no-ops.
 """
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Which of a run's processes this is. Every method is called by all of them, or by none."""
+    """This process's rank and the world size. Its methods are collective: call on every rank."""
 
     rank: int = 0
-    """This one."""
+    """This process."""
 
     size: int = 1
-    """How many there are."""
+    """Number of processes (world size)."""
 
     @property
-    def first(self) -> bool:
-        """Whether this is the one that writes and tells."""
+    def is_first(self) -> bool:
+        """Whether this is rank 0, which writes files and calls the callbacks."""
         return self.rank == 0
 
     def sum(self, value: Tensor) -> Tensor:
-        """The sum of all ranks' values."""
+        """Sum a tensor over all ranks."""
         if self.size == 1:
             return value
         total = value.clone()
@@ -40,34 +42,36 @@ class Ranks:
         return total
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean of all ranks' values."""
+        """Average a tensor over all ranks."""
         return self.sum(value) / self.size if self.size > 1 else value
 
     def any(self, value: bool) -> bool:
-        """Whether it is so in any rank. It does not wait for a GPU's work."""
+        """Whether ``value`` is true on any rank. Does not synchronize with a GPU."""
         return bool(self.sum(torch.tensor(int(value))))
 
-    def gathered(self, value: Tensor) -> list[Tensor]:
-        """Every rank's value, which has one shape in all."""
+    def all_gather(self, value: Tensor) -> list[Tensor]:
+        """Gather every rank's tensor; all have one shape."""
         if self.size == 1:
             return [value]
         values = [torch.empty_like(value) for _ in range(self.size)]
         dist.all_gather(values, value)
         return values
 
-    def shared(self, value: Any) -> Any:
-        """What the first rank has."""
-        values = [value]
-        if self.size > 1:
-            dist.broadcast_object_list(values)
-        return values[0]
+    def broadcast(self, compute: Callable[[], T]) -> T:
+        """Compute a Python object on rank 0 and broadcast it; the other ranks do not compute it."""
+        if self.size == 1:
+            return compute()
+        values = [compute() if self.is_first else None]
+        dist.broadcast_object_list(values)
+        result: T = values[0]  # type: ignore[assignment]
+        return result
 
 
 @contextmanager
-def joined_ranks() -> Iterator[Ranks]:
-    """Join the processes that torchrun has started with this one, if it has.
+def join_process_group() -> Iterator[Ranks]:
+    """Join torchrun's process group, if torchrun started this process.
 
-    Tensors of a processor travel by gloo, those of GPUs by NCCL.
+    CPU tensors are exchanged by gloo, GPU tensors by NCCL.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -80,14 +84,17 @@ def joined_ranks() -> Iterator[Ranks]:
         dist.init_process_group("gloo")
     try:
         yield Ranks(int(os.environ["RANK"]), size)
-    except SystemExit:  # in all ranks at the same step
+    except SystemExit:  # raised on all ranks at the same step
         _leave()
         raise
     _leave()  # not after an error: the others may wait for this process
 
 
 def _leave() -> None:
-    """End gloo's threads before Python ends; nothing may hold its groups any longer."""
+    """Destroy the process group; gloo's threads must end before Python does.
+
+    The collections drop remaining references to its groups.
+    """
     gc.collect()
     dist.destroy_process_group()
     gc.collect()

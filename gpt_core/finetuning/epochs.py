@@ -20,7 +20,7 @@ from gpt_core.config import (
 )
 from gpt_core.errors import DivergenceError
 from gpt_core.execution import autocast, resolve_precision
-from gpt_core.execution.cpu import make_ready
+from gpt_core.execution.cpu import prepare_cpu
 from gpt_core.optim import build_optimizer, learning_rate_at
 
 E = TypeVar("E")
@@ -104,7 +104,7 @@ class EpochLoop(Generic[E]):
         self.callbacks, self.out_dir = callbacks, out_dir
         self.device = next(model.parameters()).device
         self.precision = resolve_precision(config.precision, self.device)
-        make_ready(self.device)
+        prepare_cpu(self.device)
         rates = OptimizerConfig(
             learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )

@@ -1,4 +1,4 @@
-"""What changes the weights: schedules, AdamW and Muon, weight averaging."""
+"""Updating the weights: learning-rate schedules, AdamW and Muon, weight averaging."""
 
 from gpt_core.optim.averaging import WeightAverage
 from gpt_core.optim.optimizer import Optimizers, build_optimizer

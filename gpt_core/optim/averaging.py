@@ -1,26 +1,35 @@
-"""A running mean of a model's weights, which is often better than the last ones."""
+"""Exponential moving average (EMA) of a model's weights, often better than the last weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 
-from gpt_core.execution.layout import share_like
+from gpt_core.execution.layout import shard_like
 
-_SOONEST = 10  # the first updates weigh more: decay is at most (1 + n) / (10 + n) at update n
+_WARMUP = 10  # early updates weigh more: decay is at most (1 + n) / (10 + n) at update n
+
+
+class AverageState(TypedDict):
+    """State of a ``WeightAverage``."""
+
+    updates: int
+    weights: dict[str, Tensor]
+    """The raw weights by name; empty if they are saved as shards."""
 
 
 class WeightAverage:
-    """The exponential moving average of a model's weights.
+    """Exponential moving average of a model's weights.
 
-    After each step ``average = d × average + (1 - d) × weights``, where d is ``decay``, or less at
-    the beginning, when the first weights would weigh too much.
+    ``average = d × average + (1 - d) × weights`` after each step, where d is ``decay``, or less in
+    the first steps, when the initial weights would weigh too much. As ``AveragedModel`` of
+    ``torch.optim.swa_utils``, but sharded weights are supported and swapped in place.
 
     Args:
-        model: With the weights that the average begins as.
-        decay: Share that stays in each step.
+        model: Its current weights initialize the average.
+        decay: Fraction of the average that is kept in each step.
 
     References:
         Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging".
@@ -34,44 +43,44 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights of a step."""
+        """Update the average with the current weights."""
         self._updates += 1
-        decay = min(self._decay, (1 + self._updates) / (_SOONEST + self._updates))
+        decay = min(self._decay, (1 + self._updates) / (_WARMUP + self._updates))
         current: list[Tensor] = [parameter.detach() for parameter in self._parameters]
         torch._foreach_lerp_(self._average, current, 1 - decay)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The model has the average as its weights inside the block."""
+    def use_average(self) -> Iterator[None]:
+        """Context in which the model's weights are the average."""
         self._swap()
         try:
             yield
         finally:
             self._swap()
 
-    def state(self, shared: bool = False) -> dict[str, Any]:
-        """What ``restore`` needs: the weights themselves, for a checkpoint's are the average.
+    def state(self, *, sharded: bool = False) -> AverageState:
+        """State for ``restore``: the raw weights, because the checkpoint stores the averaged ones.
 
         Args:
-            shared: Leave them out; they are saved in shares.
+            sharded: Leave the weights out; they are saved as shards.
         """
-        return {"updates": self._updates, "weights": {} if shared else self.own_weights()}
+        return {"updates": self._updates, "weights": {} if sharded else self.raw_weights()}
 
-    def own_weights(self) -> dict[str, Tensor]:
+    def raw_weights(self) -> dict[str, Tensor]:
         """The weights of the last step, by name."""
         parameters = (parameter.detach() for parameter in self._parameters)
         return dict(zip(self._names, parameters, strict=True))
 
     @torch.no_grad()
-    def restore(self, state: dict[str, Any]) -> None:
-        """Give a model that was loaded with the average its own weights back."""
+    def restore(self, state: AverageState) -> None:
+        """Restore the raw weights of a model that was loaded with the average."""
         self._updates = state["updates"]
         for name, parameter in zip(self._names, self._parameters, strict=True):
-            parameter.copy_(share_like(state["weights"][name], parameter))
+            parameter.copy_(shard_like(state["weights"][name], parameter))
 
     @torch.no_grad()
     def _swap(self) -> None:
-        """By copying, one at a time: a share's place in memory is known to torch's engine."""
+        """Swap by copying, one at a time: FSDP keeps references to a shard's storage."""
         for parameter, average in zip(self._parameters, self._average, strict=True):
             weight = parameter.detach().clone()
             parameter.copy_(average)

@@ -1,9 +1,9 @@
-"""Muon: momentum whose matrices are made orthogonal before they are applied.
+"""Muon: momentum with orthogonalized updates.
 
 The update that AdamW or plain momentum proposes for a weight matrix is dominated by a few
-directions. Muon keeps its directions and gives them all the same length, so that the rare ones
-are learned as fast as the common ones. It is for the hidden matrices; embeddings, norms and
-biases are not maps between hidden spaces and stay with AdamW.
+singular directions. Muon keeps the directions and sets all singular values to about one, so that
+rare directions are learned as fast as common ones. It is for hidden matrices; embeddings, norms
+and biases are not maps between hidden spaces and are left to AdamW.
 
 Shapes: P matrices of R rows and S columns.
 """
@@ -11,39 +11,36 @@ Shapes: P matrices of R rows and S columns.
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from gpt_core.execution.layout import share_like, whole
+from gpt_core.execution.layout import gather_full, shard_like
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic a x + b x³ + c x⁵ that drives every singular value towards 1."""
+"""Coefficients of the quintic a x + b x³ + c x⁵, which drives every singular value towards 1."""
 
 _ITERATIONS = 5
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Nearly ``U V^T`` of each matrix ``U S V^T``: its directions, all about equally long.
+    """Approximate ``U V^T`` of each matrix ``U S V^T`` by Newton-Schulz iteration.
 
-    Five rounds of a Newton-Schulz iteration, matrix products only. It does not converge; it
-    brings each singular value between about 0.7 and 1.2, which serves as well.
+    Five iterations, matrix products only. It does not converge: singular values end between about
+    0.7 and 1.2, which is close enough.
 
     Args:
         matrices: Shape (P, R, S).
 
     Returns:
-        Shape (P, R, S), in the given type.
+        Shape (P, R, S), in the given dtype.
 
     References:
         Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
     """
     a, b, c = _COEFFICIENTS
     tall = matrices.size(1) > matrices.size(2)
-    x: Tensor = (
-        matrices.mT if tall else matrices
-    )  # the Gram matrix of the shorter side is the smaller
+    x: Tensor = matrices.mT if tall else matrices  # the shorter side has the smaller Gram matrix
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(_ITERATIONS):
         gram = x @ x.mT
@@ -53,19 +50,19 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov momentum, decoupled decay and AdamW's size of update.
+    """Muon with Nesterov momentum, decoupled weight decay and AdamW's update size.
 
     ``m = μ m + (1 - μ) g;  W = (1 - ηλ) W - 0.2 η sqrt(max(R, S)) orthogonalize(μ m + (1 - μ) g)``.
-    The factor gives an update the root mean square that AdamW's have, so that one learning rate
-    and one decay serve both.
+    The factor gives an update the root mean square of AdamW's, so that both share one learning
+    rate and one weight decay.
 
     Args:
-        params: Groups of matrices; a group's ``parts`` says how many square maps are stacked
-            in each of its matrices (three in a joint projection to queries, keys and values).
+        params: Parameter groups of matrices; a group's ``parts`` is the number of maps stacked in
+            each of its matrices (three in a joint projection to queries, keys and values).
         lr: η.
         momentum: μ.
         weight_decay: λ.
-        dtype: Of the iteration's products.
+        dtype: Precision of the iteration's products.
 
     References:
         Liu et al. 2025, "Muon is Scalable for LLM Training", section 2.2.
@@ -73,7 +70,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[dict[str, Any]],
+        params: Iterable[dict[str, object]],
         *,
         lr: float,
         momentum: float,
@@ -86,7 +83,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of every matrix that has a gradient.
+        """Update every matrix that has a gradient.
 
         Args:
             closure: Not supported.
@@ -97,30 +94,31 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]
             if parameter.grad is not None
         ]
-        pieces = [
-            whole(self._momentum(parameter, group["momentum"])).chunk(group["parts"])
+        directions = [
+            gather_full(self._momentum(parameter, group["momentum"])).chunk(group["parts"])
             for group, parameter in trained
         ]
-        straight = iter(self._orthogonalized([piece for parts in pieces for piece in parts]))
-        for (group, parameter), parts in zip(trained, pieces, strict=True):
-            update = torch.cat([next(straight) for _ in parts]).to(parameter.dtype)
+        orthogonal = iter(self._orthogonalize([part for parts in directions for part in parts]))
+        for (group, parameter), parts in zip(trained, directions, strict=True):
+            update = torch.cat([next(orthogonal) for _ in parts]).to(parameter.dtype)
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             scale = 0.2 * group["lr"] * math.sqrt(max(parts[0].shape))
-            parameter.sub_(share_like(update, parameter), alpha=scale)
+            parameter.sub_(shard_like(update, parameter), alpha=scale)
 
-    def _orthogonalized(self, matrices: list[Tensor]) -> list[Tensor]:
-        """Each matrix made orthogonal, those of one shape together."""
-        alike: dict[torch.Size, list[int]] = defaultdict(list)
+    def _orthogonalize(self, matrices: list[Tensor]) -> list[Tensor]:
+        """Orthogonalize each matrix; those of one shape are batched."""
+        by_shape: dict[torch.Size, list[int]] = defaultdict(list)
         for i, matrix in enumerate(matrices):
-            alike[matrix.shape].append(i)
-        found = list(matrices)
-        for places in alike.values():
-            stacked = torch.stack([matrices[i] for i in places]).to(self._dtype)
-            for i, matrix in zip(places, orthogonalize(stacked), strict=True):
-                found[i] = matrix
-        return found
+            by_shape[matrix.shape].append(i)
+        results = list(matrices)
+        for indices in by_shape.values():
+            stacked = torch.stack([matrices[i] for i in indices]).to(self._dtype)
+            for i, matrix in zip(indices, orthogonalize(stacked), strict=True):
+                results[i] = matrix
+        return results
 
     def _momentum(self, parameter: Tensor, momentum: float) -> Tensor:
+        """Update a parameter's momentum and return the Nesterov direction."""
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None
         if "momentum" not in state:

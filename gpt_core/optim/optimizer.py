@@ -1,26 +1,32 @@
-"""The optimizer of a model: AdamW for all of it, or Muon for the blocks' matrices."""
+"""Builds a model's optimizer: AdamW for all parameters, or Muon for the blocks' matrices."""
 
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 
 from gpt_core.config import OptimizerConfig
-from gpt_core.execution.layout import share_like
+from gpt_core.execution.layout import shard_like
 from gpt_core.execution.precision import resolve_precision
 from gpt_core.optim.muon import Muon
 
 _IN_A_BLOCK = re.compile(r"(^|\.)h\.\d+\.")
 
 
+class OptimizersState(TypedDict):
+    """State of ``Optimizers``: one state dict per optimizer."""
+
+    parts: list[dict[str, object]]
+
+
 class Optimizers:
-    """Optimizers of different parts of a model, used as one.
+    """Several optimizers, each of a disjoint set of parameters, used as one.
 
     Args:
-        parts: Each has parameters that the others do not.
+        parts: The optimizers.
     """
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
@@ -33,51 +39,51 @@ class Optimizers:
         }
 
     def step(self) -> None:
-        """Update every part."""
+        """Update all parameters."""
         for part in self.parts:
             part.step()
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Free all gradients."""
         for part in self.parts:
             part.zero_grad(set_to_none=True)
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """Use a learning rate for the next step."""
+        """Set the learning rate of the next step."""
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = learning_rate
 
-    def state_dict(self) -> dict[str, Any]:
-        """What ``load_state_dict`` needs to go on from here."""
+    def state_dict(self) -> OptimizersState:
+        """State for ``load_state_dict``."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+    def load_state_dict(self, state: OptimizersState) -> None:
+        """Restore a saved state, sharding its tensors like the parameters they belong to."""
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(saved)
             for parameter, moments in part.state.items():
                 for name, value in moments.items():
                     if value.shape == parameter.shape:
-                        moments[name] = share_like(value, parameter)
+                        moments[name] = shard_like(value, parameter)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The state's tensors by a name that is the same in every process."""
+        """The state's tensors, by names that are the same on every rank."""
         return {
             f"{name}.{key}": value
             for name, (part, parameter) in self._owners.items()
             for key, value in part.state[parameter].items()
         }
 
-    def like(self, name: str, shape: Sequence[int]) -> Tensor:
-        """Zeros in the place of a state's tensor: shared like the parameter that it belongs to."""
+    def empty_like(self, name: str, shape: Sequence[int]) -> Tensor:
+        """Allocate a state tensor, sharded like the parameter it belongs to."""
         _, parameter = self._owners[name.rpartition(".")[0]]
         if tuple(shape) == tuple(parameter.shape):
             return torch.zeros_like(parameter)
         return torch.zeros(tuple(shape), device=parameter.device)
 
-    def take(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from a state's tensors."""
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the state from the tensors of ``tensors``."""
         for name, value in tensors.items():
             owner, _, key = name.rpartition(".")
             part, parameter = self._owners[owner]
@@ -85,24 +91,24 @@ class Optimizers:
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizers:
-    """An optimizer over the parameters that are trained.
+    """Build the optimizer of a model's trainable parameters.
 
-    Matrices and embeddings decay; norms and biases, whose size is not a matter of overfitting, do
-    not.
+    Weight decay applies to matrices and embeddings only: norms and biases do not overfit by
+    their size.
 
     Args:
-        model: On the device on which it is trained.
-        config: Learning rate, decay and moments.
+        model: On its training device.
+        config: Learning rate, weight decay and moments.
 
     References:
         Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
     """
-    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    hidden = {name for name, value in named.items() if _is_hidden_matrix(name, value)}
+    trainable = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    hidden = {name for name, value in trainable.items() if _is_hidden_matrix(name, value)}
     if config.kind == "adamw" or not hidden:
-        return Optimizers([_adamw(list(named.values()), config)])
-    rest = [value for name, value in named.items() if name not in hidden]
-    muon = _muon({name: named[name] for name in hidden}, config)
+        return Optimizers([_adamw(list(trainable.values()), config)])
+    rest = [value for name, value in trainable.items() if name not in hidden]
+    muon = _muon({name: trainable[name] for name in hidden}, config)
     return Optimizers([muon, _adamw(rest, config)] if rest else [muon])
 
 
@@ -114,7 +120,10 @@ def _is_hidden_matrix(name: str, parameter: Tensor) -> bool:
 def _muon(matrices: dict[str, Tensor], config: OptimizerConfig) -> Muon:
     joint = [value for name, value in sorted(matrices.items()) if _is_joint(name)]
     single = [value for name, value in sorted(matrices.items()) if not _is_joint(name)]
-    groups = [{"params": joint, "parts": 3}, {"params": single, "parts": 1}]
+    groups: list[dict[str, object]] = [
+        {"params": joint, "parts": 3},
+        {"params": single, "parts": 1},
+    ]
     device = next(iter(matrices.values())).device
     bf16 = resolve_precision("auto", device) == "bf16"
     return Muon(
@@ -127,20 +136,20 @@ def _muon(matrices: dict[str, Tensor], config: OptimizerConfig) -> Muon:
 
 
 def _is_joint(name: str) -> bool:
-    """Whether queries, keys and values come from the one matrix."""
+    """Whether it is a joint projection to queries, keys and values."""
     return name.endswith("c_attn.weight")
 
 
 def _adamw(parameters: Sequence[Tensor], config: OptimizerConfig) -> torch.optim.AdamW:
-    groups: list[dict[str, Any]] = [
+    groups: list[dict[str, object]] = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
-    fused = {"fused": True} if "fused" in inspect.signature(torch.optim.AdamW).parameters else {}
+    fused = "fused" in inspect.signature(torch.optim.AdamW).parameters
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,
-        **fused,
+        fused=True if fused else None,
     )

@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the step."""
+"""Learning-rate schedule: a pure function of the step."""
 
 import math
 
@@ -6,16 +6,16 @@ from gpt_core.config import ScheduleConfig
 
 
 def learning_rate_at(step: int, config: ScheduleConfig, *, peak: float, total_steps: int) -> float:
-    """The learning rate of one step.
+    """Return the learning rate of one step.
 
     It rises linearly to ``peak`` over ``warmup_steps`` and then falls along the curve to
-    ``final_ratio × peak``, which the last step has.
+    ``final_ratio × peak`` at the last step.
 
     Args:
         step: Counted from 0.
         config: The curve.
         peak: The highest learning rate.
-        total_steps: Steps of the whole run.
+        total_steps: Steps in the whole run.
 
     References:
         Loshchilov and Hutter 2017, "SGDR", equation 5 (the cosine); Hu et al. 2024, "MiniCPM",
@@ -30,9 +30,9 @@ def learning_rate_at(step: int, config: ScheduleConfig, *, peak: float, total_st
         return peak * (step + 1) / config.warmup_steps
     if config.kind == "constant":
         return peak
-    first = max(0, config.warmup_steps - 1)  # the last step that has the peak
+    decay_start = max(0, config.warmup_steps - 1)  # the last step at the peak
     if config.kind == "wsd":
-        first = max(first, total_steps - 1 - round(config.decay_share * total_steps))
-    share = min(1.0, max(0, step - first) / max(1, total_steps - 1 - first))
-    fall = 0.5 * (1 - math.cos(math.pi * share)) if config.kind == "cosine" else share
+        decay_start = max(decay_start, total_steps - 1 - round(config.decay_share * total_steps))
+    progress = min(1.0, max(0, step - decay_start) / max(1, total_steps - 1 - decay_start))
+    fall = 0.5 * (1 - math.cos(math.pi * progress)) if config.kind == "cosine" else progress
     return peak * (1 - fall * (1 - config.final_ratio))

@@ -1,13 +1,12 @@
-"""Checkpoints of a run: written whole, found by their manifests, kept few."""
+"""A run's checkpoints: writing them atomically, finding the newest and the best, pruning."""
 
 import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -21,15 +20,16 @@ from gpt_core.files import disk_errors, write_json
 from gpt_core.models import read_model_config, write_tensors
 from gpt_core.models.weights import WEIGHTS
 from gpt_core.tokenizers import load_tokenizer
+from gpt_core.training.trainer import TrainerState
 
-STATE, SHARES = "training_state.pt", "training_state"
+STATE, SHARDED_STATE = "training_state.pt", "training_state"
 _LOCK, _OWNER = "run.lock", "run.pid"
 _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(out_dir: Path) -> Iterator[None]:
-    """Lock a run's directory; the lock ends with the process, however it ends.
+def lock_run_dir(out_dir: Path) -> Iterator[None]:
+    """Lock a run's directory; the lock is released when the process ends, however it ends.
 
     Raises:
         CheckpointError: If another process holds it.
@@ -54,76 +54,91 @@ def locked(out_dir: Path) -> Iterator[None]:
         lock.release()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """The content of one checkpoint."""
+
+    step: int
+    """Steps done."""
+
+    weights: Mapping[str, Tensor]
+    """The model's weights by name, averaged if there is an average."""
+
+    state: TrainerState
+    """What else a resumed run needs to give the same bits."""
+
+    config: PretrainConfig
+    """With the model's vocabulary size filled in."""
+
+    parents: Sequence[Artifact]
+    """The training shards and, if there is one, the initial checkpoint."""
+
+    metrics: Mapping[str, float]
+    ended: bool = False
+    """Whether this is the run's last checkpoint."""
+
+
 def save_checkpoint(
-    out_dir: Path,
-    *,
-    step: int,
-    weights: Mapping[str, Tensor],
-    state: dict[str, Any],
-    config: PretrainConfig,
-    parents: Sequence[Artifact],
-    metrics: dict[str, float],
-    ended: bool = False,
-    shares: Path | None = None,
+    out_dir: Path, snapshot: Snapshot, *, sharded_state: Path | None = None
 ) -> Artifact:
     """Write one checkpoint: weights, training state, configuration and tokenizer.
 
     Args:
         out_dir: The run's directory.
-        step: Steps done.
-        weights: Those of the model, by name.
-        state: What else is needed to go on to the same bits.
-        config: With the model's vocabulary size filled in.
-        parents: The shards that are trained on and, if there is one, the model it began as.
-        metrics: The figures at this step.
-        ended: Whether it is the run's last.
-        shares: A folder with the part of the state that the processes wrote apart; it is moved.
+        snapshot: The content.
+        sharded_state: A folder with the shards of the state that the ranks wrote; it is moved.
 
     Raises:
         DataError: If it cannot be written.
     """
+    config, step, parents = snapshot.config, snapshot.step, snapshot.parents
     target = out_dir / f"step-{step:08d}"
     with new_artifact(target, kind="checkpoint", config=config, parents=parents) as draft:
-        draft.checksums[WEIGHTS] = write_tensors(weights, draft.directory / WEIGHTS)
+        draft.checksums[WEIGHTS] = write_tensors(snapshot.weights, draft.directory / WEIGHTS)
         with (draft.directory / STATE).open("wb") as file:  # a full disk is then an OSError
-            torch.save(state, file)
-        if shares is not None:
-            shares.rename(draft.directory / SHARES)
+            torch.save(snapshot.state, file)
+        if sharded_state is not None:
+            sharded_state.rename(draft.directory / SHARDED_STATE)
         description = {"kind": "pretrained", "step": step, "model": to_json_value(config.model)}
         write_json(draft.directory / "config.json", description)
         copy_tokenizer(parents[0], draft.directory)
-        draft.info |= {"step": step, "kind": "pretrained", "ended": ended}
-        draft.metrics |= metrics
+        draft.info |= {"step": step, "kind": "pretrained", "ended": snapshot.ended}
+        draft.metrics |= snapshot.metrics
     return draft.artifact
 
 
-def load_state(checkpoint: Artifact, device: torch.device) -> dict[str, Any]:
-    """The training state of a checkpoint.
+def load_state(checkpoint: Artifact, device: torch.device) -> TrainerState:
+    """Load the training state of a checkpoint.
 
     Raises:
         CheckpointError: If it cannot be read.
     """
     file = checkpoint.directory / STATE
     try:
-        state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+        state: TrainerState = torch.load(file, map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise CheckpointError(f"{file} cannot be read as training state: {error}") from error
     return state
 
 
+def step_of(checkpoint: Artifact | None) -> int:
+    """The step that a checkpoint was saved at; 0 for None."""
+    return 0 if checkpoint is None else checkpoint.manifest().info_int("step")
+
+
 def list_checkpoints(out_dir: Path) -> list[Path]:
-    """The directories of a run's checkpoints, newest first, whole or not."""
+    """The directories of a run's checkpoints, newest first, intact or not."""
     return sorted(out_dir.glob("step-[0-9]*"), reverse=True)
 
 
 def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
-    """The newest checkpoint whose every byte is as it was written, and what was passed over.
+    """Find the newest intact checkpoint, verifying every byte.
 
     Returns:
         The checkpoint or None, and a sentence for each newer one that is damaged.
     """
     damaged: list[str] = []
-    whole: Artifact | None = None
+    intact: Artifact | None = None
     for directory in list_checkpoints(out_dir):
         try:
             checkpoint = read_artifact(directory, "checkpoint")
@@ -131,17 +146,17 @@ def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
         except DataError as error:
             damaged.append(str(error))
             continue
-        whole = checkpoint
+        intact = checkpoint
         break
-    then = "the checkpoint before it is used" if whole else "no earlier one is whole"
+    then = "the checkpoint before it is used" if intact else "no earlier one is intact"
     notices = [f"{sentence}; {then}" for sentence in damaged]
     for notice in notices:
         _LOG.warning(notice)
-    return whole, notices
+    return intact, notices
 
 
 def best_checkpoint(out_dir: Path) -> Artifact | None:
-    """The checkpoint with the lowest validation loss; the newest if none was evaluated."""
+    """Find the checkpoint with the lowest validation loss; the newest if none was evaluated."""
     best: tuple[float, Artifact] | None = None
     newest: Artifact | None = None
     for directory in list_checkpoints(out_dir):
@@ -157,7 +172,7 @@ def best_checkpoint(out_dir: Path) -> Artifact | None:
 
 
 def require_best(out_dir: Path) -> Artifact:
-    """The best checkpoint of a run that has ended.
+    """Find the best checkpoint of a run that has ended.
 
     Raises:
         CheckpointError: If there is none.
@@ -169,19 +184,19 @@ def require_best(out_dir: Path) -> Artifact:
 
 
 def prune(out_dir: Path, keep_last: int) -> None:
-    """Delete all checkpoints but the newest ones and the best."""
+    """Delete all checkpoints except the newest ``keep_last`` and the best."""
     best = best_checkpoint(out_dir)
     for directory in list_checkpoints(out_dir)[keep_last:]:
         if best is None or directory != best.directory:
             hidden = directory.with_name(f".{directory.name}.old")
-            directory.rename(hidden)  # so that a half-deleted checkpoint is not taken for a whole
+            directory.rename(hidden)  # a half-deleted checkpoint must not look intact
             shutil.rmtree(hidden)
 
 
 def remove_leftovers(out_dir: Path) -> None:
     """Delete what a killed process left half-written or half-deleted.
 
-    Only the holder of the run's lock may do so: to anyone else these are work in progress.
+    Call with the run's lock held: otherwise these files may be in use.
     """
     for path in out_dir.glob(".*"):
         ours = path.name.startswith((".step-", ".metrics.jsonl.", ".samples.jsonl."))
@@ -194,17 +209,21 @@ def remove_leftovers(out_dir: Path) -> None:
 def require_same_run(
     checkpoint: Artifact, config: PretrainConfig, parents: Sequence[Artifact]
 ) -> None:
-    """Refuse to go on with another run's checkpoint.
+    """Raise unless a checkpoint has the configuration and the data of the run to resume.
+
+    The micro-batch size may differ if the run chose it itself (``fit_memory``).
 
     Args:
-        checkpoint: What is to be resumed.
+        checkpoint: The one to resume from.
         config: With the model's vocabulary size filled in.
-        parents: The shards and, if there is one, the model that the run begins as.
+        parents: The shards and, if there is one, the run's initial checkpoint.
 
     Raises:
         CheckpointError: Naming the first setting that differs, or that the data does.
     """
     manifest = checkpoint.manifest()
+    if config.training.fit_memory:
+        config = config.with_micro_batch(manifest.config_int("training", "micro_batch"))
     difference = _first_difference(manifest.config, to_json_value(config), "")
     made_from, wanted = set(manifest.parents.values()), {p.fingerprint for p in parents}
     if difference is None and parents[0].fingerprint not in made_from:
@@ -217,10 +236,10 @@ def require_same_run(
         )
 
 
-def require_fitting(initial: Artifact, config: PretrainConfig, shards: Artifact) -> None:
-    """Refuse to begin as a model of another shape or with another tokenizer.
+def require_compatible(initial: Artifact, config: PretrainConfig, shards: Artifact) -> None:
+    """Raise unless ``initial`` has the configured shape and the shards' tokenizer.
 
-    Dropout and the attention backend may differ: they are not of the weights.
+    Dropout and the attention backend may differ: they do not affect the weights.
 
     Raises:
         CheckpointError: Naming the first setting that differs, or the tokenizer.
@@ -242,6 +261,7 @@ def require_fitting(initial: Artifact, config: PretrainConfig, shards: Artifact)
 
 
 def _first_difference(saved: object, wanted: object, path: str) -> str | None:
+    """Describe the first leaf that differs between two trees of settings, or None."""
     if isinstance(saved, dict) and isinstance(wanted, dict):
         for key in sorted(saved.keys() | wanted.keys()):
             found = _first_difference(saved.get(key), wanted.get(key), f"{path}.{key}".strip("."))

@@ -1,4 +1,4 @@
-"""What to do when a machine cannot do what a run asks of it, in a sentence."""
+"""Turns out-of-memory and missing-compiler errors into advice."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,21 +10,21 @@ from gpt_core.errors import ConfigError
 
 
 @contextmanager
-def advised(config: PretrainConfig, device: torch.device) -> Iterator[None]:
-    """Inside, too little memory or no compiler is the user's to mend.
+def explain_failures(config: PretrainConfig, device: torch.device) -> Iterator[None]:
+    """Translate out-of-memory and missing-compiler errors into a ``ConfigError`` with advice.
 
     Args:
-        config: The run's.
-        device: Where this process computes.
+        config: The run's configuration.
+        device: The device of this process.
 
     Raises:
-        ConfigError: If the memory does not suffice, or the compiler is not there.
+        ConfigError: If the memory does not suffice, or there is no compiler.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
-            raise ConfigError(_less_memory(config, device)) from error
+            raise ConfigError(_memory_advice(config, device)) from error
         if lacks_compiler(error):
             raise ConfigError(
                 "compiling needs a C++ compiler, and there is none here: install one (g++ or "
@@ -34,18 +34,18 @@ def advised(config: PretrainConfig, device: torch.device) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is for want of memory, as torch says it on a GPU and on a processor."""
+    """Whether an error is one of torch's out-of-memory errors, on a GPU or a CPU."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         "can't allocate memory" in str(error)
     )
 
 
 def lacks_compiler(error: BaseException) -> bool:
-    """Whether torch could not compile for want of a C++ compiler."""
+    """Whether ``torch.compile`` failed because there is no C++ compiler."""
     return "No working C++ compiler" in str(error)
 
 
-def _less_memory(config: PretrainConfig, device: torch.device) -> str:
+def _memory_advice(config: PretrainConfig, device: torch.device) -> str:
     n_samples = config.training.micro_batch
     return (
         f"the memory of {device} does not hold training.micro_batch={n_samples} samples of "

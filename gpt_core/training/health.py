@@ -1,23 +1,30 @@
-"""Whether a step can be trusted: loss and gradient are numbers, and the loss does not jump.
+"""Detects bad steps: a loss or gradient norm that is not finite, or a loss that jumps.
 
-Nothing here waits for the device until it is asked what it has seen.
+Nothing here synchronizes with the device, except ``first_bad``.
 """
 
 import math
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 _DECAY = 0.98  # of the running mean: about the last fifty steps
-_CALIBRATION = 20  # good steps before a jump can be told
+_CALIBRATION = 20  # good steps before a jump can be detected
+
+
+class HealthState(TypedDict):
+    """State of a ``Health``."""
+
+    mean: Tensor
+    good_steps: Tensor
 
 
 class Health:
     """Judges each step of a run and remembers the first bad one.
 
     Args:
-        spike_factor: A loss above this many times its running mean is bad; None never.
+        spike_factor: A loss above this many times its running mean is bad; None disables this.
         device: Where the losses are.
     """
 
@@ -29,15 +36,15 @@ class Health:
         self._bad_loss = torch.full((), math.nan, device=device)
 
     def judge(self, step: int, loss: Tensor, norm: Tensor) -> Tensor:
-        """Note a step.
+        """Judge one step; only good steps update the running mean.
 
         Args:
-            step: Its number, counted from 1.
-            loss: Its mean loss, a scalar.
-            norm: The gradient's norm before clipping, a scalar.
+            step: Counted from 1.
+            loss: The step's mean loss, a scalar.
+            norm: The gradient norm before clipping, a scalar.
 
         Returns:
-            Whether it is bad, a scalar on the device.
+            Whether the step is bad, a scalar on the device.
         """
         calibrated = self._good_steps >= _CALIBRATION
         jumps = calibrated & (loss > self._factor * self._mean)
@@ -51,7 +58,7 @@ class Health:
         return bad
 
     def first_bad(self) -> tuple[int, str] | None:
-        """The first bad step and what is wrong with it; waits for the device."""
+        """The first bad step and what is wrong with it, or None. Synchronizes with the device."""
         step, loss = int(self._first_bad.item()), self._bad_loss.item()
         if step < 0:
             return None
@@ -59,17 +66,17 @@ class Health:
             return step, f"has jumped to {loss:.3f}, its mean was {self._mean.item():.3f}"
         return step, "is not a number"
 
-    def forget(self) -> None:
-        """Forget the bad step."""
+    def reset(self) -> None:
+        """Forget the bad step, but not the running mean."""
         self._first_bad = torch.full((), -1, device=self._mean.device)
         self._bad_loss = torch.full((), math.nan, device=self._mean.device)
 
-    def state(self) -> dict[str, Any]:
-        """What ``restore`` needs."""
+    def state(self) -> HealthState:
+        """State for ``restore``."""
         return {"mean": self._mean, "good_steps": self._good_steps}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+    def restore(self, state: HealthState) -> None:
+        """Restore a saved state."""
         device = self._mean.device
         self._mean = state["mean"].to(device)
         self._good_steps = state["good_steps"].to(device)

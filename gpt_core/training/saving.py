@@ -1,50 +1,92 @@
-"""Saving while training goes on: what is saved is copied, a thread writes the copy."""
+"""Background checkpointing: tensors are copied to host memory, a thread writes the copies."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from gpt_core.artifact import Artifact
+from gpt_core.training.checkpoint import Snapshot, save_checkpoint
+
+if TYPE_CHECKING:
+    from gpt_core.execution.fsdp import ShardedStateSaver
+
+Tree = TypeVar("Tree")
 
 
-class Copier:
-    """Copies into the memory of the copies before: fresh memory takes longer than the copying.
+class HostCopier:
+    """Copies a state tree into reusable (pinned) host buffers.
 
-    What was copied before must not be needed any more.
+    Allocating takes longer than copying, so each call overwrites the previous copy at the same
+    path.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str | int, ...], Tensor] = {}
+        self._buffers: dict[tuple[str | int, ...], Tensor] = {}
 
-    def copied(self, value: Any, *path: str | int) -> Any:
-        """A value with every tensor in it copied, so that training may change the original.
+    def copy(self, tree: Tree, *path: str | int) -> Tree:
+        """Copy every tensor of a tree, so that training may change the original.
 
         Args:
-            value: Tensors in dictionaries, lists and tuples, beside what does not change.
-            path: Where it is in what is copied as a whole.
+            tree: Dictionaries, lists and tuples of tensors and immutable values.
+            path: Identifies the tree, and within it the tensor, for reusing buffers.
         """
-        if isinstance(value, Tensor):
-            return self._copied_tensor(value.detach(), path)
-        if isinstance(value, dict):
-            return {key: self.copied(each, *path, key) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return type(value)(self.copied(each, *path, i) for i, each in enumerate(value))
-        return value
+        copied: object = tree
+        if isinstance(tree, Tensor):
+            copied = self._copy_tensor(tree.detach(), path)
+        elif isinstance(tree, dict):
+            copied = {key: self.copy(each, *path, key) for key, each in tree.items()}
+        elif isinstance(tree, list | tuple):
+            copied = type(tree)(self.copy(each, *path, i) for i, each in enumerate(tree))
+        return cast(Tree, copied)
 
-    def _copied_tensor(self, tensor: Tensor, path: tuple[str | int, ...]) -> Tensor:
-        kept = self._kept.get(path)
-        if kept is None or (kept.shape, kept.dtype) != (tensor.shape, tensor.dtype):
-            # From pinned memory a GPU's tensors are copied at the speed of its bus.
-            kept = torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda)
-            self._kept[path] = kept
-        return kept.copy_(tensor)
+    def _copy_tensor(self, tensor: Tensor, path: tuple[str | int, ...]) -> Tensor:
+        buffer = self._buffers.get(path)
+        if buffer is None or (buffer.shape, buffer.dtype) != (tensor.shape, tensor.dtype):
+            # Pinned, a GPU's tensors are copied at the speed of its bus.
+            buffer = torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda)
+            self._buffers[path] = buffer
+        return buffer.copy_(tensor)
+
+
+class PendingCheckpoint:
+    """A snapshot on its way to disk: all ranks write their shards, rank 0 everything else.
+
+    Args:
+        out_dir: The run's directory.
+        snapshot: The copied state.
+        is_first: Whether this is rank 0.
+    """
+
+    def __init__(self, out_dir: Path, snapshot: Snapshot, *, is_first: bool) -> None:
+        self._out_dir, self._snapshot, self._is_first = out_dir, snapshot, is_first
+        self._shards: tuple[Path, Future[object]] | None = None
+
+    def start_shards(self, saver: "ShardedStateSaver", tensors: Mapping[str, Tensor]) -> None:
+        """Start writing this rank's shards of the state. Collective."""
+        folder = self._out_dir / f".step-{self._snapshot.step:08d}.shards"
+        self._shards = folder, saver.start(tensors, folder)
+
+    def finish(self) -> Artifact | None:
+        """Wait for the shards of all ranks, then write the checkpoint on rank 0.
+
+        Raises:
+            DataError: If it cannot be written.
+        """
+        folder = None
+        if self._shards is not None:
+            folder, writing = self._shards
+            writing.result()
+        if not self._is_first:
+            return None
+        return save_checkpoint(self._out_dir, self._snapshot, sharded_state=folder)
 
 
 class BackgroundSaver:
-    """Writes one checkpoint at a time in a thread; leaving the block waits for it."""
+    """Writes one checkpoint at a time in a thread; leaving the context waits for it."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="save")
@@ -56,12 +98,12 @@ class BackgroundSaver:
     def __exit__(self, *error: object) -> None:
         self._executor.shutdown(wait=True)
 
-    def start(self, write: Callable[[], Artifact | None]) -> None:
-        """Begin to write; the one before must have been waited for."""
-        self._writing = self._executor.submit(write)
+    def start(self, checkpoint: PendingCheckpoint) -> None:
+        """Start writing a checkpoint; call ``wait`` for the previous one first."""
+        self._writing = self._executor.submit(checkpoint.finish)
 
     def finished(self) -> Artifact | None:
-        """The checkpoint, once, if it is written by now.
+        """Return the checkpoint once, if it has been written by now.
 
         Raises:
             DataError: If it could not be written.
@@ -69,7 +111,7 @@ class BackgroundSaver:
         return self.wait() if self._writing is not None and self._writing.done() else None
 
     def wait(self) -> Artifact | None:
-        """The checkpoint, once, as soon as it is written; None if there is none.
+        """Wait for the checkpoint in progress and return it once; None if there is none.
 
         Raises:
             DataError: If it could not be written.

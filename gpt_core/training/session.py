@@ -1,11 +1,10 @@
-"""One process's part of a run: steps, and what is due between them until the end or SIGTERM."""
+"""One process's part of a run: training steps with periodic work, until the end or SIGTERM."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +16,22 @@ from gpt_core.errors import DivergenceError
 from gpt_core.generation import continue_text
 from gpt_core.models import count_parameters
 from gpt_core.tokenizers import load_tokenizer
-from gpt_core.training.checkpoint import prune, save_checkpoint
-from gpt_core.training.failures import advised
-from gpt_core.training.saving import BackgroundSaver, Copier
+from gpt_core.training.checkpoint import Snapshot, prune, step_of
+from gpt_core.training.failures import explain_failures
+from gpt_core.training.saving import BackgroundSaver, HostCopier, PendingCheckpoint
 from gpt_core.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from gpt_core.execution.fsdp import ShareSaver
+    from gpt_core.execution.fsdp import ShardedStateSaver
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a run is, whichever process does which part of it; ``config`` has its vocabulary."""
+    """What defines a run, on every rank alike."""
 
     config: PretrainConfig
+    """With the model's vocabulary size filled in."""
+
     out_dir: Path
     shards: Artifact
     initial: Artifact | None
@@ -38,42 +39,46 @@ class RunPlan:
 
     @property
     def parents(self) -> list[Artifact]:
-        """What the weights come from, the shards first."""
+        """The artifacts that the weights are derived from, the shards first."""
         return [self.shards, *([self.initial] if self.initial is not None else [])]
 
 
 class Session:
-    """One process's part of a run: from where it stands to the end, or to SIGTERM.
+    """One process's part of a run: from its current step to the end, or to SIGTERM.
 
     Args:
         plan: The run.
-        trainer: Standing at ``checkpoint``.
-        listeners: Told of all that happens.
-        checkpoint: The newest one, None at the beginning.
+        trainer: Restored from ``checkpoint``.
+        callbacks: Receive the run's events; they do nothing but on rank 0.
+        checkpoint: The newest checkpoint, None for a new run.
     """
 
     def __init__(
-        self, plan: RunPlan, trainer: Trainer, listeners: Callback, checkpoint: Artifact | None
+        self, plan: RunPlan, trainer: Trainer, callbacks: Callback, checkpoint: Artifact | None
     ) -> None:
-        self._plan, self._trainer, self._listeners = plan, trainer, listeners
+        self._plan, self._trainer, self._callbacks = plan, trainer, callbacks
         self._checkpoint = checkpoint
         self._tokenizer = load_tokenizer(plan.shards.directory / TOKENIZER)
-        self._saver, self._copier = BackgroundSaver(), Copier()
-        self._shares = _share_saver() if trainer.layout.shared else None
+        self._saver, self._copier = BackgroundSaver(), HostCopier()
+        self._sharded_saver = _sharded_saver() if trainer.layout.is_sharded else None
 
     def run(self) -> None:
-        """Do the steps that are left."""
+        """Train the remaining steps.
+
+        Raises:
+            SystemExit: On SIGTERM, after saving a checkpoint.
+        """
         trainer = self._trainer
-        self._listeners.on_start(self._info())
+        self._callbacks.on_start(self._info())
         trainer.model.train()
-        with _stop_signal() as stopped, self._saver:
+        with _sigterm_flag() as stopped, self._saver:
             ended = False
             while not ended:
-                with advised(self._plan.config, trainer.device):
+                with explain_failures(self._plan.config, trainer.device):
                     trainer.train_step()
                 ended = self._after_step(stopping=trainer.ranks.any(stopped()))
-            self._note_saved(self._saver.wait())
-        self._listeners.on_end(trainer.step)
+            self._publish(self._saver.wait())
+        self._callbacks.on_end(trainer.step)
 
     def _info(self) -> RunInfo:
         trainer, training = self._trainer, self._plan.config.training
@@ -83,56 +88,58 @@ class Session:
             tokens_per_step=training.tokens_per_step,
             n_parameters=count_parameters(trainer.config.model),
             device=trainer.layout.description,
-            precision=trainer.layout.computing.precision,
+            precision=trainer.layout.numerics.precision,
             out_dir=self._plan.out_dir,
         )
 
     def _after_step(self, *, stopping: bool) -> bool:
-        """What is due at this step, the checkpoint last: it holds the figures of the others.
+        """Run the periodic work due at this step: check, evaluate, sample, save.
+
+        Saving comes last, so that the checkpoint has the new metrics.
 
         Returns:
-            Whether the run has come to its end.
+            Whether the run has ended.
 
         Raises:
-            SystemExit: If it is to stop before that.
+            SystemExit: If it is stopped before its end.
         """
         trainer, training = self._trainer, self._plan.config.training
         last = trainer.step == training.steps
-        self._note_saved(self._saver.finished())
+        self._publish(self._saver.finished())
         trainer.metrics.pop("validation_loss", None)
         if trainer.step % training.log_every == 0 or last:
-            self._require_good()
+            self._require_good_steps()
         if trainer.step % training.eval_every == 0 or last:
-            with advised(self._plan.config, trainer.device):
+            with explain_failures(self._plan.config, trainer.device):
                 trainer.evaluate()
-            last = last or self._gives_up()
+            last = last or self._stops_early()
         if trainer.step % training.sample_every == 0 or last:
-            self._show_samples()
+            self._sample()
         if trainer.step % training.save_every == 0 or last or stopping:
             self._save(ended=last)
         if stopping and not last:
-            self._note_saved(self._saver.wait())
+            self._publish(self._saver.wait())
             raise SystemExit(128 + signal.SIGTERM)
         return last
 
-    def _gives_up(self) -> bool:
-        if self._trainer.gives_up:
-            self._listeners.on_notice(
+    def _stops_early(self) -> bool:
+        if self._trainer.out_of_patience:
+            self._callbacks.on_notice(
                 f"the run ends at step {self._trainer.step}: {self._plan.config.training.patience} "
                 "evaluations without a lower validation loss"
             )
-        return self._trainer.gives_up
+        return self._trainer.out_of_patience
 
-    def _require_good(self) -> None:
-        """Stop a run that has come to a bad step.
+    def _require_good_steps(self) -> None:
+        """Raise if any step since the last check was bad.
 
         Raises:
-            DivergenceError: Naming the step, the position in the data and where to go back to.
+            DivergenceError: Naming the step, its samples and the checkpoint before it.
         """
-        trouble = self._trainer.trouble()
+        trouble = self._trainer.describe_bad_step()
         if trouble is None:
             return
-        self._note_saved(self._saver.wait())
+        self._publish(self._saver.wait())
         back = "there is no checkpoint before it"
         if self._checkpoint is not None:
             back = f"the last good checkpoint is {self._checkpoint.path}"
@@ -141,83 +148,62 @@ class Session:
             "leave such batches out with training.bad_step=skip"
         )
 
-    def _show_samples(self) -> None:
+    def _sample(self) -> None:
+        """Generate text from each sample prompt, with the averaged weights if there are any."""
         trainer, config = self._trainer, self._plan.config
-        with trainer.untimed(), trainer.updates.averaged():
+        with trainer.exclude_time(), trainer.updates.use_average():
             for prompt in config.training.sample_prompts:
                 pieces = continue_text(trainer.model, self._tokenizer, prompt, config.generation)
-                self._listeners.on_sample(trainer.step, prompt, "".join(pieces))
+                self._callbacks.on_sample(trainer.step, prompt, "".join(pieces))
 
     def _save(self, *, ended: bool) -> None:
-        """Write a checkpoint from copies, while training goes on."""
+        """Copy the state and write it as a checkpoint in the background."""
+        self._require_good_steps()
+        with self._trainer.exclude_time():
+            self._publish(self._saver.wait())
+            self._saver.start(self._pending_checkpoint(ended=ended))
+
+    def _pending_checkpoint(self, *, ended: bool) -> PendingCheckpoint:
         trainer, plan = self._trainer, self._plan
-        self._require_good()
-        with trainer.untimed():
-            self._note_saved(self._saver.wait())
-            with trainer.updates.averaged():
-                weights = self._copier.copied(trainer.layout.weights(), "weights")
-            write = partial(
-                save_checkpoint,
-                plan.out_dir,
-                step=trainer.step,
-                weights=weights,
-                state=self._copier.copied(trainer.state(), "state"),
-                config=plan.config,
-                parents=plan.parents,
-                metrics={"step": float(trainer.step), **trainer.metrics},
-                ended=ended,
-            )
-            written = None if self._shares is None else self._start_shares()
-            self._saver.start(partial(_write, write, written, first=trainer.ranks.first))
+        with trainer.updates.use_average():
+            weights = self._copier.copy(trainer.layout.weights(), "weights")
+        snapshot = Snapshot(
+            step=trainer.step,
+            weights=weights,
+            state=self._copier.copy(trainer.state(), "state"),
+            config=plan.config,
+            parents=plan.parents,
+            metrics={"step": float(trainer.step), **trainer.metrics},
+            ended=ended,
+        )
+        pending = PendingCheckpoint(plan.out_dir, snapshot, is_first=trainer.ranks.is_first)
+        if self._sharded_saver is not None:
+            pending.start_shards(self._sharded_saver, trainer.updates.sharded_state())
+        return pending
 
-    def _start_shares(self) -> Callable[[], Path]:
-        """Begin to write this process's share of the state; what is returned waits for all."""
-        assert self._shares is not None
-        folder = self._plan.out_dir / f".step-{self._trainer.step:08d}.shares"
-        writing = self._shares.start(self._trainer.updates.shares(), folder)
-
-        def written() -> Path:
-            writing.result()
-            return folder
-
-        return written
-
-    def _note_saved(self, checkpoint: Artifact | None) -> None:
-        """A checkpoint is in its place: those before it may go."""
+    def _publish(self, checkpoint: Artifact | None) -> None:
+        """Report a checkpoint that has been written, and prune older ones."""
         if checkpoint is not None:
             self._checkpoint = checkpoint
             prune(self._plan.out_dir, self._plan.config.training.keep_last)
-            self._listeners.on_checkpoint(step_of(checkpoint), checkpoint)
+            self._callbacks.on_checkpoint(step_of(checkpoint), checkpoint)
 
 
-def _share_saver() -> "ShareSaver":
-    from gpt_core.execution.fsdp import ShareSaver  # what it needs takes long to import
+def _sharded_saver() -> "ShardedStateSaver":
+    from gpt_core.execution.fsdp import ShardedStateSaver  # slow to import
 
-    return ShareSaver()
-
-
-def _write(
-    write: Callable[..., Artifact], shares: Callable[[], Path] | None, *, first: bool
-) -> Artifact | None:
-    """The first process writes the checkpoint, when the others have written their shares."""
-    folder = None if shares is None else shares()
-    return write(shares=folder) if first else None
+    return ShardedStateSaver()
 
 
 @contextmanager
-def _stop_signal() -> Iterator[Callable[[], bool]]:
-    """Notes a SIGTERM, so that the loop can save before it ends; only in the main thread."""
-    asked = threading.Event()
+def _sigterm_flag() -> Iterator[Callable[[], bool]]:
+    """Record a SIGTERM instead of dying, so that the loop can save first; main thread only."""
+    received = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield received.is_set
         return
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: received.set())
     try:
-        yield asked.is_set
+        yield received.is_set
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def step_of(checkpoint: Artifact | None) -> int:
-    """The steps that a checkpoint has behind it; 0 if there is none."""
-    return 0 if checkpoint is None else checkpoint.manifest().info_int("step")

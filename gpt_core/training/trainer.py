@@ -1,17 +1,17 @@
-"""The training loop.
+"""The training loop: one optimizer step at a time, with resumable state.
 
-A step is one optimizer update over ``micro_batches_per_step`` micro-batches, which the run's
-processes share. Nothing in a step waits for the device; figures are read from it when they are
-logged.
+A step is one optimizer update over ``micro_batches_per_step`` micro-batches, divided among the
+run's processes. Nothing in a step synchronizes with the device; metrics are read from it when they
+are logged.
 
 Shapes: B batch, T time.
 """
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -26,24 +26,47 @@ from gpt_core.execution.precision import peak_flops
 from gpt_core.execution.ranks import Ranks
 from gpt_core.models import flops_per_token, perplexity
 from gpt_core.optim.schedule import learning_rate_at
-from gpt_core.training.health import Health
-from gpt_core.training.meter import Meter, Pause
+from gpt_core.training.health import Health, HealthState
+from gpt_core.training.meter import Meter, MeterState
 from gpt_core.training.prefetch import Prefetcher
-from gpt_core.training.updates import Updates
+from gpt_core.training.updates import Updates, UpdatesState
 
-_RANKS_APART = 1_000_003  # seeds of neighbouring ranks
-_MOST_SKIPPED = 20  # steps in a row: then it is not the batch
+_RANK_SEED_STRIDE = 1_000_003  # between the dropout seeds of neighbouring ranks
+_MAX_SKIPPED = 20  # steps in a row: with more, the batch is not the cause
+
+
+class TrainerState(TypedDict):
+    """State of a ``Trainer``, without the weights and the sharded tensors of its updates."""
+
+    step: int
+    updates: UpdatesState
+    loader_position: int
+    loader_fingerprint: str
+    rng: list[Tensor]
+    """Of every rank, as ``cuda_rng``."""
+
+    cuda_rng: list[Tensor] | None
+    numerics: dict[str, Any]
+    """The fields of ``Numerics``."""
+
+    meter: MeterState
+    metrics: dict[str, float]
+    health: HealthState
+    best_loss: float
+    evaluations_since_best: int
+    skipped_steps: int
+    skipped_in_a_row: int
 
 
 class Trainer:
-    """Trains one model and can be stopped and resumed to the bit between any two steps.
+    """Trains one model; stopping between steps and resuming gives the same bits.
 
     Args:
-        layout: The model, where it is trained.
+        layout: The model on its device.
         config: With the model's vocabulary size filled in.
-        loader: The training batches of this process.
-        validation: Gives the validation batches afresh, or None when there is no such text.
-        callbacks: Told of figures.
+        loader: This rank's training batches.
+        validation: Returns the validation batches anew; None if there is no validation text.
+        callbacks: Receive the metrics.
     """
 
     def __init__(
@@ -60,92 +83,103 @@ class Trainer:
         self.loader = Prefetcher(loader, self._to_gpu) if self._on_gpu else loader
         self.step = 0
         self.metrics: dict[str, float] = {}
-        """The newest figures, under the names that a checkpoint's manifest has."""
+        """The newest metrics, by their names in a checkpoint's manifest."""
 
         self._health = Health(config.training.spike_factor, self.device)
         self._meter = Meter(self.device)
-        self._best, self._since_best = math.inf, 0  # validation loss, evaluations
+        self._best_loss, self._evaluations_since_best = math.inf, 0
         self._skipped = self._skipped_in_a_row = 0
         self._validation, self._callbacks = validation, callbacks
 
     def train_step(self) -> None:
-        """One optimizer update."""
+        """Do one optimizer update, or skip it if its loss is bad and the settings say so."""
         config = self.config
         peak, total = config.optimizer.learning_rate, config.training.steps
-        rate = learning_rate_at(self.step, config.schedule, peak=peak, total_steps=total)
-        step_loss = self._gradients()
+        learning_rate = learning_rate_at(self.step, config.schedule, peak=peak, total_steps=total)
+        step_loss = self._backward()
         norm = self.updates.clip()
         self.step += 1
         bad = self._health.judge(self.step, step_loss, norm)
         logs = self.step % config.training.log_every == 0 or self.step == total
-        if config.training.bad_step == "skip" and bool(bad):  # this waits for the device
+        update_ratio: Tensor | None = None
+        if config.training.bad_step == "skip" and bool(bad):  # synchronizes with the device
             self._skip()
-            ratio = None
         else:
-            ratio = self.updates.apply(rate, measured=logs)
+            update_ratio = self.updates.apply(learning_rate, measure=logs)
             self._meter.count(step_loss)
             self._skipped_in_a_row = 0
-        self.updates.forget_gradients()
+        self.updates.zero_grad()
         if logs:
-            self._log(rate, norm, ratio)
+            self._log(learning_rate, norm, update_ratio)
 
     def evaluate(self) -> None:
-        """Loss on the validation text, if there is any."""
+        """Compute the validation loss, with the averaged weights if there is an average."""
         if self._validation is None:
             return
-        with self.untimed(), self.updates.averaged():
+        with self.exclude_time(), self.updates.use_average():
             loss = self._validation_loss(self._validation())
             self.metrics["validation_loss"] = loss
-            self._since_best = 0 if loss < self._best else self._since_best + 1
-            self._best = min(loss, self._best)
-            figures = {"validation/loss": loss, "validation/perplexity": perplexity(loss)}
-            self._callbacks.on_metrics(self.step, figures)
+            is_best = loss < self._best_loss
+            self._evaluations_since_best = 0 if is_best else self._evaluations_since_best + 1
+            self._best_loss = min(loss, self._best_loss)
+            metrics = {"validation/loss": loss, "validation/perplexity": perplexity(loss)}
+            self._callbacks.on_metrics(self.step, metrics)
 
     @property
-    def gives_up(self) -> bool:
-        """Whether the validation loss has not fallen for as long as the run has patience."""
+    def out_of_patience(self) -> bool:
+        """Whether ``patience`` evaluations have passed without a new lowest validation loss."""
         patience = self.config.training.patience
-        return patience is not None and self._since_best >= patience
+        return patience is not None and self._evaluations_since_best >= patience
 
-    def state(self) -> dict[str, Any]:
-        """All but the weights and ``updates.shares`` that is needed to go on to the same bits."""
+    def exclude_time(self) -> AbstractContextManager[None]:
+        """Exclude the time spent in this block from the throughput."""
+        return self._meter.exclude_time()
+
+    def state(self) -> TrainerState:
+        """State for ``restore``, without the weights and ``updates.sharded_state``. Collective."""
         position = self.loader.state()
+        cuda_rng = self.ranks.all_gather(torch.cuda.get_rng_state()) if self._on_gpu else None
         return {
             "step": self.step,
             "updates": self.updates.state(),
-            "loader": {"position": position.position, "fingerprint": position.fingerprint},
-            "rng": self.ranks.gathered(torch.get_rng_state()),
-            "cuda_rng": self.ranks.gathered(torch.cuda.get_rng_state()) if self._on_gpu else None,
-            "computing": asdict(self.layout.computing),
+            "loader_position": position.position,
+            "loader_fingerprint": position.fingerprint,
+            "rng": self.ranks.all_gather(torch.get_rng_state()),
+            "cuda_rng": cuda_rng,
+            "numerics": self.layout.numerics.to_dict(),
             "meter": self._meter.state(),
             "metrics": dict(self.metrics),
             "health": self._health.state(),
-            "best": [self._best, self._since_best],
-            "skipped": [self._skipped, self._skipped_in_a_row],
+            "best_loss": self._best_loss,
+            "evaluations_since_best": self._evaluations_since_best,
+            "skipped_steps": self._skipped,
+            "skipped_in_a_row": self._skipped_in_a_row,
         }
 
-    def restore(self, state: dict[str, Any], shares: Path) -> None:
-        """Go on from a saved state.
+    def restore(self, state: TrainerState, sharded_state: Path) -> None:
+        """Restore a saved state.
 
         Args:
-            state: Of ``state``, by any number of processes.
-            shares: The folder with what was saved of ``updates.shares``, if anything was.
+            state: From ``state``, saved by any number of processes.
+            sharded_state: The folder with the saved ``updates.sharded_state``, if any.
 
         Raises:
             CheckpointError: If it belongs to other data, or cannot be read.
         """
         self.step = state["step"]
-        self.updates.restore(state["updates"], shares)
-        self.loader.restore(LoaderState(**state["loader"]))
-        self._restore_generators(state["rng"], state["cuda_rng"])
+        self.updates.restore(state["updates"], sharded_state)
+        self.loader.restore(LoaderState(state["loader_position"], state["loader_fingerprint"]))
+        self._restore_rng(state["rng"], state["cuda_rng"])
         self._meter.restore(state["meter"])
         self.metrics = dict(state["metrics"])
         self._health.restore(state["health"])
-        self._best, self._since_best = state["best"]
-        self._skipped, self._skipped_in_a_row = state["skipped"]
+        self._best_loss = state["best_loss"]
+        self._evaluations_since_best = state["evaluations_since_best"]
+        self._skipped = state["skipped_steps"]
+        self._skipped_in_a_row = state["skipped_in_a_row"]
 
-    def trouble(self) -> str | None:
-        """What is wrong with the first bad step, with its place in the data; it waits."""
+    def describe_bad_step(self) -> str | None:
+        """Describe the first bad step and its sample range, or None. Synchronizes."""
         found = self._health.first_bad()
         if found is None:
             return None
@@ -156,28 +190,28 @@ class Trainer:
             f"{step * per_step} of the data's order)"
         )
 
-    def _gradients(self) -> Tensor:
-        """Those of one step; its mean loss, a scalar."""
+    def _backward(self) -> Tensor:
+        """Accumulate one step's gradients; return the mean loss over micro-batches and ranks."""
         n_micro = self.config.micro_batches_of(self.ranks.size)
         step_loss = torch.zeros((), device=self.device)
         for i in range(n_micro):
             batch = self.loader.next_batch()
-            with self.layout.accumulating(last=i == n_micro - 1):
-                with self.layout.computing.on(self.device):
+            with self.layout.gradient_sync(enabled=i == n_micro - 1):
+                with self.layout.numerics.context(self.device):
                     loss = self.layout.loss(batch.token_ids, batch.targets) / n_micro
                 loss.backward()
             step_loss += loss.detach()
         return self.ranks.mean(step_loss)
 
     def _validation_loss(self, batches: Iterator[Batch]) -> float:
-        """The mean over all ranks, each of which has its rows of every batch."""
-        with self.layout.computing.on(self.device):
+        """Mean loss over all ranks, each of which evaluates its rows of every batch."""
+        with self.layout.numerics.context(self.device):
             total, count = summed_loss(self.model, batches, self.device)
         sums = self.ranks.sum(torch.tensor([total, count], dtype=torch.float64))
         return (sums[0] / sums[1]).item()
 
-    def _restore_generators(self, cpu: list[Tensor], cuda: list[Tensor] | None) -> None:
-        """Each rank's own; another number of ranks begins new ones."""
+    def _restore_rng(self, cpu: list[Tensor], cuda: list[Tensor] | None) -> None:
+        """Restore this rank's generators, or seed new ones if the number of ranks has changed."""
         if len(cpu) != self.ranks.size:
             seed_dropout(self.config.training.seed + self.step, self.ranks)
             return
@@ -190,57 +224,54 @@ class Trainer:
         return self.device.type == "cuda"
 
     def _to_gpu(self, batch: Batch) -> Batch:
-        with torch.cuda.device(self.device):  # a thread begins with the first GPU
+        with torch.cuda.device(self.device):  # a new thread starts on the first GPU
             return Batch(
                 batch.token_ids.pin_memory().to(self.device, non_blocking=True),
                 batch.targets.pin_memory().to(self.device, non_blocking=True),
             )
 
     def _skip(self) -> None:
-        """Leave a bad step's batch out.
+        """Skip a bad step.
 
         Raises:
-            DivergenceError: If so many were left out that it is not for the batch.
+            DivergenceError: If so many were skipped that the batch cannot be the cause.
         """
-        trouble = self.trouble()
+        trouble = self.describe_bad_step()
         self._skipped, self._skipped_in_a_row = self._skipped + 1, self._skipped_in_a_row + 1
-        if self._skipped_in_a_row > _MOST_SKIPPED:
+        if self._skipped_in_a_row > _MAX_SKIPPED:
             raise DivergenceError(
-                f"{trouble}, like those of the {_MOST_SKIPPED} steps before it: lower "
+                f"{trouble}, like those of the {_MAX_SKIPPED} steps before it: lower "
                 "optimizer.learning_rate"
             )
-        self._health.forget()
+        self._health.reset()
         self._callbacks.on_notice(f"{trouble}: it is left out")
 
     def _log(self, learning_rate: float, norm: Tensor, update_ratio: Tensor | None) -> None:
-        loss, seconds, steps_a_second = self._meter.read()
-        rate = steps_a_second * self.config.training.tokens_per_step
-        figures = {
-            "train/loss": loss,
+        """Send the metrics of the steps since the last log line. Synchronizes with the device."""
+        reading = self._meter.read()
+        tokens_per_second = reading.steps_per_second * self.config.training.tokens_per_step
+        metrics = {
+            "train/loss": reading.loss,
             "train/learning_rate": learning_rate,
             "train/grad_norm": norm.item(),
             "train/update_ratio": math.nan if update_ratio is None else update_ratio.item(),
             "train/skipped_steps": float(self._skipped),
-            "train/tokens_per_second": rate,
+            "train/tokens_per_second": tokens_per_second,
             "train/tokens": float(self.step * self.config.training.tokens_per_step),
             "train/epoch": self.loader.epoch,
         }
         peak = peak_flops(self.device)
         if peak is not None:
-            needed = rate * flops_per_token(self.config.model)
-            figures["train/mfu"] = needed / (peak * self.ranks.size)
-        if math.isfinite(loss):
-            self.metrics["train_loss"] = loss
-        self.metrics["tokens"] = figures["train/tokens"]
-        self.metrics["seconds"] = self.metrics.get("seconds", 0.0) + seconds
-        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+            flops = tokens_per_second * flops_per_token(self.config.model)
+            metrics["train/mfu"] = flops / (peak * self.ranks.size)
+        if math.isfinite(reading.loss):
+            self.metrics["train_loss"] = reading.loss
+        self.metrics["tokens"] = metrics["train/tokens"]
+        self.metrics["seconds"] = self.metrics.get("seconds", 0.0) + reading.seconds
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         self._callbacks.on_metrics(self.step, finite)
-
-    def untimed(self) -> Pause:
-        """What is done inside does not count as training time."""
-        return self._meter.pause()
 
 
 def seed_dropout(seed: int, ranks: Ranks) -> None:
-    """Begin the generators of this process; each rank drops other elements."""
-    torch.manual_seed(seed + _RANKS_APART * ranks.rank)
+    """Seed this process's generators, differently on each rank so that dropout masks differ."""
+    torch.manual_seed(seed + _RANK_SEED_STRIDE * ranks.rank)

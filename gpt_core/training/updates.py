@@ -1,92 +1,104 @@
-"""What changes the weights at a step's end: clipping, the optimizer, the running mean."""
+"""Weight updates at the end of a step: gradient clipping, the optimizer, the weight average."""
 
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from gpt_core.config import PretrainConfig
-from gpt_core.execution.layout import Layout, whole
-from gpt_core.optim.averaging import WeightAverage
-from gpt_core.optim.optimizer import build_optimizer
+from gpt_core.execution.layout import Layout, gather_full
+from gpt_core.optim.averaging import AverageState, WeightAverage
+from gpt_core.optim.optimizer import OptimizersState, build_optimizer
+
+
+class UpdatesState(TypedDict):
+    """State of ``Updates``, without its sharded tensors."""
+
+    optimizer: OptimizersState | None
+    """None if it is saved as shards."""
+
+    average: AverageState | None
 
 
 class Updates:
-    """Changes a model's weights, and can be stopped and gone on with between two changes.
+    """The optimizer and the weight average of a model, with resumable state.
 
     Args:
-        layout: The model, where it is trained.
-        config: Optimizer and running mean.
+        layout: The model on its device.
+        config: Optimizer and weight average.
     """
 
     def __init__(self, layout: Layout, config: PretrainConfig) -> None:
-        self._model, self._shared = layout.model, layout.shared
-        self._limit = config.optimizer.max_grad_norm
+        self._model, self._sharded = layout.model, layout.is_sharded
+        self._max_norm = config.optimizer.max_grad_norm
         self._optimizer = build_optimizer(self._model, config.optimizer)
         decay = config.training.ema_decay
         self._average = None if decay is None else WeightAverage(self._model, decay)
 
     def clip(self) -> Tensor:
-        """Scale the gradients down to the greatest norm that is allowed.
+        """Clip the gradients to the maximum norm.
 
         Returns:
-            The norm before that, a scalar.
+            The norm before clipping, a scalar.
         """
-        limit = math.inf if self._limit is None else self._limit
-        return whole(torch.nn.utils.clip_grad_norm_(self._model.parameters(), limit))
+        max_norm = math.inf if self._max_norm is None else self._max_norm
+        return gather_full(torch.nn.utils.clip_grad_norm_(self._model.parameters(), max_norm))
 
-    def apply(self, learning_rate: float, *, measured: bool) -> Tensor | None:
-        """Change the weights.
+    def apply(self, learning_rate: float, *, measure: bool) -> Tensor | None:
+        """Update the weights and their average.
 
         Args:
             learning_rate: Of this step.
-            measured: Whether to tell how much they change.
+            measure: Whether to compute the size of the update.
 
         Returns:
-            The norm of the change as a share of that of the weights, a scalar, if it is asked for.
+            The norm of the update divided by that of the weights, a scalar, if measured.
         """
         parameters = [parameter.detach() for parameter in self._model.parameters()]
-        before = [parameter.clone() for parameter in parameters] if measured else []
+        before = [parameter.clone() for parameter in parameters] if measure else []
         self._optimizer.set_learning_rate(learning_rate)
         self._optimizer.step()
         if self._average is not None:
             self._average.update()
-        if not measured:
+        if not measure:
             return None
         change = torch._foreach_sub(parameters, before)
         return _norm(change) / _norm(before)
 
-    def forget_gradients(self) -> None:
-        """Free the gradients for the next step."""
+    def zero_grad(self) -> None:
+        """Free the gradients."""
         self._optimizer.zero_grad()
 
-    def averaged(self) -> AbstractContextManager[None]:
-        """Inside, the model has the weights that are evaluated and saved."""
-        return nullcontext() if self._average is None else self._average.in_place()
+    def use_average(self) -> AbstractContextManager[None]:
+        """Context in which the model has the weights to evaluate and save."""
+        return nullcontext() if self._average is None else self._average.use_average()
 
-    def state(self) -> dict[str, Any]:
-        """What ``restore`` needs, but for what ``shares`` has."""
-        average = None if self._average is None else self._average.state(self._shared)
-        optimizer = None if self._shared else self._optimizer.state_dict()
+    def state(self) -> UpdatesState:
+        """State for ``restore``, without the tensors of ``sharded_state``."""
+        average = None if self._average is None else self._average.state(sharded=self._sharded)
+        optimizer = None if self._sharded else self._optimizer.state_dict()
         return {"optimizer": optimizer, "average": average}
 
-    def shares(self) -> dict[str, Tensor]:
-        """The part of the state of which every process has a share; none if each has all of it."""
-        if not self._shared:
+    def sharded_state(self) -> dict[str, Tensor]:
+        """The sharded tensors of the state; empty unless the model is sharded."""
+        if not self._sharded:
             return {}
-        own = {} if self._average is None else self._average.own_weights()
-        return {**_under("optimizer", self._optimizer.tensors()), **_under("own", own)}
+        raw = {} if self._average is None else self._average.raw_weights()
+        return {
+            **_add_prefix("optimizer", self._optimizer.tensors()),
+            **_add_prefix("raw_weights", raw),
+        }
 
-    def restore(self, state: Mapping[str, Any], folder: Path) -> None:
-        """Go on from a saved state.
+    def restore(self, state: UpdatesState, sharded_state: Path) -> None:
+        """Restore a saved state.
 
         Args:
-            state: Of ``state``, by any number of processes.
-            folder: With what was saved of ``shares``, if anything was.
+            state: From ``state``, saved by any number of processes.
+            sharded_state: The folder with the saved tensors of ``sharded_state``, if any.
 
         Raises:
             CheckpointError: If the folder cannot be read.
@@ -95,34 +107,35 @@ class Updates:
         if state["optimizer"] is not None:
             self._optimizer.load_state_dict(state["optimizer"])
         else:
-            from gpt_core.execution.fsdp import load_shares  # what it needs is slow to import
+            from gpt_core.execution.fsdp import load_sharded_state  # slow to import
 
-            loaded = load_shares(folder, self._empty)
-            self._optimizer.take(_without("optimizer", loaded))
-            average = {**(average or {}), "weights": _without("own", loaded)}
-        if self._average is not None:
+            tensors = load_sharded_state(sharded_state, self._allocate)
+            self._optimizer.load_tensors(_select_prefix("optimizer", tensors))
+            if average is not None:
+                average = {**average, "weights": _select_prefix("raw_weights", tensors)}
+        if self._average is not None and average is not None:
             self._average.restore(average)
 
-    def _empty(self, name: str, shape: Sequence[int]) -> Tensor:
-        """The place for a saved tensor, laid out as it is needed here."""
+    def _allocate(self, name: str, shape: Sequence[int]) -> Tensor:
+        """Allocate an empty tensor, sharded like the parameter it belongs to."""
         owner, _, rest = name.partition(".")
         if owner == "optimizer":
-            return self._optimizer.like(rest, shape)
+            return self._optimizer.empty_like(rest, shape)
         return torch.zeros_like(self._model.get_parameter(rest))
 
 
 def _norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
-    """The norm of all values together."""
-    return whole(torch.stack(torch._foreach_norm(tensors)).norm())
+    """The norm of all tensors' elements together."""
+    return gather_full(torch.stack(torch._foreach_norm(tensors)).norm())
 
 
-def _under(owner: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{owner}.{name}": tensor for name, tensor in tensors.items()}
+def _add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-def _without(owner: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those of one owner, by the names they have there."""
-    start = f"{owner}."
+def _select_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Select the tensors under a prefix and strip it."""
+    start = f"{prefix}."
     return {
         name.removeprefix(start): tensor
         for name, tensor in tensors.items()

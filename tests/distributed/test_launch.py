@@ -18,8 +18,8 @@ from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback, RunInfo, read_records
 from gpt_core.config import GPTConfig, LaunchConfig, PretrainConfig, TrainingConfig, load_config
 from gpt_core.errors import CheckpointError, ConfigError, DivergenceError, GPTCoreError
-from gpt_core.execution.fsdp import load_shares
-from gpt_core.execution.placement import is_shared
+from gpt_core.execution.fsdp import load_sharded_state
+from gpt_core.execution.placement import uses_fsdp
 from gpt_core.execution.ranks import Ranks
 from gpt_core.training import latest_checkpoint
 from gpt_core.training.checkpoint import require_best
@@ -245,13 +245,13 @@ def test_only_what_would_fill_half_a_gpu_is_shared_by_itself(
     for memory, shared in ((16e9, False), (3e9, True)):
         found = SimpleNamespace(total_memory=memory)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device, found=found: found)
-        assert is_shared(shape, gpu, two, auto) is shared
-    assert not is_shared(shape, gpu, Ranks(), auto)
-    assert not is_shared(shape, torch.device("cpu"), two, auto)
-    assert is_shared(shape, torch.device("cpu"), two, LaunchConfig(strategy="fsdp"))
+        assert uses_fsdp(shape, gpu, two, auto) is shared
+    assert not uses_fsdp(shape, gpu, Ranks(), auto)
+    assert not uses_fsdp(shape, torch.device("cpu"), two, auto)
+    assert uses_fsdp(shape, torch.device("cpu"), two, LaunchConfig(strategy="fsdp"))
 
 
 def test_shares_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "shard-00001-model-00001-of-00001.safetensors").write_bytes(b"\xff" * 64)
     with pytest.raises(CheckpointError, match="cannot be read as training state"):
-        load_shares(tmp_path, lambda name, shape: torch.zeros(shape))
+        load_sharded_state(tmp_path, lambda name, shape: torch.zeros(shape))

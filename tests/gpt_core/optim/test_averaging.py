@@ -19,7 +19,7 @@ def test_the_average_follows_its_formula() -> None:
         for mean, parameter in zip(expected, model.parameters(), strict=True):
             mean.mul_(decay).add_(parameter.detach().double(), alpha=1 - decay)
     own = [parameter.detach().clone() for parameter in model.parameters()]
-    with average.in_place():
+    with average.use_average():
         for mean, parameter in zip(expected, model.parameters(), strict=True):
             torch.testing.assert_close(parameter.detach().double(), mean, rtol=1e-5, atol=1e-6)
     for before, parameter in zip(own, model.parameters(), strict=True):
@@ -33,12 +33,12 @@ def test_a_restored_average_goes_on_alike() -> None:
         model.weight.add_(1.0)
     average.update()
     state = average.state()
-    with average.in_place():  # a checkpoint's weights are the average
+    with average.use_average():  # a checkpoint's weights are the average
         twin.load_state_dict(model.state_dict())
     restored = WeightAverage(twin, decay=0.9)
     restored.restore(state)
     assert torch.equal(twin.weight, model.weight)
     for each in (average, restored):
         each.update()
-    with average.in_place(), restored.in_place():
+    with average.use_average(), restored.use_average():
         assert torch.equal(twin.weight, model.weight)

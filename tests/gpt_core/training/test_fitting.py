@@ -10,7 +10,7 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import GPTConfig, PretrainConfig, ScheduleConfig, TrainingConfig
 from gpt_core.execution.ranks import Ranks
 from gpt_core.training import pretrain
-from gpt_core.training.fitting import fitted, largest_that_fits
+from gpt_core.training.autotune import fit_micro_batch, largest_that_fits
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,12 @@ def config_of(steps: int) -> PretrainConfig:
 def test_what_fits_is_not_changed() -> None:
     config = config_of(4)
     config = replace(config, model=replace(config.model, vocab_size=257))
-    assert fitted(config, torch.device("cpu"), Ranks()) == config
+    assert fit_micro_batch(config, torch.device("cpu"), Ranks()) == 8
 
 
 def test_a_run_goes_on_with_what_it_found(
     shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gpt_core.training import fitting
-
     trials: list[int] = []
 
     def train_once(config: PretrainConfig, micro_batch: int, device: torch.device) -> None:
@@ -64,7 +62,7 @@ def test_a_run_goes_on_with_what_it_found(
         if micro_batch > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(fitting, "_train_once", train_once)
+    monkeypatch.setattr("gpt_core.training.autotune._train_once", train_once)
     checkpoint = pretrain(shards, config_of(4), tmp_path / "run")
     assert checkpoint.manifest().config_int("training", "micro_batch") == 2
     assert trials == [8, 4, 2]

@@ -34,7 +34,7 @@ def test_a_jump_is_told_by_the_mean_of_good_losses() -> None:
     assert found is not None
     assert found[0] == 204
     assert found[1].startswith("has jumped to 3.400, its mean was 2.1")
-    health.forget()
+    health.reset()
     assert health.first_bad() is None
 
 

@@ -25,7 +25,8 @@ from gpt_core.config import (
 from gpt_core.errors import DataError, DivergenceError
 from gpt_core.models import build_model
 from gpt_core.training import latest_checkpoint, pretrain
-from gpt_core.training.saving import BackgroundSaver, Copier
+from gpt_core.training.checkpoint import Snapshot
+from gpt_core.training.saving import BackgroundSaver, HostCopier, PendingCheckpoint
 
 
 def config_of(learning_rate: float = 1e-3, **training: object) -> PretrainConfig:
@@ -195,25 +196,26 @@ def test_every_checkpoint_is_told_of_by_the_thread_that_trains(
 def test_what_is_saved_is_a_copy_in_the_memory_of_the_one_before() -> None:
     first, second = torch.ones(2), torch.zeros(1)
     value = {"a": [first, (3, second)]}
-    copier = Copier()
-    copy = copier.copied(value, "state")
+    copier = HostCopier()
+    copy = copier.copy(value, "state")
     first.add_(1)
     assert copy["a"][0].tolist() == [1.0, 1.0]
     assert copy["a"][1][0] == 3
-    again = copier.copied(value, "state")
+    again = copier.copy(value, "state")
     assert again["a"][0].tolist() == [2.0, 2.0]
     assert again["a"][0].data_ptr() == copy["a"][0].data_ptr()
-    grown = copier.copied({"a": [torch.ones(3), (3, second)]}, "state")
+    grown = copier.copy({"a": [torch.ones(3), (3, second)]}, "state")
     assert grown["a"][0].tolist() == [1.0] * 3
 
 
-def test_a_checkpoint_that_cannot_be_written_is_not_passed_over() -> None:
-    def fail() -> Artifact:
-        raise DataError("the disk is full")
-
+def test_saver_raises_the_error_of_a_failed_write_once(shards: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    snapshot = Snapshot(
+        step=1, weights={}, state={}, config=config_of(), parents=[shards], metrics={}
+    )
     with BackgroundSaver() as saver:
-        saver.start(fail)
-        with pytest.raises(DataError, match="the disk is full"):
+        saver.start(PendingCheckpoint(tmp_path / "file" / "run", snapshot, is_first=True))
+        with pytest.raises(DataError, match="cannot be written"):
             saver.wait()
         assert saver.wait() is None
 

@@ -1,6 +1,5 @@
 """Trials choose what is fastest, and a run goes on with what was chosen for it."""
 
-import importlib
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,14 +15,14 @@ import torch
 from gpt_core.artifact import Artifact
 from gpt_core.config import GPTConfig, LaunchConfig, PretrainConfig, ScheduleConfig, TrainingConfig
 from gpt_core.errors import ConfigError
-from gpt_core.execution.layout import Layout, MicroLoss
-from gpt_core.execution.numerics import KERNELS, settled
-from gpt_core.execution.placement import lay_out
+from gpt_core.execution.layout import Layout, ModelWithLoss
+from gpt_core.execution.numerics import KERNELS, resolve_numerics
+from gpt_core.execution.placement import build_layout
 from gpt_core.execution.ranks import Ranks
 from gpt_core.models import build_model
-from gpt_core.training import pretrain, tuning
+from gpt_core.training import pretrain
+from gpt_core.training.autotune import attention_seconds, autotune, is_long
 from gpt_core.training.checkpoint import latest_checkpoint, load_state
-from gpt_core.training.tuning import is_long, seconds_of_attention, tuned
 
 CPU = torch.device("cpu")
 
@@ -38,7 +37,7 @@ def config_of(**training: object) -> PretrainConfig:
 
 
 def layout_of(config: PretrainConfig) -> Layout:
-    return lay_out(build_model(config.model, seed=0).train(), CPU, config.training)
+    return build_layout(build_model(config.model, seed=0).train(), CPU, config.training)
 
 
 def clock_of(*seconds: float) -> Callable[[], float]:
@@ -49,31 +48,33 @@ def clock_of(*seconds: float) -> Callable[[], float]:
 
 def test_a_gpu_takes_the_kernel_that_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     times = {"flash": 2.0, "cudnn": 1.0, "efficient": math.inf, "math": 9.0}
-    monkeypatch.setattr(tuning, "seconds_of_attention", lambda name, *rest: times[name])
+    monkeypatch.setattr(
+        "gpt_core.training.autotune.attention_seconds", lambda name, *rest: times[name]
+    )
     config = config_of()
     gpu = SimpleNamespace(
-        device=torch.device("cuda"), ranks=Ranks(), computing=settled(config.training, CPU)
+        device=torch.device("cuda"), ranks=Ranks(), numerics=resolve_numerics(config.training, CPU)
     )
-    assert tuned(gpu, config, clock_of(), print).kernel == "cudnn"
+    assert autotune(gpu, config, clock_of(), print).attention_kernel == "cudnn"
     plain = replace(config, model=replace(config.model, attention="explicit"))
-    assert tuned(gpu, plain, clock_of(), print).kernel is None
+    assert autotune(gpu, plain, clock_of(), print).attention_kernel is None
 
 
 def test_a_kernel_that_cannot_do_it_is_never_the_fastest() -> None:
     config = config_of(precision="fp32")
     layout = layout_of(config)
     seconds = clock_of(*[0.5] * 4)
-    assert seconds_of_attention("math", config, layout, seconds) == 0.5
-    assert seconds_of_attention("cudnn", config, layout, clock_of(*[0.5] * 4)) == math.inf
+    assert attention_seconds("math", config, layout, seconds) == 0.5
+    assert attention_seconds("cudnn", config, layout, clock_of(*[0.5] * 4)) == math.inf
 
 
 def test_a_processor_leaves_the_kernel_to_torch_and_short_runs_have_no_trial() -> None:
     config = config_of(steps=10)
     layout = layout_of(config)
     told: list[str] = []
-    assert tuned(layout, config, clock_of(), told.append) == layout.computing
-    assert layout.computing.kernel is None
-    assert not layout.computing.compiled
+    assert autotune(layout, config, clock_of(), told.append) == layout.numerics
+    assert layout.numerics.attention_kernel is None
+    assert not layout.numerics.compiled
     assert told == []
 
 
@@ -91,7 +92,7 @@ def test_a_long_run_that_is_fast_enough_here_is_not_compiled() -> None:
     layout = layout_of(config)
     told: list[str] = []
     fast = 1e-9  # seconds of a micro-batch
-    assert not tuned(layout, config, clock_of(*[fast] * 4), told.append).compiled
+    assert not autotune(layout, config, clock_of(*[fast] * 4), told.append).compiled
     assert told == []
 
 
@@ -105,13 +106,13 @@ def test_a_long_run_is_compiled_if_that_is_faster(
     told: list[str] = []
     # One reading before the compiled trial and one after it, beside those of the micro-batches.
     readings = iter([0.0, 1.0] * 4 + [0.0] + [0.0, compiled] * 4 + [40.0])
-    found = tuned(layout, config, lambda: next(readings), told.append)
-    layout.use(found)
+    found = autotune(layout, config, lambda: next(readings), told.append)
+    layout.set_numerics(found)
     assert found.compiled is pays
     assert isinstance(layout.loss, Compiled) is pays
     assert all(parameter.grad is None for parameter in layout.model.parameters())
     assert "compiled in 40 s" in told[0]
-    assert f"goes on {'' if pays else 'un'}compiled" in told[0]
+    assert f"continues {'' if pays else 'un'}compiled" in told[0]
 
 
 class Compiled(torch.nn.Module):
@@ -135,10 +136,10 @@ def test_without_a_compiler_a_long_run_goes_on_uncompiled(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch, "compile", no_compiler)
     config = config_of(steps=10**10)
     layout, told = layout_of(config), []
-    assert not tuned(layout, config, clock_of(*[1.0] * 9), told.append).compiled
+    assert not autotune(layout, config, clock_of(*[1.0] * 9), told.append).compiled
     assert "no C++ compiler" in told[0]
-    assert not layout.computing.compiled
-    assert isinstance(layout.loss, MicroLoss)
+    assert not layout.numerics.compiled
+    assert isinstance(layout.loss, ModelWithLoss)
 
 
 def test_asking_for_what_cannot_be_compiled_is_one_sentence(
@@ -174,21 +175,20 @@ def test_compiled_training_learns_what_plain_training_learns(
 def test_a_run_goes_on_as_it_was_computed(
     shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verb = importlib.import_module("gpt_core.training.pretraining")
     calls: list[str] = []
 
     def rough(layout: Layout, *rest: object) -> object:
-        calls.append(layout.computing.machine)
-        return replace(layout.computing, precision="bf16", bf16_residual=True)
+        calls.append(layout.numerics.machine)
+        return replace(layout.numerics, precision="bf16", bf16_residual=True)
 
-    monkeypatch.setattr(verb, "tuned", rough)
+    monkeypatch.setattr("gpt_core.training.pretraining.autotune", rough)
     config = config_of(
         steps=4, precision="fp32", save_every=2, eval_every=2, sample_every=9, keep_last=9
     )
     out = tmp_path / "run"
     whole = pretrain(shards, config, out)
     state = load_state(whole, CPU)
-    assert state["computing"]["bf16_residual"]
+    assert state["numerics"]["bf16_residual"]
     shutil.rmtree(max(out.glob("step-*")))
     pretrain(shards, config, out)
     assert calls == ["cpu"], "the second time it was remembered"
@@ -203,27 +203,27 @@ def test_on_another_machine_the_precision_stays_and_the_trials_are_done_again(
     out = tmp_path / "run"
 
     def elsewhere(training: TrainingConfig, device: torch.device) -> object:
-        here = settled(training, device)
+        here = resolve_numerics(training, device)
         return replace(here, machine="elsewhere", precision="bf16", bf16_residual=True)
 
     with monkeypatch.context() as there:
-        there.setattr(placement, "settled", elsewhere)
+        there.setattr(placement, "resolve_numerics", elsewhere)
         pretrain(shards, config, out)
     shutil.rmtree(max(out.glob("step-*")))
     pretrain(shards, config, out)
     newest, _ = latest_checkpoint(out)
     assert newest is not None
-    found = load_state(newest, CPU)["computing"]
+    found = load_state(newest, CPU)["numerics"]
     assert found == asdict(
-        replace(settled(config.training, CPU), precision="bf16", bf16_residual=True)
+        replace(resolve_numerics(config.training, CPU), precision="bf16", bf16_residual=True)
     )
 
 
 def test_a_shared_model_has_no_head_in_8_bits() -> None:
     config = config_of(fp8_head=True)
-    two = SimpleNamespace(size=2, rank=0, first=True)
+    two = SimpleNamespace(size=2, rank=0, is_first=True)
     with pytest.raises(ConfigError, match=r"launch\.strategy=ddp"):
-        lay_out(
+        build_layout(
             build_model(config.model, seed=0), CPU, config.training, two,
             LaunchConfig(strategy="fsdp"),
         )  # fmt: skip
@@ -238,17 +238,20 @@ def test_a_head_in_8_bits_needs_sides_that_divide(
     config = config_of(fp8_head=True, micro_batch=micro_batch, tokens_per_step=32 * micro_batch)
     shape = replace(config.model, n_embd=n_embd, context_length=21 if micro_batch == 3 else 32)
     with pytest.raises(ConfigError, match=named):
-        lay_out(build_model(shape, seed=0), CPU, config.training)
+        build_layout(build_model(shape, seed=0), CPU, config.training)
 
 
 def test_every_kernel_that_can_be_set_is_one_of_torch() -> None:
     setting = get_type_hints(TrainingConfig)["attention_kernel"]
     assert set(get_args(setting)) == {"auto", *KERNELS}
-    assert settled(config_of(attention_kernel="flash").training, CPU).kernel == "flash"
+    assert (
+        resolve_numerics(config_of(attention_kernel="flash").training, CPU).attention_kernel
+        == "flash"
+    )
 
 
 def test_an_old_gpu_has_no_head_in_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an A100")
     with pytest.raises(ConfigError, match="an A100 has no products of 8 bits"):
-        settled(config_of(fp8_head=True).training, torch.device("cuda"))
+        resolve_numerics(config_of(fp8_head=True).training, torch.device("cuda"))
