@@ -15,7 +15,7 @@ import tasks.stages  # noqa: F401, which fills the table of stages
 from flows.display import short
 from flows.preflight import given_checkpoint, given_tokenizer
 from gpt_core.artifact import Artifact
-from gpt_core.config import GPTConfig, RunConfig
+from gpt_core.config import FIXED_VOCAB_SIZES, GPTConfig, RunConfig
 from gpt_core.models import count_parameters, flops_per_token
 from gpt_core.text import register_source
 from gpt_core.training.throughput import measure_training_flops
@@ -26,7 +26,6 @@ from tasks.paths import artifact_dir, project_root
 from tasks.sources import PublicSource, Role, find_source, placed_file
 from tasks.specs import STAGES
 
-_FIXED_VOCABULARIES = {"byte": 257, "gpt2": 50_257}
 _WEIGHT_BYTES = 28  # of a parameter in training: itself, its gradient, two means, a saved copy
 _SAVED_BYTES = 12  # of a parameter in a checkpoint: itself and the two means
 _LAYER_BYTES, _LOGIT_BYTES = 64, 16  # of an activation's element a layer and of a logit, measured
@@ -233,8 +232,8 @@ def _vocabulary(config: RunConfig, stages: Sequence[PlannedStage]) -> int:
     tokenizer = next(stage.artifact for stage in stages if stage.name == "train_tokenizer")
     if tokenizer is not None:
         return tokenizer.manifest().info_int("vocab_size")
-    fixed = _FIXED_VOCABULARIES.get(config.tokenizer.kind)
-    return fixed or config.tokenizer.vocab_size or _FIXED_VOCABULARIES["gpt2"]
+    fixed = FIXED_VOCAB_SIZES.get(config.tokenizer.kind)
+    return fixed or config.tokenizer.vocab_size or FIXED_VOCAB_SIZES["gpt2"]
 
 
 def _time(config: RunConfig, model: GPTConfig, flops: float) -> str:

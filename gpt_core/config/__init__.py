@@ -5,7 +5,7 @@ trees, a TOML file and ``section.field=value`` settings change single leaves. Nu
 from others are properties, not settings.
 """
 
-from gpt_core.config.data import LoaderConfig, ShardConfig
+from gpt_core.config.data import IGNORED, LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import (
     Benchmark,
     BenchmarkConfig,
@@ -18,7 +18,12 @@ from gpt_core.config.loading import build_config, load_config
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.presets import PRESETS
 from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
-from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
+from gpt_core.config.text import (
+    FIXED_VOCAB_SIZES,
+    CleaningConfig,
+    ReadingConfig,
+    TokenizerConfig,
+)
 from gpt_core.config.training import (
     LaunchConfig,
     OptimizerConfig,
@@ -27,6 +32,8 @@ from gpt_core.config.training import (
 )
 
 __all__ = [
+    "FIXED_VOCAB_SIZES",
+    "IGNORED",
     "PRESETS",
     "Benchmark",
     "BenchmarkConfig",

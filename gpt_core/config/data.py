@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from gpt_core.config.checks import Section, require_at_least
 
+IGNORED = -100
+"""Target id excluded from the loss: padding, or a prompt that is not to be learned."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardConfig(Section):

@@ -8,6 +8,8 @@ from gpt_core.config.checks import Section, require, require_at_least, require_s
 TokenizerKind = Literal[
     "unigram", "sentencepiece-bpe", "bpe", "gpt2", "byte", "codepoint", "character", "word"
 ]
+FIXED_VOCAB_SIZES = {"byte": 257, "gpt2": 50_257}
+"""Vocabulary sizes of the tokenizer kinds that are not trained."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,11 +170,11 @@ class TokenizerConfig(Section):
 
     def _check_vocab_size(self) -> None:
         size, kind = self.vocab_size, self.kind
-        if kind in _FIXED_SIZES:
+        if kind in FIXED_VOCAB_SIZES:
             require(
-                size in (None, _FIXED_SIZES[kind]),
-                f"vocab_size must be none for a {kind} tokenizer, which has {_FIXED_SIZES[kind]} "
-                f"tokens, got {size}",
+                size in (None, FIXED_VOCAB_SIZES[kind]),
+                f"vocab_size must be none for a {kind} tokenizer, which has "
+                f"{FIXED_VOCAB_SIZES[kind]} tokens, got {size}",
             )
             return
         smallest, contents = _MIN_SIZES[kind]
@@ -187,7 +189,6 @@ class TokenizerConfig(Section):
         )
 
 
-_FIXED_SIZES = {"byte": 257, "gpt2": 50_257}
 _SENTENCE_PIECE_SIZE = (261, "256 bytes, 4 specials and a piece")
 _UNITS_SIZE = (3, "unk, the end of a document and a unit")
 _MIN_SIZES = {

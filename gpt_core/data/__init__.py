@@ -1,5 +1,6 @@
 """Token ids on disk and in batches; labelled texts and instructions for fine-tuning."""
 
+from gpt_core.config import IGNORED
 from gpt_core.data.classification import (
     Example,
     ExampleSplits,
@@ -19,7 +20,6 @@ from gpt_core.data.instruction import (
     split_instructions,
 )
 from gpt_core.data.loader import (
-    IGNORED,
     Batch,
     LoaderState,
     TokenLoader,

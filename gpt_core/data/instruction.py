@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from gpt_core.data.loader import IGNORED, Batch
+from gpt_core.config import IGNORED
+from gpt_core.data.loader import Batch
 from gpt_core.data.prompts import PromptTemplate
 from gpt_core.errors import DataError
 from gpt_core.text import RecordFormat, read_record_file

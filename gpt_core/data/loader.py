@@ -16,13 +16,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from gpt_core.artifact import fingerprint_of
-from gpt_core.config import LoaderConfig
+from gpt_core.config import IGNORED, LoaderConfig
 from gpt_core.data.shards import ShardReader
 from gpt_core.data.windows import SlidingWindowDataset
 from gpt_core.errors import CheckpointError
-
-IGNORED = -100
-"""The target that does not count."""
 
 _ROUNDS = 6
 _CHUNK = 4096  # positions whose samples are computed at once

@@ -28,7 +28,7 @@ from gpt_core.models import (
     next_token_loss,
     perplexity,
 )
-from gpt_core.tokenizers import Tokenizer, load_tokenizer
+from gpt_core.tokenizers import Tokenizer, first_difference, load_tokenizer
 
 _CHUNK = 1 << 20  # tokens counted at a time
 _MOST_LOGITS = 1 << 27  # computed at once: half a gigabyte in float32
@@ -170,20 +170,13 @@ def _count(
 
 
 def _require_same_tokenizer(checkpoint: Artifact, shards: Artifact, tokenizer: Tokenizer) -> None:
-    """Losses on ids that mean something else would be figures without a meaning."""
-    other = load_tokenizer(shards.directory / TOKENIZER)
-    if tokenizer.vocab_size != other.vocab_size:
-        differ = f"{tokenizer.vocab_size} and {other.vocab_size} tokens"
-    else:
-        pairs = ((tokenizer.token_bytes(i), other.token_bytes(i)) for i in range(other.vocab_size))
-        differing = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
-        if differing is None:
-            return
-        differ = f"token {differing} is not the same"
-    raise DataError(
-        f"{checkpoint.path} and {shards.path} have different tokenizers ({differ}): encode the "
-        "corpus with the checkpoint's tokenizer"
-    )
+    """Raise unless checkpoint and shards use the same tokenizer."""
+    difference = first_difference(tokenizer, load_tokenizer(shards.directory / TOKENIZER))
+    if difference is not None:
+        raise DataError(
+            f"{checkpoint.path} and {shards.path} have different tokenizers ({difference}): encode "
+            "the corpus with the checkpoint's tokenizer"
+        )
 
 
 def _fitting(batch: Batch, vocab_size: int) -> Iterator[Batch]:

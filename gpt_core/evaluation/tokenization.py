@@ -15,7 +15,7 @@ from gpt_core.config import ComparisonConfig
 from gpt_core.evaluation.report import write_report
 from gpt_core.files import Progress
 from gpt_core.text import iter_texts
-from gpt_core.tokenizers import Tokenizer, load_tokenizer
+from gpt_core.tokenizers import TokenCounts, Tokenizer, load_tokenizer
 
 _BATCH_BYTES = 1 << 20  # of text, encoded at a time
 _SHOWN, _SHOWN_CHARACTERS = 5, 90  # sentences of the corpus whose pieces are shown
@@ -58,7 +58,7 @@ def measure_tokenizer(
         if not config.sentences and len(sentences) < _SHOWN:
             sentences += [_first_words(text) for text in texts[: _SHOWN - len(sentences)]]
         if progress is not None:
-            progress("bytes", tally.n_bytes, None)
+            progress("bytes", tally.encoded.n_bytes, None)
     trained = tokenizer.metrics().get("train_seconds")
     metrics = tally.metrics() | ({} if trained is None else {"train_seconds": trained})
     tables = {"ranks": tally.ranks(), "sentences": [_cut(text, loaded) for text in sentences]}
@@ -73,19 +73,17 @@ class _Tally:
     tokenizer: Tokenizer
     n_documents: int = 0
     n_exact: int = 0
-    n_bytes: int = 0
-    n_spaced: int = 0
-    """Words between spaces."""
-
     n_words: int = 0
     """Runs of letters, marks and digits."""
 
     n_whole: int = 0
     seconds: float = 0.0
+    encoded: TokenCounts = field(init=False)
     counts: npt.NDArray[np.int64] = field(init=False)
     """How often each id occurred."""
 
     def __post_init__(self) -> None:
+        self.encoded = TokenCounts(self.tokenizer)
         self.counts = np.zeros(self.tokenizer.vocab_size, dtype=np.int64)
 
     def add(self, texts: Sequence[str]) -> None:
@@ -95,8 +93,7 @@ class _Tally:
         self.seconds += time.perf_counter() - started
         self.n_documents += len(texts)
         for text, ids in zip(texts, encoded, strict=True):
-            self.n_bytes += len(text.encode())
-            self.n_spaced += len(text.split())
+            self.encoded.add(text, ids)
             self.n_exact += self.tokenizer.decode(ids) == text
             self.counts += np.bincount(ids, minlength=len(self.counts))
             words, whole = whole_words(text, self.tokenizer.pieces(text), self._known(ids))
@@ -105,17 +102,16 @@ class _Tally:
 
     def metrics(self) -> dict[str, float]:
         """The figures of all that was counted."""
-        n_tokens = max(1, int(self.counts.sum()))
-        unk_id = self.tokenizer.unk_id
+        encoded = self.encoded.metrics()
         return {
-            "vocab_size": float(self.tokenizer.vocab_size),
-            "tokens_per_word": n_tokens / max(1, self.n_spaced),
-            "bytes_per_token": self.n_bytes / n_tokens,
+            "vocab_size": encoded["vocab_size"],
+            "tokens_per_word": encoded["tokens_per_word"],
+            "bytes_per_token": encoded["bytes_per_token"],
             "whole_words": self.n_whole / max(1, self.n_words),
             "vocabulary_used": float(np.count_nonzero(self.counts)) / len(self.counts),
-            "unknown_share": 0.0 if unk_id is None else float(self.counts[unk_id]) / n_tokens,
+            "unknown_share": encoded["unknown_share"],
             "exact_share": self.n_exact / max(1, self.n_documents),
-            "megabytes_per_second": self.n_bytes / 1e6 / max(1e-9, self.seconds),
+            "megabytes_per_second": self.encoded.n_bytes / 1e6 / max(1e-9, self.seconds),
         }
 
     def ranks(self) -> Rows:

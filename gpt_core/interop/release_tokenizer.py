@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gpt_core.errors import ConversionError, DataError
 from gpt_core.tokenizers import (
+    END_OF_TEXT,
     MERGES_NAMES,
     BPEFiles,
     BPETokenizer,
@@ -17,7 +18,6 @@ from gpt_core.tokenizers import (
     token_strings,
 )
 
-_END = "<|endoftext|>"
 _MOST_PADDING = 127  # ids that stand for nothing: vocabularies are filled up to a multiple of 128
 
 
@@ -64,11 +64,11 @@ def _to_tokenizer(
     made = set(tokens)
     controls = {token: i for token, i in files.vocabulary.items() if token not in made}
     base = BPETokenizer(files.merges, files.pattern)
-    if ids == list(range(base.eos_id)) and controls == {_END: base.eos_id}:
+    if ids == list(range(base.eos_id)) and controls == {END_OF_TEXT: base.eos_id}:
         released = is_gpt2_vocabulary(files.merges) and files.pattern == "gpt2"
         if vocab_size == base.vocab_size:
             return GPT2Tokenizer(files.merges, "gpt2") if released else base
-    end = eos_id if eos_id in controls.values() else controls.get(_END)
+    end = eos_id if eos_id in controls.values() else controls.get(END_OF_TEXT)
     if end is None:
         raise DataError(
             f"{directory} does not say which token ends a document: set eos_token_id in "

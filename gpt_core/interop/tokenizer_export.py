@@ -10,6 +10,8 @@ from typing import Any
 
 from gpt_core.files import write_json
 from gpt_core.tokenizers import (
+    END_OF_TEXT,
+    SENTENCEPIECE_SPACE,
     BPETokenizer,
     ByteTokenizer,
     RemappedBPETokenizer,
@@ -22,9 +24,7 @@ from gpt_core.tokenizers import (
     write_huggingface,
 )
 
-_SPACE = "\u2581"  # SentencePiece's sign for a space
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-_END = "<|endoftext|>"
 
 
 def export_tokenizer(tokenizer: Tokenizer, directory: Path, context_length: int) -> None:
@@ -38,7 +38,7 @@ def export_tokenizer(tokenizer: Tokenizer, directory: Path, context_length: int)
     file = directory / "tokenizer.json"
     if isinstance(tokenizer, BPETokenizer):
         write_huggingface(tokenizer, file)
-        names = {"eos": _END}
+        names = {"eos": END_OF_TEXT}
     elif isinstance(tokenizer, RemappedBPETokenizer):
         tokens = token_strings(tokenizer.base.merges)
         ids = dict(zip(tokens, tokenizer.ids.tolist(), strict=True))
@@ -49,7 +49,9 @@ def export_tokenizer(tokenizer: Tokenizer, directory: Path, context_length: int)
         names = {name: pieces[token_id][0] for name, token_id in tokenizer.special_ids.items()}
         write_json(file, _sentence_pieces(tokenizer, pieces, names))
     else:
-        names = {"eos": _END, "unk": "<unk>"} if tokenizer.unk_id is not None else {"eos": _END}
+        names = {"eos": END_OF_TEXT}
+        if tokenizer.unk_id is not None:
+            names["unk"] = "<unk>"
         write_json(file, _units(tokenizer, names))
     settings = {f"{name}_token": text for name, text in names.items()}
     settings.setdefault("bos_token", names["eos"])
@@ -70,8 +72,8 @@ def _sentence_pieces(
     names: Mapping[str, str],
 ) -> dict[str, Any]:
     """SentencePiece's model: spaces are written as a sign of their own, unknown bytes as bytes."""
-    to_sign = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
-    to_space = {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "}
+    to_sign = {"type": "Replace", "pattern": {"String": " "}, "content": SENTENCEPIECE_SPACE}
+    to_space = {"type": "Replace", "pattern": {"String": SENTENCEPIECE_SPACE}, "content": " "}
     decoders = [to_space, {"type": "ByteFallback"}, {"type": "Fuse"}]
     if isinstance(tokenizer, UnigramTokenizer):
         vocabulary = [list(piece) for piece in pieces]

@@ -4,6 +4,7 @@ To learn how a GPT works, read ``layers``, ``attention``, ``block`` and ``gpt``,
 ``SelfAttention``, ``CausalAttention``, ``MultiHeadAttention``, ``TransformerBlock``, ``GPT``.
 """
 
+from gpt_core.config import IGNORED
 from gpt_core.models.attention import (
     CausalAttention,
     MultiHeadAttention,
@@ -24,7 +25,7 @@ from gpt_core.models.gpt import GPT
 from gpt_core.models.head_loss import head_loss
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import GELU, FeedForward, LayerNorm
-from gpt_core.models.loss import IGNORED, next_token_loss, perplexity
+from gpt_core.models.loss import next_token_loss, perplexity
 from gpt_core.models.model_loss import model_loss
 from gpt_core.models.weights import (
     load_classifier,

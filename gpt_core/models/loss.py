@@ -9,9 +9,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORED = -100
-"""Target id excluded from the loss: padding, or a prompt that is not to be learned."""
-
+from gpt_core.config import IGNORED
 
 _MAX_NATS = 700.0  # exp of 710 overflows a float
 

@@ -1,7 +1,7 @@
 """Text to ids and back, by several kinds behind one interface."""
 
-from gpt_core.tokenizers.base import StreamDecoder, Tokenizer
-from gpt_core.tokenizers.bpe import BPETokenizer, byte_characters, token_strings
+from gpt_core.tokenizers.base import StreamDecoder, Tokenizer, first_difference
+from gpt_core.tokenizers.bpe import END_OF_TEXT, BPETokenizer, byte_characters, token_strings
 from gpt_core.tokenizers.bpe_files import (
     MERGES_NAMES,
     BPEFiles,
@@ -15,10 +15,12 @@ from gpt_core.tokenizers.bpe_files import (
 )
 from gpt_core.tokenizers.bpe_training import learn_merges, train_bpe
 from gpt_core.tokenizers.character import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
-from gpt_core.tokenizers.factory import held_out_metrics, load_tokenizer, train_tokenizer
+from gpt_core.tokenizers.factory import load_tokenizer, train_tokenizer
 from gpt_core.tokenizers.gpt2 import GPT2Tokenizer, is_gpt2_vocabulary
+from gpt_core.tokenizers.metrics import TokenCounts, held_out_metrics
 from gpt_core.tokenizers.remapped import RemappedBPETokenizer
 from gpt_core.tokenizers.sentence_piece import (
+    SENTENCEPIECE_SPACE,
     SentencePieceBPETokenizer,
     SentencePieceTokenizer,
     UnigramTokenizer,
@@ -28,7 +30,9 @@ from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
 from gpt_core.tokenizers.word import WordTokenizer
 
 __all__ = [
+    "END_OF_TEXT",
     "MERGES_NAMES",
+    "SENTENCEPIECE_SPACE",
     "BPEFiles",
     "BPETokenizer",
     "ByteTokenizer",
@@ -40,11 +44,13 @@ __all__ = [
     "SentencePieceTokenizer",
     "SplitPattern",
     "StreamDecoder",
+    "TokenCounts",
     "Tokenizer",
     "UnigramTokenizer",
     "VocabularyTokenizer",
     "WordTokenizer",
     "byte_characters",
+    "first_difference",
     "from_tiktoken",
     "held_out_metrics",
     "is_gpt2_vocabulary",

@@ -193,6 +193,21 @@ def require_encodable(text: str) -> bytes:
         ) from error
 
 
+def first_difference(a: Tokenizer, b: Tokenizer) -> str | None:
+    """Describe the first id that stands for different text in two tokenizers, or return None.
+
+    Example:
+        >>> from gpt_core.tokenizers import ByteTokenizer, CodePointTokenizer
+        >>> first_difference(ByteTokenizer(), CodePointTokenizer(["a"]))
+        '257 and 3 tokens'
+    """
+    if a.vocab_size != b.vocab_size:
+        return f"{a.vocab_size} and {b.vocab_size} tokens"
+    ids = range(a.vocab_size)
+    differing = next((i for i in ids if a.token_bytes(i) != b.token_bytes(i)), None)
+    return None if differing is None else f"token {differing} is not the same"
+
+
 class StreamDecoder:
     """Turns ids into text as they come, holding back bytes of a character that is not whole yet.
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from gpt_core.artifact import Artifact, new_artifact
@@ -15,6 +14,7 @@ from gpt_core.tokenizers.bpe import BPETokenizer
 from gpt_core.tokenizers.bpe_training import train_bpe
 from gpt_core.tokenizers.character import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
 from gpt_core.tokenizers.gpt2 import GPT2Tokenizer
+from gpt_core.tokenizers.metrics import held_out_metrics
 from gpt_core.tokenizers.remapped import RemappedBPETokenizer
 from gpt_core.tokenizers.sentence_piece import (
     SentencePieceBPETokenizer,
@@ -35,7 +35,6 @@ _KINDS: dict[str, type[Tokenizer]] = {
     **_VOCABULARIES,
     **_SENTENCE_PIECES,
 }
-_N_METRIC_TEXTS = 500  # documents on which the figures are taken
 
 
 def train_tokenizer(
@@ -81,27 +80,6 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     if kind not in _KINDS:
         raise DataError(f"{directory}: there is no tokenizer kind {kind!r} in this gptflow")
     return _KINDS[kind].load(directory)
-
-
-def held_out_metrics(tokenizer: Tokenizer, documents: Artifact) -> dict[str, float]:
-    """Figures on held-out text, or on training text if none is held out.
-
-    Returns:
-        ``vocab_size``, ``bytes_per_token``, ``tokens_per_word`` and ``unknown_share`` of tokens.
-    """
-    texts = list(islice(iter_texts(documents, "validation"), _N_METRIC_TEXTS))
-    texts = texts or list(islice(iter_texts(documents, "train"), _N_METRIC_TEXTS))
-    encoded = tokenizer.encode_batch(texts)
-    n_tokens = sum(map(len, encoded))
-    n_unknown = sum(ids.count(tokenizer.unk_id) for ids in encoded) if tokenizer.unk_id else 0
-    n_bytes = sum(len(text.encode()) for text in texts)
-    n_words = sum(len(text.split()) for text in texts)
-    return {
-        "vocab_size": float(tokenizer.vocab_size),
-        "bytes_per_token": n_bytes / max(1, n_tokens),
-        "tokens_per_word": n_tokens / max(1, n_words),
-        "unknown_share": n_unknown / max(1, n_tokens),
-    }
 
 
 def _train(texts: Iterator[str], config: TokenizerConfig, progress: Progress | None) -> Tokenizer:

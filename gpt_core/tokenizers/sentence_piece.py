@@ -20,7 +20,7 @@ from gpt_core.errors import DataError
 from gpt_core.tokenizers.base import Tokenizer, require_encodable
 
 _SPECIALS = {"pad": 0, "unk": 1, "bos": 2, "eos": 3}
-_SPACE = "\u2581"  # how a piece writes a space
+SENTENCEPIECE_SPACE = "\u2581"  # how a piece writes a space
 _MAX_SENTENCE_BYTES = 4096  # UTF-8 bytes; longer lines are cut for training
 _BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
 _TOO_HIGH = re.compile(r"value <= (\d+)")
@@ -60,12 +60,12 @@ class SentencePieceTokenizer(Tokenizer):
     def encode(self, text: str) -> list[int]:
         """The most probable pieces of a text."""
         require_encodable(text)
-        if _SPACE not in text and "\0" not in text:
+        if SENTENCEPIECE_SPACE not in text and "\0" not in text:
             ids: list[int] = self._processor.encode(text)
             return ids
         ids = []
-        for part in re.split(f"([{_SPACE}\0])", text):
-            if part in (_SPACE, "\0"):
+        for part in re.split(f"([{SENTENCEPIECE_SPACE}\0])", text):
+            if part in (SENTENCEPIECE_SPACE, "\0"):
                 ids.extend(self._byte_ids[byte] for byte in part.encode())
             elif part:
                 ids.extend(self._processor.encode(part))
@@ -88,7 +88,7 @@ class SentencePieceTokenizer(Tokenizer):
         if self._processor.is_control(token_id) or self._processor.is_unknown(token_id):
             return b""
         piece: str = self._processor.id_to_piece(token_id)
-        return piece.replace(_SPACE, " ").encode()
+        return piece.replace(SENTENCEPIECE_SPACE, " ").encode()
 
     def _save_file(self, path: Path) -> None:
         path.write_bytes(self.model)

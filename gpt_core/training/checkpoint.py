@@ -19,7 +19,7 @@ from gpt_core.errors import CheckpointError, DataError
 from gpt_core.files import disk_errors, write_json
 from gpt_core.models import read_model_config, write_tensors
 from gpt_core.models.weights import WEIGHTS
-from gpt_core.tokenizers import load_tokenizer
+from gpt_core.tokenizers import first_difference, load_tokenizer
 from gpt_core.training.trainer import TrainerState
 
 STATE, SHARDED_STATE = "training_state.pt", "training_state"
@@ -252,12 +252,12 @@ def require_compatible(initial: Artifact, config: PretrainConfig, shards: Artifa
         raise CheckpointError(f"{initial.path} has another shape: {difference}")
     theirs = load_tokenizer(initial.directory / TOKENIZER)
     ours = load_tokenizer(shards.directory / TOKENIZER)
-    for token_id in range(ours.vocab_size):
-        if theirs.token_bytes(token_id) != ours.token_bytes(token_id):
-            raise CheckpointError(
-                f"{initial.path} and {shards.path} have different tokenizers (token {token_id} "
-                "is not the same): encode the corpus with the checkpoint's tokenizer"
-            )
+    difference = first_difference(theirs, ours)
+    if difference is not None:
+        raise CheckpointError(
+            f"{initial.path} and {shards.path} have different tokenizers ({difference}): encode "
+            "the corpus with the checkpoint's tokenizer"
+        )
 
 
 def _first_difference(saved: object, wanted: object, path: str) -> str | None:

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt_core.errors import DataError
-from gpt_core.tokenizers import ByteTokenizer, StreamDecoder, Tokenizer, load_tokenizer
+from gpt_core.tokenizers import (
+    ByteTokenizer,
+    CodePointTokenizer,
+    StreamDecoder,
+    Tokenizer,
+    first_difference,
+    load_tokenizer,
+)
 
 TRICKY = [
     " ", "  ", "\n\n", "\r\n", "\t", "\0", "\x07", "\x1c", "\x85", "\u2028", "▁", "▁▁", "\u2585",
@@ -187,3 +194,11 @@ def test_every_unit_of_every_kind_is_told_apart(tokenizer: Tokenizer) -> None:
     assert all(units)
     if tokenizer.kind not in ("unigram", "sentencepiece-bpe"):  # whose bytes also stand for letters
         assert all(a != b for a, b in pairwise(sorted(units)))
+
+
+def test_tokenizers_differ_in_their_size_or_first_in_a_token() -> None:
+    ours = CodePointTokenizer(["a", "b", "c"])
+    assert first_difference(ours, CodePointTokenizer(["a", "b", "c"])) is None
+    assert first_difference(ours, CodePointTokenizer(["a", "b"])) == "5 and 4 tokens"
+    assert first_difference(ours, CodePointTokenizer(["a", "x", "y"])) == "token 1 is not the same"
+    assert first_difference(ours, CodePointTokenizer(["x", "b", "c"])) == "token 0 is not the same"
