@@ -1,22 +1,6 @@
-"""The checks that configurations share: each names the field, the value and what is allowed."""
-
-from typing import Any, ClassVar
+"""Range checks for settings: each error names the field, the value and the allowed range."""
 
 from gpt_core.errors import ConfigError
-
-
-class Section:
-    """The base of every configuration.
-
-    Pydantic, where it builds one from a form or a request, refuses a field that is not there and
-    shows the text below each field.
-    """
-
-    __slots__ = ()
-    __pydantic_config__: ClassVar[dict[str, Any]] = {
-        "extra": "forbid",
-        "use_attribute_docstrings": True,
-    }
 
 
 def require(holds: bool, message: str) -> None:
@@ -42,7 +26,7 @@ def require_positive(config: object, *names: str) -> None:
 
 
 def require_share(config: object, *names: str) -> None:
-    """Require that each named field lies in [0, 1)."""
+    """Require that each named field is in [0, 1)."""
     for name in names:
         value = getattr(config, name)
         require(0 <= value < 1, f"{name} must be in [0, 1), got {value}")

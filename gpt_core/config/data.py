@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from gpt_core.config.checks import Section, require_at_least
+from gpt_core.config.checks import require_at_least
+from gpt_core.config.section import Section
 
 IGNORED = -100
 """Target id excluded from the loss: padding, or a prompt that is not to be learned."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from gpt_core.config.checks import Section, require, require_at_least
+from gpt_core.config.checks import require, require_at_least
+from gpt_core.config.section import Section
 from gpt_core.config.text import TokenizerConfig, TokenizerKind
 from gpt_core.errors import ConfigError
 

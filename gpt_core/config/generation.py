@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from gpt_core.config.checks import Section, require, require_at_least
+from gpt_core.config.checks import require, require_at_least
+from gpt_core.config.section import Section
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,29 +1,38 @@
-"""From a preset, a TOML file and ``section.field=value`` settings to one checked ``RunConfig``.
+"""Build one checked ``RunConfig`` from a preset, a TOML file and ``section.field=value`` settings.
 
 Strict: an unknown key, a wrong type or a value out of range is a ``ConfigError`` that names the
-key, what came and what is allowed.
+key, the value and what is allowed.
 """
 
 import dataclasses
 import difflib
+import math
 import tomllib
 import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from gpt_core.config.presets import PRESETS, Settings
+from gpt_core.config.presets import PRESETS
 from gpt_core.config.run import RunConfig
+from gpt_core.config.section import Section
 from gpt_core.errors import ConfigError
 
-Config = typing.TypeVar("Config")
+Tree = Mapping[str, object]
+"""Settings by name; a section is a tree in a tree."""
+
+Config = TypeVar("Config", bound=Section)
+_TYPE_NAMES: dict[object, str] = {
+    int: "a whole number", float: "a number", bool: "true or false", str: "text"
+}  # fmt: skip
+_INT64 = range(-(2**63), 2**63)  # TOML's whole numbers
 
 
 def load_config(
     preset: str = "tiny", file: Path | None = None, settings: Sequence[str] = ()
 ) -> RunConfig:
-    """Build the configuration of a run; what comes later wins.
+    """Build the configuration of a run; later sources override earlier ones.
 
     Args:
         preset: A name in ``PRESETS``.
@@ -51,57 +60,68 @@ def load_config(
     return build_config(RunConfig, tree)
 
 
-def build_config(kind: type[Config], tree: Mapping[str, Any]) -> Config:
-    """A configuration from its fields as JSON or TOML has them, each of them checked.
+def build_config(kind: type[Config], tree: Mapping[str, object]) -> Config:
+    """Build a configuration from the values of its fields as JSON or TOML, checking each.
 
     Raises:
-        ConfigError: Naming the key that is unknown or the value that cannot be used.
+        ConfigError: Naming the key that is unknown or missing, or the value that cannot be used.
     """
-    return typing.cast(Config, _build(kind, dict(tree), ""))
+    return _build(kind, tree, "")
 
 
-def _read_toml(file: Path) -> Settings:
+def _read_toml(file: Path) -> Tree:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError) as error:
         raise ConfigError(f"the configuration file {file} does not exist") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"the configuration file {file} cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:  # also a huge number or very deep nesting
         raise ConfigError(f"the configuration file {file} is not valid TOML: {error}") from error
 
 
-def _parse_setting(setting: str) -> Settings:
-    """One assignment as a tree: ``a.b=1`` becomes ``{"a": {"b": 1}}``."""
-    key, equals, value = setting.partition("=")
+def _parse_setting(setting: str) -> Tree:
+    """Parse an assignment into a tree: ``a.b=1`` becomes ``{"a": {"b": 1}}``."""
+    key, equals, text = setting.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"{setting!r} is not a setting: write section.field=value")
+    value: object
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = None if value.strip().lower() in ("none", "null") else value
-    tree: Any = parsed
-    for part in reversed(key.strip().split(".")):
-        tree = {part: tree}
-    return typing.cast(Settings, tree)
+        parsed = tomllib.loads(f"value = {text}")
+        value = parsed["value"] if len(parsed) == 1 else text
+    except (ValueError, RecursionError):
+        value = None if text.strip().lower() in ("none", "null") else text
+    *sections, name = key.strip().split(".")
+    tree = {name: value}
+    for section in reversed(sections):
+        tree = {section: tree}
+    return tree
 
 
-def _merge(base: Settings, change: Settings) -> Settings:
+def _merge(base: Tree, change: Tree) -> dict[str, object]:
     merged = dict(base)
     for key, value in change.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        before = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            value = _merge(before, value)
+        merged[key] = value
     return merged
 
 
-def _build(cls: type, tree: Settings, path: str) -> object:
-    """A dataclass from a tree, field by field."""
-    hints = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]
+def _build(kind: type[Config], tree: Tree, path: str) -> Config:
+    """Build a dataclass from a tree, field by field."""
+    hints, names = get_type_hints(kind), [field.name for field in dataclasses.fields(kind)]
     for key in tree:
         if key not in names:
             raise ConfigError(f"there is no setting {path}{key}{_did_you_mean(key, names)}")
+    for field in dataclasses.fields(kind):
+        required = field.default is MISSING and field.default_factory is MISSING
+        if required and field.name not in tree:
+            raise ConfigError(f"the setting {path}{field.name} is missing")
     values = {key: _convert(hints[key], value, f"{path}{key}") for key, value in tree.items()}
+    construct: Callable[..., Config] = kind
     try:
-        return cls(**values)
+        return construct(**values)
     except ConfigError as error:
         message = str(error)
         raise ConfigError(
@@ -109,39 +129,56 @@ def _build(cls: type, tree: Settings, path: str) -> object:
         ) from error
 
 
-def _convert(hint: Any, value: Any, key: str) -> Any:
-    """A TOML value as a field's type, or a ``ConfigError`` that says what is allowed."""
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
+def _convert(hint: object, value: object, key: str) -> object:
+    """Convert a TOML or JSON value to a field's type; ConfigError if it does not fit."""
+    if isinstance(hint, type) and issubclass(hint, Section):
+        if not isinstance(value, Mapping):
             first = dataclasses.fields(hint)[0].name
             raise ConfigError(f"{key} is a section: set its fields, such as {key}.{first}=...")
-        return _build(typing.cast(type, hint), value, f"{key}.")
-    origin, options = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        if value not in options:
-            raise ConfigError(f"{key} must be one of {', '.join(map(str, options))}, got {value!r}")
-        return value
-    if origin is types.UnionType:
-        if value is None:
+        return _build(hint, value, f"{key}.")
+    origin, options = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return _choose(options, value, key)
+    if origin in (Union, types.UnionType):  # Literal[...] | None, int | None
+        if value is None and types.NoneType in options:
             return None
-        return _convert(
-            next(option for option in options if option is not types.NoneType), value, key
-        )
+        (option,) = (option for option in options if option is not types.NoneType)
+        return _convert(option, value, key)
     if origin is tuple:
         items = value if isinstance(value, list | tuple) else [value]
-        return tuple(_convert(options[0], item, key) for item in items)
-    if type(value) is int and hint in (float, str):
-        return hint(value)
+        if options[-1] is not Ellipsis and len(items) != len(options):
+            raise ConfigError(f"{key} must be {len(options)} values, got {len(items)}")
+        each = [options[0]] * len(items) if options[-1] is Ellipsis else options
+        return tuple(_convert(*pair, key) for pair in zip(each, items, strict=True))
+    return _convert_scalar(hint, value, key)
+
+
+def _choose(options: Sequence[object], value: object, key: str) -> object:
+    """Check a choice; the command line's bare ``none`` is that option where there is one."""
+    if value is None and "none" in options:
+        return "none"
+    if value not in options:
+        raise ConfigError(f"{key} must be one of {', '.join(map(str, options))}, got {value!r}")
+    return value
+
+
+def _convert_scalar(hint: object, value: object, key: str) -> object:
+    """Convert to int, float, bool or str; a whole number is also a float or a text."""
+    if type(value) is int and hint is str:
+        return str(value)
+    if type(value) is int:
+        if value not in _INT64:
+            raise ConfigError(f"{key} must be a number of at most 64 bits")
+        value = float(value) if hint is float else value
     if type(value) is not hint:
         raise ConfigError(f"{key} must be {_TYPE_NAMES[hint]}, got {value!r}")
+    if type(value) is float and not math.isfinite(value):
+        raise ConfigError(f"{key} must be a number, got {value}")
     return value
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint at the nearest known name, or the list of all of them."""
+    """Suggest the nearest known name, or list all of them."""
     names = list(known)
     near = difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
-
-
-_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

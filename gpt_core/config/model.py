@@ -3,13 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt_core.config.checks import (
-    Section,
-    require,
-    require_at_least,
-    require_positive,
-    require_share,
-)
+from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+from gpt_core.config.section import Section
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

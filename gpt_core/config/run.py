@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from gpt_core.config.checks import Section, require
+from gpt_core.config.checks import require
 from gpt_core.config.data import LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
 from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.model import GPTConfig
+from gpt_core.config.section import Section
 from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
 from gpt_core.config.training import (
     LaunchConfig,

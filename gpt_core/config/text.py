@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt_core.config.checks import Section, require, require_at_least, require_share
+from gpt_core.config.checks import require, require_at_least, require_share
+from gpt_core.config.section import Section
 
 TokenizerKind = Literal[
     "unigram", "sentencepiece-bpe", "bpe", "gpt2", "byte", "codepoint", "character", "word"

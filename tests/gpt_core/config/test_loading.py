@@ -1,4 +1,4 @@
-"""A preset, a file and settings make one checked configuration, or one sentence."""
+"""A preset, a file and settings give one checked configuration, or one sentence."""
 
 import dataclasses
 import re
@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from gpt_core.config import PRESETS, RunConfig, load_config
+from gpt_core.config import PRESETS, BigramConfig, RunConfig, build_config, load_config
 from gpt_core.errors import ConfigError
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_is_valid_and_bears_its_name(preset: str) -> None:
+def test_every_preset_is_valid_and_has_its_name(preset: str) -> None:
     assert load_config(preset).name == preset
 
 
-def test_what_comes_later_wins(tmp_path: Path) -> None:
+def test_later_sources_override_earlier_ones(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text('name = "mine"\n[training]\nsteps = 400\nlog_every = 5\n')
     config = load_config("tiny", file, ["training.steps=500", "source=some/path.txt"])
@@ -27,7 +27,7 @@ def test_what_comes_later_wins(tmp_path: Path) -> None:
     assert config.model == load_config("tiny").model
 
 
-def test_values_take_the_type_of_their_field() -> None:
+def test_values_are_converted_to_the_type_of_their_field() -> None:
     settings = ["optimizer.learning_rate=1", "loader.stride=none", "source=7", "model.bias=false"]
     config = load_config("tiny", settings=[*settings, "evaluation.prompts=['a', 'b']"])
     assert config.optimizer.learning_rate == 1.0
@@ -67,12 +67,31 @@ def test_values_take_the_type_of_their_field() -> None:
         ("name=''", "name must be ASCII letters, digits"),
         ("nonsense", "'nonsense' is not a setting: write section.field=value"),
         ("=3", "'=3' is not a setting: write section.field=value"),
+        ("optimizer.learning_rate=inf", "optimizer.learning_rate must be a number, got inf"),
+        (f"training.steps=1{'0' * 30}", "training.steps must be a number of at most 64 bits"),
+        ("gpt2.size=125M", "gpt2.size must be one of 124M, 355M, 774M, 1558M, got '125M'"),
+        ("model.dropout=1.0", "model.dropout must be in [0, 1), got 1.0"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_one_sentence(setting: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(sentence)) as caught:
         load_config("tiny", settings=[setting])
     assert "\n" not in str(caught.value)
+
+
+def test_a_required_setting_that_is_missing_is_named() -> None:
+    assert build_config(BigramConfig, {"vocab_size": 5}) == BigramConfig(vocab_size=5)
+    with pytest.raises(ConfigError, match="the setting vocab_size is missing"):
+        build_config(BigramConfig, {})
+
+
+def test_a_file_and_settings_merge_field_by_field(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[model]\ndropout = 0.5\n")
+    config = load_config("tiny", file, ["model.bias=false", "loader={seed = 3, shuffle = false}"])
+    assert (config.model.dropout, config.model.bias) == (0.5, False)
+    assert (config.loader.seed, config.loader.shuffle) == (3, False)
+    assert config.model.n_layer == load_config("tiny").model.n_layer
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:
@@ -94,7 +113,7 @@ def test_an_unreadable_file_is_one_sentence(
 
 
 @given(st.text(max_size=40))
-def test_no_setting_ends_in_anything_but_a_configuration_or_a_sentence(setting: str) -> None:
+def test_any_setting_gives_a_configuration_or_a_sentence(setting: str) -> None:
     try:
         config = load_config("tiny", settings=[setting])
     except ConfigError as error:
@@ -103,14 +122,14 @@ def test_no_setting_ends_in_anything_but_a_configuration_or_a_sentence(setting: 
         assert dataclasses.is_dataclass(config)
 
 
-def test_pretraining_hangs_on_nothing_but_its_sections() -> None:
+def test_pretraining_depends_on_its_sections_alone() -> None:
     plain = load_config("tiny").pretrain
     assert load_config("tiny", settings=["classification.epochs=9"]).pretrain == plain
     assert load_config("tiny", settings=["model.dropout=0.5"]).pretrain != plain
     assert plain.micro_batches_per_step == 1
 
 
-def test_the_defaults_make_a_run() -> None:
+def test_the_defaults_are_a_valid_run() -> None:
     assert RunConfig().pretrain.micro_batches_per_step == 1
 
 

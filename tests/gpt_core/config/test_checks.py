@@ -1,0 +1,54 @@
+"""The bounds of each check: what is on them, just inside and just outside."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from gpt_core.config import ClassificationConfig
+from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+from gpt_core.errors import ConfigError
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 0.5, math.nextafter(1, 0)])
+def test_a_share_includes_zero_and_excludes_one(value: float) -> None:
+    assert ClassificationConfig(test_share=value / 2).test_share == value / 2
+    require_share(SimpleNamespace(part=value), "part")
+
+
+@pytest.mark.parametrize("value", [1, 1.0, -1e-9, 1.5, math.nan])
+def test_a_share_outside_its_range_is_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match=r"part must be in \[0, 1\), got"):
+        require_share(SimpleNamespace(part=value), "part")
+
+
+def test_all_examples_cannot_be_held_out() -> None:
+    with pytest.raises(ConfigError, match=r"test_share must be in \[0, 1\), got 1.0"):
+        ClassificationConfig(test_share=1.0, validation_share=0.0)
+    with pytest.raises(ConfigError, match=r"validation_share \+ test_share must be below 1"):
+        ClassificationConfig(test_share=0.5, validation_share=0.5)
+
+
+def test_a_minimum_is_included_and_none_is_free() -> None:
+    require_at_least(SimpleNamespace(n=3, other=None), 3, "n", "other")
+    with pytest.raises(ConfigError, match=r"n must be at least 3, got 2\.9"):
+        require_at_least(SimpleNamespace(n=2.9), 3, "n")
+
+
+def test_zero_is_not_positive_and_none_is_free() -> None:
+    require_positive(SimpleNamespace(x=1e-300, other=None), "x", "other")
+    for value in (0, 0.0, -1):
+        with pytest.raises(ConfigError, match="x must be greater than 0, got"):
+            require_positive(SimpleNamespace(x=value), "x")
+
+
+def test_every_named_field_is_checked() -> None:
+    for check in (require_positive, require_share):
+        with pytest.raises(ConfigError, match="second must be"):
+            check(SimpleNamespace(first=0.5, second=-1.0), "first", "second")
+
+
+def test_a_condition_that_fails_is_its_message() -> None:
+    require(True, "never")
+    with pytest.raises(ConfigError, match=r"^always$"):
+        require(False, "always")
