@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gpt_core import __version__
 from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
 from gpt_core.errors import ConfigError, DataError, GPTCoreError
 
@@ -53,6 +54,24 @@ FLOWS = {
 """Command to module, flow function and help."""
 
 _SETTING = re.compile(r"(generation\.)?[a-z_]+=\S*")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gptflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def _command(name: str) -> Callable[..., None]:

@@ -1,7 +1,9 @@
-"""Language models from basic operations: text in, trained and evaluated GPT out.
+"""Language models from basic operations: raw text in, a trained and evaluated GPT out.
 
-Nothing here knows who calls it: no orchestrator, no tracking server, no command line but the bare
-door ``python -m gpt_core``. Read the rooms in the order of the data's way: ``text``,
-``tokenizers``, ``data``, ``models``, ``generation``, ``interop``, ``evaluation``, ``training``,
-``finetuning``.
+Nothing here depends on an orchestrator or a tracking server. The packages in the order of the
+pipeline: ``text``, ``tokenizers``, ``data``, ``models``, ``optim``, ``execution``, ``training``,
+``evaluation``, ``generation``, ``finetuning``, ``interop``. ``python -m gpt_core`` trains and
+generates without anything else.
 """
+
+__version__ = "0.1.0"

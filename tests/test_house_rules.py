@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import gpt_core
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("gpt_core", "tasks", "flows")
 LONGEST_FILE = 400
@@ -108,6 +110,17 @@ def test_setuptools_lists_every_package() -> None:
         for file in (ROOT / package).rglob("__init__.py")
     }
     assert set(listed["tool"]["setuptools"]["packages"]) == packages
+
+
+def test_the_version_is_that_of_the_newest_release_in_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.findall(r"^## (\d+\.\d+\.\d+) \(\d{4}-\d\d-\d\d\)$", changelog, re.MULTILINE)
+    assert releases[0] == gpt_core.__version__
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_package_is_marked_as_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
 
 
 def test_the_readme_maps_every_room() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+import gpt_core
+
 HEAVY = ("torch", "numpy", "pyarrow", "prefect", "mlflow", "rich.progress")
 LOADED = """
 import sys
@@ -20,12 +22,23 @@ finally:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["run", "training.stepss=5"], ["generate", "a=b=c d", "e f"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        ["run", "training.stepss=5"],
+        ["generate", "a=b=c d", "e f"],
+    ],
 )
 def test_help_and_a_wrong_setting_import_nothing_heavy(cli: Any, arguments: list[str]) -> None:
     answer = cli.run_script(LOADED.format(arguments=arguments, heavy=HEAVY))
     assert answer.out.splitlines()[-1] == "LOADED"
     assert not cli.home.exists()
+
+
+def test_version_is_that_of_the_package(cli: Any) -> None:
+    answer = cli.run("--version")
+    assert (answer.code, answer.out) == (0, f"gptflow {gpt_core.__version__}\n")
 
 
 def test_help_names_every_command(cli: Any) -> None:
