@@ -7,7 +7,6 @@ last ``rows × block bytes`` of its column chunk, and can be mapped instead of d
 
 import hashlib
 import json
-import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpt_core.artifact import fingerprint_of
+from gpt_core.data.parquet_map import map_row_groups
 from gpt_core.errors import DataError
 
 BLOCK_TOKENS = 2048
@@ -237,7 +237,7 @@ class ShardReader:
         try:
             parquet = pq.ParquetFile(file)
             record = _read_record(parquet)
-            groups = _read_groups(file, parquet, np.dtype(record["dtype"]))
+            groups = map_row_groups(file, parquet, np.dtype(record["dtype"]))
         except (OSError, pa.ArrowException, *_MALFORMED) as error:
             reason = str(error).strip().split("\n", maxsplit=1)[0]
             raise DataError(f"{file} is not an intact token shard: {reason}") from error
@@ -287,53 +287,3 @@ def _read_record(parquet: pq.ParquetFile) -> dict[str, Any]:
 
 def _block_field(dtype: np.dtype[Any]) -> pa.Field:
     return pa.field("block", pa.binary(BLOCK_TOKENS * dtype.itemsize), nullable=False)
-
-
-def _read_groups(file: Path, parquet: pq.ParquetFile, dtype: np.dtype[Any]) -> list[np.ndarray]:
-    """The ids of each row group: mapped where they are one plain page, else decoded."""
-    with file.open("rb") as opened:
-        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-    groups = []
-    for number in range(parquet.metadata.num_row_groups):
-        group = parquet.metadata.row_group(number)
-        column = group.column(0)
-        n_bytes = group.num_rows * BLOCK_TOKENS * dtype.itemsize
-        if _is_one_plain_page(mapped, column, n_bytes):
-            start = column.data_page_offset + column.total_compressed_size - n_bytes
-            groups.append(np.frombuffer(mapped, dtype, n_bytes // dtype.itemsize, start))
-        else:
-            blocks = parquet.read_row_group(number).column(0).to_pylist()
-            groups.append(np.frombuffer(b"".join(blocks), dtype))
-    return groups
-
-
-def _is_one_plain_page(mapped: mmap.mmap, column: pq.ColumnChunkMetaData, n_bytes: int) -> bool:
-    """Whether a column chunk ends with ``n_bytes`` of ids and has only one page's header before.
-
-    A page's header is Thrift: it begins with the page's type (0 for data), its size in memory and
-    its size on disk, each behind the byte 0x15 that announces the next field as an integer. A
-    first page of all the bytes leaves no room for another.
-    """
-    size = _varint(2 * n_bytes)  # zigzag: the lowest bit is the sign
-    begin = column.data_page_offset
-    return (
-        n_bytes > 0
-        and column.compression == "UNCOMPRESSED"
-        and not column.has_dictionary_page
-        and begin + column.total_compressed_size <= len(mapped)
-        and mapped[begin : begin + 4 + 2 * len(size)] == b"\x15\0\x15" + size + b"\x15" + size
-    )
-
-
-def _varint(number: int) -> bytes:
-    """Seven bits a byte, lowest first; the eighth says that more follow.
-
-    Example:
-        >>> _varint(300).hex()
-        'ac02'
-    """
-    digits = []
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*digits, number])
