@@ -1,4 +1,4 @@
-# Two commands for a newcomer: make run, make test. The rest are for those who stay.
+# Two commands for a newcomer: make run, make test. The rest are for development.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ DEVELOPMENT := $(VENV)/.installed-dev
 # A worker per core; tests/conftest.py says which tests share a worker, and which come first.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test test-all lint words check up down bench clean
+.PHONY: run test test-all lint docs words check up down bench clean
 
 run: $(PIPELINE)  ## set up, then the whole pipeline on the samples
 	$(BIN)/gptflow run
@@ -18,11 +18,14 @@ test: $(DEVELOPMENT)  ## set up, then every test but the long ones
 test-all: $(DEVELOPMENT)  ## the long tests: whole corpora, repeated kills, servers that go away
 	$(BIN)/python -m pytest $(PARALLEL) -m long
 
-lint: $(DEVELOPMENT)  ## style, types and the walls between the rooms
+lint: $(DEVELOPMENT)  ## style, types and the layers' import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(PIPELINE)  ## write docs/settings.md again, from the config classes
+	$(BIN)/python docs/make_settings.py
 
 words: | $(BIN)/python  ## words of .ci/words.toml, with what to write instead
 	$(BIN)/python .ci/check_words.py
