@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import get_args
 
 from gpt_core.artifact import Artifact, read_artifact
-from gpt_core.config import BenchmarkConfig, RunConfig
+from gpt_core.config import Benchmark, BenchmarkConfig, RunConfig
 from gpt_core.errors import ConfigError, DataError
 from tasks.hub import release_of
 from tasks.paths import data_dir, prefect_dir, project_root, tracking_dir
@@ -44,7 +45,9 @@ def _check_benchmarks(config: BenchmarkConfig) -> None:
     if not config.checkpoints:
         raise ConfigError("benchmarks.checkpoints must name at least one checkpoint's directory")
     if not config.sources():
-        raise ConfigError("benchmarks needs one of lambada, hellaswag and text, with a file's path")
+        *others, last = get_args(Benchmark)
+        names = f"{', '.join(others)} and {last}"
+        raise ConfigError(f"benchmarks needs one of {names}, with a file's path")
     for checkpoint in config.checkpoints:
         if checkpoint != "gpt2":
             given_checkpoint(checkpoint)

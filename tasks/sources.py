@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from gpt_core.artifact import Artifact, fingerprint_of
-from gpt_core.config import RunConfig
+from gpt_core.config import Benchmark, RunConfig
 from gpt_core.download import download
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, sha256_file
@@ -14,7 +14,7 @@ from gpt_core.text import register_source, source_files
 from tasks.hub import release_of
 from tasks.paths import artifact_dir, data_dir, samples_dir, sources_file
 
-Role = Literal["text", "classification", "instruction", "lambada", "hellaswag"]
+Role = Literal["text", "classification", "instruction"] | Benchmark
 _SAMPLES: dict[Role, str] = {
     "text": "text",
     "classification": "messages.tsv",

@@ -246,7 +246,7 @@ def run_benchmarks(
     report = evaluation.run_benchmarks(
         checkpoint, sources, config, run.out_dir, progress=run.progress
     )
-    for name in ("lambada", "hellaswag"):
+    for name in sources:
         run.record.log_table(tables.report_table(report, name), name)
     return report
 

@@ -1,4 +1,4 @@
-"""How a model, or a tokenizer, is measured."""
+"""Settings of the evaluation of models and tokenizers."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,26 +10,27 @@ from gpt_core.config.text import TokenizerConfig, TokenizerKind
 from gpt_core.errors import ConfigError
 
 Benchmark = Literal["lambada", "hellaswag", "text"]
+"""Benchmarks, each a field of ``BenchmarkConfig`` with its source."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationConfig(Section):
-    """Loss, perplexity and bits per byte on held-out text, and samples."""
+    """Evaluation of a language model on held-out text: loss, perplexity, bits per byte, samples."""
 
     split: Literal["validation", "test"] = "test"
-    """The part of the shards that is read."""
+    """Split to evaluate on."""
 
     batch_size: int = 16
-    """Samples that go through the model at once."""
+    """Samples per forward pass."""
 
     max_tokens: int | None = None
-    """Most tokens that are read; None reads all."""
+    """Maximum number of tokens to evaluate on; by default the entire split."""
 
     prompts: tuple[str, ...] = ("",)
-    """What the samples go on from; an empty prompt starts a document."""
+    """Prompts of the generated samples; an empty prompt starts a document."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute."""
+    """Device; ``auto`` takes a GPU if there is one."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "batch_size", "max_tokens")
@@ -37,35 +38,35 @@ class EvaluationConfig(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchmarkConfig(Section):
-    """Checkpoints side by side on public benchmarks, none of which they were tuned on."""
+    """Zero-shot comparison of checkpoints on public benchmarks."""
 
     checkpoints: tuple[str, ...] = ()
-    """Directories of checkpoints, or ``gpt2`` for the release in ``gpt2.source``."""
+    """Checkpoint directories, or ``gpt2`` for the release in ``gpt2.source``."""
 
     lambada: str | None = None
-    """LAMBADA as JSON lines with ``text``: a path or a named source."""
+    """LAMBADA, JSON lines with ``text``: a path, or a name in ``data/sources.toml``."""
 
     hellaswag: str | None = None
-    """HellaSwag as JSON lines with ``ctx``, ``endings`` and ``label``: a path."""
+    """HellaSwag, JSON lines with ``ctx``, ``endings`` and ``label``: a path."""
 
     text: str | None = None
-    """A text whose perplexity is measured: a path."""
+    """A UTF-8 text whose perplexity is measured: a path."""
 
     detokenize: Literal["none", "wikitext"] = "none"
-    """``wikitext`` writes the marks of WikiText as usual before it is read; words are counted
-    as they were."""
+    """``wikitext`` removes WikiText's spaces around punctuation from ``text`` first; words are
+    counted before that."""
 
     stride: int = 512
-    """Tokens by which the window over the text moves."""
+    """Tokens by which the window over ``text`` advances; at most the context length."""
 
     limit: int | None = None
-    """Most questions of each benchmark; None asks all."""
+    """Maximum number of questions per benchmark; by default all."""
 
     batch_size: int = 16
-    """Questions or windows that go through the model at once."""
+    """Questions, or windows of ``text``, per forward pass."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute."""
+    """Device; ``auto`` takes a GPU if there is one."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "stride", "limit", "batch_size")
@@ -75,19 +76,19 @@ class BenchmarkConfig(Section):
         )
 
     def by_label(self) -> dict[str, str]:
-        """The checkpoints by short names: a directory's last part, or last two if it is a step."""
+        """The checkpoints by label: a directory's name, with its parent's if it is a step."""
         return {_label(checkpoint): checkpoint for checkpoint in self.checkpoints}
 
     def sources(self) -> dict[Benchmark, str]:
-        """The benchmarks that are given, by name."""
-        given: dict[Benchmark, str | None] = {
-            "lambada": self.lambada, "hellaswag": self.hellaswag, "text": self.text
-        }  # fmt: skip
-        return {name: source for name, source in given.items() if source is not None}
+        """The source of each benchmark that has one."""
+        sources: dict[Benchmark, str | None] = {
+            name: getattr(self, name) for name in get_args(Benchmark)
+        }
+        return {name: source for name, source in sources.items() if source is not None}
 
 
 def _label(checkpoint: str) -> str:
-    """What a checkpoint is called.
+    """Short name of a checkpoint.
 
     Example:
         >>> _label("data/checkpoints/tiny-1234/step-00000250/"), _label("gpt2")
@@ -99,20 +100,20 @@ def _label(checkpoint: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComparisonConfig(Section):
-    """Tokenizers side by side on one corpus."""
+    """Comparison of tokenizers on one corpus."""
 
     tokenizers: tuple[str, ...] = (
         "byte", "character", "word", "bpe", "sentencepiece-bpe", "unigram",
     )  # fmt: skip
-    """Each a kind, a kind with its size and pattern such as ``bpe:8000`` or ``bpe:8000:gpt2``, or
-    the directory of a trained tokenizer (with a ``/``). What is not said is as in the section
-    ``tokenizer``; characters and words take all of the text."""
+    """Each a kind, ``kind:size`` or ``kind:size:pattern`` such as ``bpe:8000:gpt2``, or the
+    directory of a trained tokenizer (with a ``/``). The section ``tokenizer`` has the remaining
+    settings; ``character`` and ``word`` without a size keep all characters or words."""
 
     max_bytes: int = 5_000_000
-    """Most bytes of held-out text that each is measured on."""
+    """Bytes of held-out text to measure each tokenizer on, at most."""
 
     sentences: tuple[str, ...] = ()
-    """Sentences whose pieces are shown; if none, some of the held-out text."""
+    """Sentences whose tokens are shown; by default some of the held-out text."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "max_bytes")
@@ -123,13 +124,13 @@ class ComparisonConfig(Section):
         )
 
     def candidates(self, base: TokenizerConfig) -> dict[str, TokenizerConfig | Path]:
-        """What is to be trained, or loaded, by its short name.
+        """The tokenizers by short name: a configuration to train, or a directory to load.
 
         Args:
-            base: The settings that a name does not say.
+            base: Settings that a name leaves out.
 
         Raises:
-            ConfigError: If a name is not of the form above.
+            ConfigError: If a name has none of the forms of ``tokenizers``.
         """
         return {
             short_name(name): Path(name) if _is_directory(name) else _named_tokenizer(name, base)
@@ -138,7 +139,7 @@ class ComparisonConfig(Section):
 
 
 def short_name(tokenizer: str) -> str:
-    """What a tokenizer of a comparison is called: itself, or the last part of a directory.
+    """Short name of a tokenizer: a directory's last part, else the name itself.
 
     Example:
         >>> short_name("bpe:8000"), short_name("data/tokenizers/tiny-1234")

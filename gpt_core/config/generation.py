@@ -1,4 +1,4 @@
-"""How the next token is chosen."""
+"""Settings of decoding: how the next token is chosen."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,24 @@ from gpt_core.config.section import Section
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodingConfig(Section):
-    """Decoding. Temperature 0 is greedy."""
+    """Sampling of the next token: temperature, then top-k, then top-p."""
 
     max_new_tokens: int = 128
-    """Most tokens to generate."""
+    """Maximum number of tokens to generate."""
 
     temperature: float = 0.8
-    """Logits are divided by it; 0 takes the most likely token."""
+    """Divisor of the logits: below 1 sharpens the distribution, above 1 flattens it; 0 is greedy
+    decoding, the most likely token."""
 
     top_k: int | None = None
-    """Sample among the k most likely tokens only."""
+    """Sample from the k most likely tokens; by default from all."""
 
     top_p: float | None = None
-    """Sample among the fewest tokens whose probability reaches p."""
+    """Sample from the smallest set of tokens whose probability reaches p, in (0, 1] (nucleus
+    sampling); by default from all."""
 
     seed: int = 1337
-    """Seed of the sampling."""
+    """Random seed of the sampling; prompt i of a batch uses ``seed + i``."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "max_new_tokens", "top_k")

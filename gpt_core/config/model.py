@@ -1,4 +1,4 @@
-"""The shape of a model."""
+"""Settings of the model's shape."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,40 +9,41 @@ from gpt_core.config.section import Section
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GPTConfig(Section):
-    """A GPT of the GPT-2 architecture. The defaults are GPT-2 124M's."""
+    """Shape of a GPT of the GPT-2 architecture; the defaults are those of GPT-2 124M."""
 
     n_layer: int = 12
-    """Transformer blocks."""
+    """Number of transformer blocks."""
 
     n_head: int = 12
-    """Attention heads in each block."""
+    """Number of attention heads per block; must divide ``n_embd``."""
 
     n_embd: int = 768
-    """Width of the residual stream."""
+    """Width of the embeddings and the residual stream."""
 
     context_length: int = 1024
-    """Most tokens that the model sees at once."""
+    """Maximum number of tokens that the model sees at once."""
 
     vocab_size: int | None = None
-    """Tokens of the vocabulary; None takes the tokenizer's."""
+    """Size of the vocabulary in tokens; by default that of the tokenizer."""
 
     dropout: float = 0.0
-    """Probability of dropping what is embedded, or added to the residual stream, in training."""
+    """Dropout probability of the embeddings and of each update of the residual stream, 0 to < 1."""
 
     attention_dropout: float = 0.0
-    """Probability of dropping an attention weight in training; a CPU then has no fused kernel."""
+    """Dropout probability of the attention weights, 0 to < 1; slow on a CPU unless 0."""
 
     bias: bool = True
-    """Linear layers and layer norms have biases, as GPT-2's do."""
+    """Whether linear layers and layer norms have biases; GPT-2's do."""
 
     tied_head: bool = True
-    """The output head shares the token embedding's weights."""
+    """Whether the output head uses the token embedding's weights (weight tying); GPT-2's does."""
 
     layer_norm_epsilon: float = 1e-5
-    """Added to the variance in every layer norm."""
+    """Epsilon of the layer norms, added to the variance."""
 
     attention: Literal["sdpa", "explicit"] = "sdpa"
-    """``explicit``: a few readable lines; ``sdpa``: torch's fused kernel, the same result."""
+    """Implementation: ``sdpa``, torch's fused kernels, or ``explicit``, a few readable lines; the
+    same result up to rounding."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "n_layer", "n_head", "n_embd", "context_length", "vocab_size")
@@ -63,10 +64,10 @@ class GPTConfig(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BigramConfig(Section):
-    """The bigram baseline."""
+    """Shape of the bigram language model."""
 
     vocab_size: int
-    """Tokens of the vocabulary."""
+    """Size of the vocabulary in tokens."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "vocab_size")

@@ -1,8 +1,10 @@
-"""Measures: of models' predictions, answers and classes; of tokenizers' cuts."""
+"""Metrics of language models, classifiers, generated answers and tokenizers, as reports."""
 
 from gpt_core.evaluation.answers import exact_match, longest_common_subsequence, rouge_l
 from gpt_core.evaluation.benchmarks import run_benchmarks
 from gpt_core.evaluation.classification import classification_metrics
+from gpt_core.evaluation.hellaswag import read_hellaswag
+from gpt_core.evaluation.lambada import read_lambada
 from gpt_core.evaluation.language_model import (
     evaluate_language_model,
     summed_loss,
@@ -16,8 +18,8 @@ from gpt_core.evaluation.report import (
     compare_tokenizers,
     write_report,
 )
-from gpt_core.evaluation.tokenization import measure_tokenizer, whole_words
-from gpt_core.evaluation.zero_shot import read_hellaswag, read_lambada, score_choices
+from gpt_core.evaluation.tokenization import count_whole_words, measure_tokenizer
+from gpt_core.evaluation.zero_shot import score_choices
 
 __all__ = [
     "REPORT",
@@ -25,6 +27,7 @@ __all__ = [
     "compare_models",
     "compare_reports",
     "compare_tokenizers",
+    "count_whole_words",
     "detokenize_wikitext",
     "evaluate_language_model",
     "exact_match",
@@ -38,6 +41,5 @@ __all__ = [
     "summed_loss",
     "text_metrics",
     "token_loss",
-    "whole_words",
     "write_report",
 ]

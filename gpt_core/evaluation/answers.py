@@ -1,11 +1,11 @@
-"""How close an answer is to the expected one: equal, or by their longest common subsequence."""
+"""Metrics of generated answers: exact match and ROUGE-L."""
 
 import unicodedata
 from collections.abc import Sequence
 
 
 def normalize(answer: str) -> str:
-    """An answer without case, outer white space and a final full stop.
+    """Normalize an answer: ignore case, surrounding white space and a final full stop.
 
     Example:
         >>> normalize(" The cat. ")
@@ -15,17 +15,16 @@ def normalize(answer: str) -> str:
 
 
 def exact_match(answer: str, expected: str) -> bool:
-    """Whether two answers are the same after ``normalize``."""
+    """Whether two answers are equal after ``normalize``."""
     return normalize(answer) == normalize(expected)
 
 
 def rouge_l(answer: str, expected: str) -> float:
-    """The F-measure of the longest common subsequence of words.
+    """ROUGE-L: the F1 score of the longest common subsequence of words.
 
-    With L its length, precision L / |answer| and recall L / |expected|, their harmonic mean.
-
-    Words are runs of letters and digits, without case. Answers without any word agree wholly if
-    they match exactly, else not at all.
+    With L its length: the harmonic mean of the precision L / |answer| and the recall
+    L / |expected|. Words are runs of letters and digits, regardless of case. If neither answer has
+    a word, the score is 1 for an exact match, else 0.
 
     Returns:
         A number in [0, 1].
@@ -45,7 +44,7 @@ def rouge_l(answer: str, expected: str) -> float:
 
 
 def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """The length of the longest sequence found in both, in order, with gaps.
+    """Length of the longest sequence of items that occurs in both in order, gaps allowed.
 
     Example:
         >>> longest_common_subsequence("abcbdab", "bdcaba")

@@ -1,34 +1,33 @@
-"""A checkpoint on public benchmarks: LAMBADA, HellaSwag, the perplexity of a text."""
+"""Evaluate a checkpoint on public benchmarks: LAMBADA, HellaSwag, the perplexity of a text.
+
+To add a benchmark, add its setting to ``BenchmarkConfig``, its name to ``Benchmark`` and its
+runner to ``_RUNNERS``; for multiple-choice questions a reader and a metric suffice.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import Benchmark, BenchmarkConfig
 from gpt_core.data import TOKENIZER
 from gpt_core.errors import DataError
+from gpt_core.evaluation.hellaswag import hellaswag_metrics, read_hellaswag
+from gpt_core.evaluation.lambada import lambada_metrics, read_lambada
 from gpt_core.evaluation.perplexity import detokenize_wikitext, text_metrics
-from gpt_core.evaluation.report import write_report
-from gpt_core.evaluation.zero_shot import (
-    Question,
-    Score,
-    hellaswag_metrics,
-    lambada_metrics,
-    most_probable,
-    read_hellaswag,
-    read_lambada,
-    score_choices,
-)
+from gpt_core.evaluation.report import Rows, write_report
+from gpt_core.evaluation.zero_shot import Question, Score, most_probable, score_choices
 from gpt_core.execution import resolve_device
 from gpt_core.files import Progress
 from gpt_core.models import GPT, load_model
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
-Rows = list[dict[str, Any]]
-_EXAMPLES, _SHOWN_CHARACTERS = 10, 200  # of each kind in a table; of a context's end
+_MAX_EXAMPLES = 10  # correct ones, and wrong ones, in the table of a benchmark
+_CONTEXT_CHARACTERS = 200  # of an example, counted from the end
 
 
 def run_benchmarks(
@@ -39,91 +38,115 @@ def run_benchmarks(
     *,
     progress: Progress | None = None,
 ) -> Artifact:
-    """What a checkpoint is worth on the benchmarks that are given.
+    """Evaluate a checkpoint on the configured benchmarks.
 
     Args:
         checkpoint: A language model.
-        sources: The benchmarks' files, registered.
-        config: How they are run.
-        out_dir: Where the report goes.
-        progress: Told of ``questions`` and ``windows``.
+        sources: Each benchmark's registered file.
+        config: Limits, batch size, stride and device.
+        out_dir: Directory of the report.
+        progress: Receives ``questions`` and ``windows``.
 
     Returns:
-        A report artifact with each benchmark's figures, and for LAMBADA and HellaSwag a table of
-        right and wrong answers.
+        A report artifact with the metrics of each benchmark, and for multiple-choice questions a
+        table of correct and wrong examples under the benchmark's name.
 
     Raises:
-        ConfigError: If the device is not there.
-        DataError: If no benchmark is given, or a file is not of its benchmark's form.
-        CheckpointError: If the checkpoint is damaged or no language model.
+        ConfigError: If the device is not available.
+        DataError: If no benchmark is given, or a file does not have its benchmark's format.
+        CheckpointError: If the checkpoint is damaged or is not a language model.
     """
     if not sources:
-        raise DataError("no benchmark is given: set benchmarks.lambada, hellaswag or text")
+        *others, last = get_args(Benchmark)
+        raise DataError(f"no benchmark is given: set benchmarks.{', '.join(others)} or {last}")
     model = load_model(checkpoint.directory, resolve_device(config.device))
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     metrics: dict[str, float] = {}
     tables: dict[str, Rows] = {}
     for name, source in sources.items():
-        file = source_path(source)
-        if name == "text":
-            metrics |= _perplexity(model, tokenizer, file, config, progress)
-            continue
-        read = read_lambada if name == "lambada" else read_hellaswag
-        questions = read(file, tokenizer)[: config.limit]
-        if not questions:
-            raise DataError(f"{file} has no question in it")
-        scores = score_choices(model, questions, config.batch_size, progress=progress)
-        if name == "lambada":
-            metrics |= lambada_metrics(scores)
-        else:
-            metrics |= hellaswag_metrics(questions, scores)
-        tables[name] = _examples(questions, scores, tokenizer)
+        run = _Run(model, tokenizer, source_path(source), config, progress)
+        found, examples = _RUNNERS[name](run)
+        metrics |= found
+        if examples:
+            tables[name] = examples
     parents = (checkpoint, *sources.values())
     return write_report(out_dir, metrics, tables, config=config, parents=parents)
 
 
-def _perplexity(
-    model: GPT,
-    tokenizer: Tokenizer,
-    file: Path,
-    config: BenchmarkConfig,
-    progress: Progress | None,
-) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One checkpoint on one benchmark's file."""
+
+    model: GPT
+    tokenizer: Tokenizer
+    file: Path
+    config: BenchmarkConfig
+    progress: Progress | None
+
+
+def _run_questions(
+    run: _Run,
+    *,
+    read: Callable[[Path, Tokenizer], list[Question]],
+    metrics: Callable[[Sequence[Question], Sequence[Sequence[Score]]], dict[str, float]],
+) -> tuple[dict[str, float], Rows]:
+    """Score multiple-choice questions."""
+    questions = read(run.file, run.tokenizer)[: run.config.limit]
+    if not questions:
+        raise DataError(f"{run.file} has no question in it")
+    scores = score_choices(run.model, questions, run.config.batch_size, progress=run.progress)
+    return metrics(questions, scores), _examples(questions, scores, run.tokenizer)
+
+
+def _run_text(run: _Run) -> tuple[dict[str, float], Rows]:
+    """Compute the perplexity of a text."""
     try:
-        raw = file.read_text(encoding="utf-8")
+        raw = run.file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text: byte {error.start} cannot be read") from error
-    text = detokenize_wikitext(raw) if config.detokenize == "wikitext" else raw
-    return text_metrics(
-        model,
-        tokenizer,
-        text,
-        stride=min(config.stride, model.config.context_length),
-        batch_size=config.batch_size,
+        raise DataError(
+            f"{run.file} is not UTF-8 text: byte {error.start} cannot be read"
+        ) from error
+    metrics = text_metrics(
+        run.model,
+        run.tokenizer,
+        detokenize_wikitext(raw) if run.config.detokenize == "wikitext" else raw,
+        stride=min(run.config.stride, run.model.config.context_length),
+        batch_size=run.config.batch_size,
         n_words=len(raw.split()),
-        progress=progress,
+        progress=run.progress,
     )
+    return metrics, []
+
+
+_RUNNERS: dict[Benchmark, Callable[[_Run], tuple[dict[str, float], Rows]]] = {
+    "lambada": partial(_run_questions, read=read_lambada, metrics=lambada_metrics),
+    "hellaswag": partial(_run_questions, read=read_hellaswag, metrics=hellaswag_metrics),
+    "text": _run_text,
+}
+"""For each benchmark, its metrics and a table of examples, which may be empty."""
 
 
 def _examples(
     questions: Sequence[Question], scores: Sequence[Sequence[Score]], tokenizer: Tokenizer
 ) -> Rows:
-    """The first questions that were answered rightly, and the first that were not."""
+    """The first questions that were answered correctly, then the first that were not."""
     answers = zip(questions, scores, strict=True)
     rows = [_example(question, choices, tokenizer) for question, choices in answers]
-    right = [row for row in rows if row["right"]][:_EXAMPLES]
-    return right + [row for row in rows if not row["right"]][:_EXAMPLES]
+    correct = [row for row in rows if row["right"]][:_MAX_EXAMPLES]
+    return correct + [row for row in rows if not row["right"]][:_MAX_EXAMPLES]
 
 
-def _example(question: Question, choices: Sequence[Score], tokenizer: Tokenizer) -> dict[str, Any]:
-    gold = choices[question.gold]
-    row = {
-        "context": question.text[-_SHOWN_CHARACTERS:],
+def _example(
+    question: Question, scores: Sequence[Score], tokenizer: Tokenizer
+) -> dict[str, object]:
+    gold = scores[question.gold]
+    row: dict[str, object] = {
+        "context": question.text[-_CONTEXT_CHARACTERS:],
         "expected": tokenizer.decode(question.choices[question.gold]),
         "probability": math.exp(gold.log_probability),
     }
-    if len(choices) == 1:
+    if len(scores) == 1:
         return {"right": gold.greedy, **row}
-    preferred = most_probable(choices)
-    shown = tokenizer.decode(question.choices[preferred])
-    return {"right": preferred == question.gold, **row, "preferred": shown}
+    preferred = most_probable(scores)
+    preferred_text = tokenizer.decode(question.choices[preferred])
+    return {"right": preferred == question.gold, **row, "preferred": preferred_text}

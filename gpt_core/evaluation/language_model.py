@@ -1,4 +1,4 @@
-"""How well a model predicts held-out text, against the simplest one and an untrained one.
+"""Evaluate a language model on held-out text, against a bigram and an untrained model.
 
 Shapes: B batch, T time, V vocabulary.
 """
@@ -6,7 +6,6 @@ Shapes: B batch, T time, V vocabulary.
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from gpt_core.files import Progress
 from gpt_core.generation import continue_text
 from gpt_core.models import (
     GPT,
+    BigramLanguageModel,
     build_model,
     evaluating,
     fit_bigram,
@@ -30,28 +30,27 @@ from gpt_core.models import (
 )
 from gpt_core.tokenizers import Tokenizer, first_difference, load_tokenizer
 
-_CHUNK = 1 << 20  # tokens counted at a time
-_MOST_LOGITS = 1 << 27  # computed at once: half a gigabyte in float32
+_CHUNK = 1 << 20  # tokens read at a time
+_MAX_LOGITS = 1 << 27  # computed at once: half a gigabyte in float32
 _UNTRAINED_SEED = 0
-_UNTRAINED_TOKENS = 65_536  # enough: an untrained model is about uniform
+_UNTRAINED_TOKENS = 65_536  # enough: an untrained model is nearly uniform
 
 
 def token_loss(
-    model: Any, batches: Iterable[Batch], device: torch.device | str
+    model: GPT | BigramLanguageModel, batches: Iterable[Batch], device: torch.device | str
 ) -> tuple[float, int]:
-    """Mean loss of the targets that count, whatever the size of the batches.
+    """Mean loss per target, weighted by tokens: independent of how targets are batched.
 
     Args:
-        model: Ids of shape (B, T) to logits of shape (B, T, V): a ``GPT``, perhaps wrapped. It is
-            left in the mode it came in.
-        batches: Ids and targets.
-        device: Where the model is.
+        model: The language model; its mode (training or evaluation) is restored afterwards.
+        batches: Ids and targets; negative targets are excluded.
+        device: The model's device.
 
     Returns:
-        Nats a token, and the number of tokens.
+        Nats per token, and the number of tokens.
 
     Raises:
-        DataError: If no target counts.
+        DataError: If all targets are excluded.
     """
     total, count = summed_loss(model, batches, device)
     if count == 0:
@@ -61,13 +60,13 @@ def token_loss(
 
 @torch.inference_mode()
 def summed_loss(
-    model: Any, batches: Iterable[Batch], device: torch.device | str
+    model: GPT | BigramLanguageModel, batches: Iterable[Batch], device: torch.device | str
 ) -> tuple[float, int]:
-    """Loss of all targets that count, as ``token_loss``, and their number, which may be 0."""
+    """Total loss in nats, and the number of tokens, which may be 0; see ``token_loss``."""
     total, count = torch.zeros((), dtype=torch.float64), 0
     with evaluating(model):
         for batch in batches:
-            for part in _fitting(batch, model.config.vocab_size):
+            for part in _split_rows(batch, model.config.vocab_size or 1):
                 logits = model(part.token_ids.to(device))  # (B, T, V)
                 loss = next_token_loss(logits, part.targets.to(device), reduction="sum")
                 total += loss.double().cpu()
@@ -84,27 +83,27 @@ def evaluate_language_model(
     *,
     progress: Progress | None = None,
 ) -> Artifact:
-    """Loss, perplexity and bits per byte, beside a bigram's and an untrained model's; samples.
+    """Measure loss, perplexity and bits per byte on a split, and generate samples.
 
-    Every token but the first is a target once. The bigram is counted on the training split and
-    measured on the same targets. Bits per byte divide by the UTF-8 bytes of the targets; the end
-    of a document has none, but what its prediction costs is counted.
+    Every token but the first is a target once. A bigram model counted on the training split and
+    an untrained model of the same shape are evaluated as baselines. Bits per byte divide the total
+    loss by the UTF-8 bytes of the targets; an end of document has no bytes, but its loss counts.
 
     Args:
         checkpoint: The language model: pretrained, imported or tuned on instructions.
         shards: Text encoded with the same tokenizer.
-        config: Which part of it, how much, and the prompts.
-        decoding: How the samples are decoded.
-        out_dir: Where the report goes.
-        progress: Told of ``tokens``.
+        config: The split, the number of tokens, and the prompts of the samples.
+        decoding: Decoding of the samples.
+        out_dir: Directory of the report.
+        progress: Receives ``tokens`` evaluated.
 
     Returns:
-        A report artifact; ``report.json`` has the samples beside the figures.
+        A report artifact with the metrics and the table ``samples``.
 
     Raises:
-        ConfigError: If the device is not there.
-        DataError: If the shards were made with another vocabulary or have no such text.
-        CheckpointError: If the checkpoint is damaged or a classifier's, or gives no numbers.
+        ConfigError: If the device is not available.
+        DataError: If the shards have another tokenizer, or no text in this split.
+        CheckpointError: If the checkpoint is damaged or a classifier's, or its loss is not finite.
     """
     model = load_model(checkpoint.directory, resolve_device(config.device))
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
@@ -139,26 +138,26 @@ def _metrics(
         )
     T, B, device = model.config.context_length, config.batch_size, model.wte.weight.device
     batches = sequential_batches(reader, T, B, n_targets)
-    loss, _ = token_loss(model, _watched(batches, n_targets, progress), device)
-    few = sequential_batches(reader, T, B, min(n_targets, _UNTRAINED_TOKENS))
+    loss, _ = token_loss(model, _with_progress(batches, n_targets, progress), device)
+    first_batches = sequential_batches(reader, T, B, min(n_targets, _UNTRAINED_TOKENS))
     untrained = build_model(model.config, _UNTRAINED_SEED).to(device)
-    n_bytes, bigram_loss = _count(reader, n_targets, tokenizer, shards)
+    n_bytes, bigram_loss = _bytes_and_bigram_loss(reader, n_targets, tokenizer, shards)
     return {
         "loss": loss,
         "perplexity": perplexity(loss),
         "bits_per_byte": loss * n_targets / max(1, n_bytes) / math.log(2),
         "bigram_loss": bigram_loss,
         "bigram_perplexity": perplexity(bigram_loss),
-        "untrained_loss": token_loss(untrained, few, device)[0],
+        "untrained_loss": token_loss(untrained, first_batches, device)[0],
         "tokens": float(n_targets),
         "bytes": float(n_bytes),
     }
 
 
-def _count(
+def _bytes_and_bigram_loss(
     reader: ShardReader, n_targets: int, tokenizer: Tokenizer, shards: Artifact
 ) -> tuple[int, float]:
-    """UTF-8 bytes of the targets, and the mean loss of a bigram on them."""
+    """UTF-8 bytes of the targets, and a bigram model's mean loss on them in nats."""
     bigram = fit_bigram(_chunks(ShardReader(shards.directory, "train")), reader.vocab_size)
     sizes = np.array([len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size)])
     n_bytes, nats = 0, 0.0
@@ -170,7 +169,7 @@ def _count(
 
 
 def _require_same_tokenizer(checkpoint: Artifact, shards: Artifact, tokenizer: Tokenizer) -> None:
-    """Raise unless checkpoint and shards use the same tokenizer."""
+    """Raise DataError unless checkpoint and shards use the same tokenizer."""
     difference = first_difference(tokenizer, load_tokenizer(shards.directory / TOKENIZER))
     if difference is not None:
         raise DataError(
@@ -179,9 +178,9 @@ def _require_same_tokenizer(checkpoint: Artifact, shards: Artifact, tokenizer: T
         )
 
 
-def _fitting(batch: Batch, vocab_size: int) -> Iterator[Batch]:
-    """A batch in as many pieces as keep the logits of one in bounds."""
-    rows = max(1, _MOST_LOGITS // (batch.token_ids.size(1) * vocab_size))
+def _split_rows(batch: Batch, vocab_size: int) -> Iterator[Batch]:
+    """Split a batch so that the logits of each part stay below ``_MAX_LOGITS``."""
+    rows = max(1, _MAX_LOGITS // (batch.token_ids.size(1) * vocab_size))
     for start in range(0, len(batch.token_ids), rows):
         yield Batch(batch.token_ids[start : start + rows], batch.targets[start : start + rows])
 
@@ -191,7 +190,7 @@ def _chunks(reader: ShardReader) -> Iterator[np.ndarray]:
         yield reader.read(start, _CHUNK)
 
 
-def _watched(
+def _with_progress(
     batches: Iterator[Batch], n_targets: int, progress: Progress | None
 ) -> Iterator[Batch]:
     done = 0

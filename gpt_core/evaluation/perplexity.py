@@ -1,4 +1,4 @@
-"""Perplexity of a whole text under a sliding window, a token, a word and a byte.
+"""Perplexity of a text with a sliding window: per token, per word and per byte.
 
 Shapes: B batch, T time, V vocabulary.
 """
@@ -17,7 +17,7 @@ from gpt_core.models import GPT, IGNORED, perplexity
 from gpt_core.tokenizers import Tokenizer
 
 _WIKITEXT = (
-    (r" @([-,.])@ ", r"\1"),  # numbers and compounds that were taken apart
+    (r" @([-,.])@ ", r"\1"),  # inside numbers and compounds
     (r" ([.,;:!?])", r"\1"),
     (r" 's\b", "'s"),
     (r" n't\b", "n't"),
@@ -33,7 +33,7 @@ _WIKITEXT = (
 
 
 def detokenize_wikitext(text: str) -> str:
-    """WikiText as its articles were written, before words and marks were taken apart.
+    """Undo the tokenization of WikiText: remove the spaces around punctuation.
 
     Args:
         text: As in ``wiki.test.raw``.
@@ -42,8 +42,8 @@ def detokenize_wikitext(text: str) -> str:
         >>> detokenize_wikitext("It was 1 @,@ 500 m ( 5 ft ) , wasn 't it ?")
         "It was 1,500 m (5 ft), wasn 't it?"
     """
-    for pattern, written in _WIKITEXT:
-        text = re.sub(pattern, written, text)
+    for pattern, replacement in _WIKITEXT:
+        text = re.sub(pattern, replacement, text)
     return text
 
 
@@ -57,23 +57,24 @@ def text_metrics(
     n_words: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """Perplexities of a text.
+    """Measure the perplexity of a text with a sliding window.
 
-    A window of the model's context moves on by ``stride``; only what is new in it counts, so that
-    every token but those of the first window has at least ``context - stride`` before it.
+    A window of the model's context length advances by ``stride`` tokens and only its new tokens
+    are scored, so that every token after the first window has at least ``context_length - stride``
+    tokens of context.
 
     Args:
-        model: On its device; it is left in the mode it came in.
-        tokenizer: The model's.
-        text: Of any length; it begins after an end of document.
-        stride: Tokens by which the window moves.
-        batch_size: Windows that go through the model together.
-        n_words: By which the loss is divided for ``word_perplexity``; None counts those of the
-            text. Of a text that was detokenized, the words before that are usual.
-        progress: Told of ``windows``.
+        model: On its device; its mode is restored afterwards.
+        tokenizer: The model's tokenizer.
+        text: A text of any length; it is scored as the start of a document.
+        stride: Tokens by which the window advances, 1 to the context length.
+        batch_size: Windows per forward pass.
+        n_words: Number of words for ``word_perplexity``; None counts them in the text. For a
+            detokenized text, the words before detokenization are customary.
+        progress: Receives ``windows`` scored.
 
     Returns:
-        ``token_perplexity``, ``word_perplexity`` and ``bits_per_byte``, with ``text_tokens``.
+        ``token_perplexity``, ``word_perplexity``, ``bits_per_byte`` and ``text_tokens``.
 
     Raises:
         DataError: If there is no text.
@@ -95,19 +96,19 @@ def text_metrics(
 
 
 def _windows(n_ids: int, context_length: int, stride: int) -> Iterator[tuple[int, int, int]]:
-    """Begin and end of each window's targets' inputs, and the first target that counts.
+    """Start and end of each window's inputs, and its first target that is scored.
 
     Raises:
-        DataError: If windows would leave out tokens between them.
+        DataError: If the stride would leave gaps between windows.
     """
     if not 1 <= stride <= context_length:
         raise DataError(f"the stride must be 1 to the context's {context_length}, got {stride}")
-    counted = 0  # targets so far; target t is token t + 1
+    scored = 0  # targets so far; target t is token t + 1
     begin = 0
-    while counted < n_ids - 1:
+    while scored < n_ids - 1:
         end = min(begin + context_length, n_ids - 1)
-        yield begin, end, counted
-        counted, begin = end, begin + stride
+        yield begin, end, scored
+        scored, begin = end, begin + stride
 
 
 def _batches(
@@ -122,9 +123,9 @@ def _batches(
         longest = max(end - begin for begin, end, _ in part)
         token_ids = torch.zeros(len(part), longest, dtype=torch.long)
         targets = torch.full((len(part), longest), IGNORED)
-        for row, (begin, end, counted) in enumerate(part):
+        for row, (begin, end, scored) in enumerate(part):
             token_ids[row, : end - begin] = tensor[begin:end]
-            targets[row, counted - begin : end - begin] = tensor[counted + 1 : end + 1]
+            targets[row, scored - begin : end - begin] = tensor[scored + 1 : end + 1]
         yield Batch(token_ids, targets)
         if progress is not None:
             progress("windows", start + len(part), len(windows))

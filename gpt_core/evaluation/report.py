@@ -1,31 +1,33 @@
-"""A report: figures and tables as an artifact."""
+"""Reports: metrics and tables as an artifact, and several reports merged into one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.files import read_json, write_json
 
 REPORT = "report.json"
 
+Rows = list[dict[str, object]]
+"""A table: one JSON object per row, with the same keys."""
+
 
 def write_report(
     out_dir: Path,
     metrics: Mapping[str, float],
-    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+    tables: Mapping[str, Sequence[Mapping[str, object]]],
     *,
     config: object,
     parents: Sequence[Artifact],
 ) -> Artifact:
-    """Write figures and tables as ``report.json``.
+    """Write metrics and tables as ``report.json``.
 
     Args:
-        out_dir: Where the report goes.
-        metrics: Figures by name.
+        out_dir: Directory of the report.
+        metrics: Values by name.
         tables: Rows by the table's name.
-        config: What the report was asked to measure.
-        parents: What was measured.
+        config: The configuration of the evaluation.
+        parents: The evaluated artifacts.
     """
     with new_artifact(out_dir, kind="report", config=config, parents=parents) as draft:
         draft.metrics |= metrics
@@ -37,20 +39,20 @@ def write_report(
 def compare_reports(
     reports: Sequence[Artifact], subject: str, out_dir: Path, *, column: str
 ) -> Artifact:
-    """Merge the reports on several subjects into one.
+    """Merge reports on several subjects into one.
 
     Args:
         reports: Each names its subject in its configuration.
         subject: The field of the configuration with that name, such as ``tokenizers``; also the
             name of the table of metrics.
-        out_dir: Directory of the new report.
+        out_dir: Directory of the merged report.
         column: Title of the first column, which holds the subject's name.
 
     Returns:
         A report artifact: the table ``subject`` with one row of metrics per report, and the
         reports' own tables, concatenated.
     """
-    tables: dict[str, list[dict[str, Any]]] = {subject: []}
+    tables: dict[str, Rows] = {subject: []}
     for report in reports:
         name = " ".join(report.manifest().config_strings(subject))
         content = read_json(report.directory / REPORT)

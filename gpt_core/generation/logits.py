@@ -26,7 +26,7 @@ def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Keep the k most likely tokens; ties with the last of them are kept too.
+    """Keep the k most likely tokens (top-k sampling), and all that tie with the last of them.
 
     Args:
         logits: Shape (B, V).
@@ -49,9 +49,9 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Keep the fewest tokens whose probability reaches ``p`` (nucleus sampling).
+    """Keep the smallest set of tokens whose probability reaches ``p`` (nucleus sampling).
 
-    The token that crosses ``p`` is kept, so at least one always survives.
+    The token that crosses ``p`` is kept, so at least one token always survives.
 
     Args:
         logits: Shape (B, V).

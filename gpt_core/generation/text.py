@@ -1,6 +1,6 @@
-"""Text in, text out: decoding for people, on top of decoding of ids."""
+"""Generate text from text: tokenize the prompt, decode ids, detokenize as they arrive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gpt_core.config import DecodingConfig
@@ -14,35 +14,35 @@ from gpt_core.tokenizers import StreamDecoder, Tokenizer, load_tokenizer
 def continue_text(
     model: GPT, tokenizer: Tokenizer, prompt: str, decoding: DecodingConfig
 ) -> Iterator[str]:
-    """What a model goes on with, piece by piece; an empty prompt starts a document.
+    """Generate the continuation of a prompt, as a stream of text.
 
     Args:
         model: The language model.
-        tokenizer: The model's.
-        prompt: What to go on from.
-        decoding: How tokens are chosen.
+        tokenizer: The model's tokenizer.
+        prompt: The beginning of a document; an empty prompt starts a new one.
+        decoding: Sampling, and the maximum number of new tokens.
 
     Yields:
-        Pieces of text; a character is held back until all its bytes are there.
+        Pieces of text; an incomplete character is held back until its last byte.
     """
-    decoder = StreamDecoder(tokenizer)
     token_ids = [tokenizer.eos_id, *tokenizer.encode(prompt)]
-    for token_id in stream(model, token_ids, decoding, tokenizer.eos_id):
-        yield decoder.push(token_id)
-    yield decoder.flush()
+    yield from _to_text(stream(model, token_ids, decoding, tokenizer.eos_id), tokenizer)
 
 
 def stream_text(checkpoint: Path, prompt: str, decoding: DecodingConfig) -> Iterator[str]:
-    """What a checkpoint's model goes on with, or answers if it was tuned on instructions.
+    """Generate from a checkpoint: the continuation of a prompt, or the answer to an instruction.
 
     Args:
         checkpoint: A checkpoint's directory.
-        prompt: What to go on from, or the instruction.
-        decoding: How tokens are chosen.
+        prompt: The beginning of a document; for a model tuned on instructions, the instruction.
+        decoding: Sampling, and the maximum number of new tokens.
+
+    Yields:
+        Pieces of text, as ``continue_text``.
 
     Raises:
-        CheckpointError: If the checkpoint is incomplete, damaged, a classifier's, or asked in an
-            unknown wording.
+        CheckpointError: If the checkpoint is incomplete, damaged or a classifier's, or its prompt
+            template is unknown.
     """
     if not checkpoint.is_dir():
         raise CheckpointError(f"{checkpoint} is not a directory, so it cannot be a checkpoint")
@@ -59,8 +59,12 @@ def stream_text(checkpoint: Path, prompt: str, decoding: DecodingConfig) -> Iter
             f"{checkpoint / 'config.json'}: template must be one of {known}, "
             f"got {description.get('template')!r}"
         )
-    asked = template.format(prompt)
+    token_ids = tokenizer.encode(template.format(prompt))
+    yield from _to_text(stream(model, token_ids, decoding, tokenizer.eos_id), tokenizer)
+
+
+def _to_text(token_ids: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:
     decoder = StreamDecoder(tokenizer)
-    for token_id in stream(model, tokenizer.encode(asked), decoding, tokenizer.eos_id):
+    for token_id in token_ids:
         yield decoder.push(token_id)
     yield decoder.flush()

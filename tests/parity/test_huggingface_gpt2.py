@@ -19,7 +19,7 @@ WITHIN = 1e-4  # of a logit, in float32
 
 
 def save_release(directory: Path, **settings: Any) -> Any:
-    """A randomly initialized GPT-2 of ``transformers``, saved by it, with biases that matter."""
+    """A randomly initialized GPT-2 of ``transformers``, saved by it, with nonzero biases."""
     shape = {"n_layer": 3, "n_head": 4, "n_embd": 48, "vocab_size": V, "n_positions": T}
     shape |= {"bos_token_id": 256, "eos_token_id": 256}
     model = transformers.GPT2LMHeadModel(transformers.GPT2Config(**(shape | settings))).eval()
@@ -46,7 +46,7 @@ def test_an_imported_model_gives_the_same_logits(pair: tuple[Any, Artifact]) -> 
     assert expected.std() > 0.5, "logits that hardly differ would agree by themselves"
 
 
-def test_an_imported_model_goes_on_with_the_same_text(pair: tuple[Any, Artifact]) -> None:
+def test_an_imported_model_generates_the_same_text(pair: tuple[Any, Artifact]) -> None:
     theirs, ours = pair[0], load_model(pair[1].directory)
     prompts = [torch.randint(V - 1, (n,)).tolist() for n in (1, 3, 3, 8)]
     decoding = DecodingConfig(temperature=0.0, max_new_tokens=20)

@@ -1,4 +1,4 @@
-"""Our layers against torch's own, by the same weights and fresh inputs."""
+"""Our layers against torch's own, with the same weights and random inputs."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ BACKENDS = pytest.mark.parametrize("backend", ["explicit", "sdpa"])
 
 @pytest.fixture
 def x() -> torch.Tensor:
-    return torch.randn(B, T, C)  # fresh at every run
+    return torch.randn(B, T, C)  # different in every run
 
 
 def randomized(module: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""LAMBADA, HellaSwag and perplexity, beside an independent scoring with ``transformers``."""
+"""LAMBADA, HellaSwag and perplexity against an independent scoring with ``transformers``."""
 
 import json
 import math
@@ -22,7 +22,7 @@ ROWS = 40
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> tuple[Any, Path]:
-    """A small GPT-2 with the released vocabulary and weights that matter, saved by itself."""
+    """A small GPT-2 with the released vocabulary and varied weights, saved by ``transformers``."""
     directory = tmp_path_factory.mktemp("release")
     config = transformers.GPT2Config(n_layer=2, n_head=2, n_embd=32, n_positions=128)
     model = transformers.GPT2LMHeadModel(config).eval()
@@ -47,7 +47,7 @@ def encoding(shared_data: Path) -> tiktoken.Encoding:
 
 @torch.inference_mode()
 def score(model: Any, context: list[int], choice: list[int]) -> tuple[float, bool]:
-    """The choice's log-probability, and whether it is what the model would write."""
+    """The choice's log-probability, and whether greedy decoding would produce it."""
     whole = (context + choice)[-129:]
     logits = model(torch.tensor([whole[:-1]])).logits[0, -len(choice) :]
     found = logits.log_softmax(-1).gather(1, torch.tensor(choice)[:, None]).sum()
@@ -58,13 +58,15 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()[:ROWS]]
 
 
-def measured(name: str, file: Path, ours: Artifact, out: Path, **more: Any) -> dict[str, float]:
+def benchmark_metrics(
+    name: str, file: Path, ours: Artifact, out: Path, **more: Any
+) -> dict[str, float]:
     source = register_source(file, out / "raw")
     config = BenchmarkConfig(limit=ROWS, batch_size=7, **more)
     return run_benchmarks(ours, {name: source}, config, out / "report").metrics()  # type: ignore[dict-item]
 
 
-def test_lambada(
+def test_lambada_metrics_agree(
     theirs: tuple[Any, Path], ours: Artifact, encoding: tiktoken.Encoding, shared_data: Path,
     tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -74,13 +76,13 @@ def test_lambada(
         context, _, word = row["text"].rpartition(" ")
         ids = encoding.encode_ordinary(context), encoding.encode_ordinary(f" {word}")
         scores.append(score(theirs[0], *ids))
-    figures = measured("lambada", file, ours, tmp_path)
-    assert figures["lambada_accuracy"] == sum(best for _, best in scores) / ROWS
+    metrics = benchmark_metrics("lambada", file, ours, tmp_path)
+    assert metrics["lambada_accuracy"] == sum(best for _, best in scores) / ROWS
     perplexity = math.exp(-sum(found for found, _ in scores) / ROWS)
-    assert figures["lambada_perplexity"] == pytest.approx(perplexity, rel=1e-4)
+    assert metrics["lambada_perplexity"] == pytest.approx(perplexity, rel=1e-4)
 
 
-def test_hellaswag(
+def test_hellaswag_metrics_agree(
     theirs: tuple[Any, Path], ours: Artifact, encoding: tiktoken.Encoding, shared_data: Path,
     tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -89,18 +91,18 @@ def test_hellaswag(
     for row in rows_of(file):
         context = encoding.encode_ordinary(row["query"])
         choices = [encoding.encode_ordinary(f" {choice}") for choice in row["choices"]]
-        room = 129 - max(map(len, choices))
-        found = [score(theirs[0], context[-room:], choice)[0] for choice in choices]
+        n_available = 129 - max(map(len, choices))
+        found = [score(theirs[0], context[-n_available:], choice)[0] for choice in choices]
         means = [value / len(choice) for value, choice in zip(found, choices, strict=True)]
         by_sum += found.index(max(found)) == row["gold"]
         by_mean += means.index(max(means)) == row["gold"]
-    figures = measured("hellaswag", file, ours, tmp_path)
-    assert figures["hellaswag_accuracy"] == by_sum / ROWS
-    assert figures["hellaswag_normalized"] == by_mean / ROWS
+    metrics = benchmark_metrics("hellaswag", file, ours, tmp_path)
+    assert metrics["hellaswag_accuracy"] == by_sum / ROWS
+    assert metrics["hellaswag_normalized"] == by_mean / ROWS
 
 
 @torch.inference_mode()
-def test_perplexity_of_wikitext(
+def test_perplexity_of_wikitext_agrees(
     theirs: tuple[Any, Path], ours: Artifact, encoding: tiktoken.Encoding, shared_data: Path,
     tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -119,6 +121,6 @@ def test_perplexity_of_wikitext(
         previous_end = end
         if end == ids.size(1):
             break
-    figures = measured("text", tmp_path / "part.txt", ours, tmp_path, stride=stride)
+    metrics = benchmark_metrics("text", tmp_path / "part.txt", ours, tmp_path, stride=stride)
     expected = math.exp(-total / (ids.size(1) - 1))
-    assert figures["token_perplexity"] == pytest.approx(expected, rel=1e-4)
+    assert metrics["token_perplexity"] == pytest.approx(expected, rel=1e-4)

@@ -1,4 +1,4 @@
-"""Answers beside what was expected: equal, or by their longest common subsequence."""
+"""Exact match and ROUGE-L against definitions and published examples."""
 
 from itertools import combinations
 
@@ -13,7 +13,7 @@ sentences = st.lists(st.sampled_from(["the", "cat", "sat", "Down", "!", "7"]), m
 
 
 def brute_force(first: str, second: str) -> int:
-    """The longest of all subsequences of one text that is a subsequence of the other."""
+    """Length of the longest subsequence of one text that is a subsequence of the other."""
 
     def within(part: tuple[str, ...]) -> bool:
         rest = iter(second)
@@ -24,12 +24,12 @@ def brute_force(first: str, second: str) -> int:
 
 
 @given(short_texts, short_texts)
-def test_the_longest_common_subsequence_is_the_longest_of_all(first: str, second: str) -> None:
+def test_the_longest_common_subsequence_equals_brute_force(first: str, second: str) -> None:
     assert longest_common_subsequence(first, second) == brute_force(first, second)
 
 
 @given(sentences, sentences)
-def test_rouge_l_is_a_share_that_does_not_depend_on_the_side(a: list[str], b: list[str]) -> None:
+def test_rouge_l_is_symmetric_and_in_0_to_1(a: list[str], b: list[str]) -> None:
     first, second = " ".join(a), " ".join(b)
     assert 0.0 <= rouge_l(first, second) <= 1.0
     assert rouge_l(first, second) == rouge_l(second, first)
@@ -40,33 +40,33 @@ def test_rouge_l_is_a_share_that_does_not_depend_on_the_side(a: list[str], b: li
     ("answer", "score"),
     [("police kill the gunman", 3 / 4), ("the gunman kill police", 2 / 4)],
 )
-def test_rouge_l_gives_the_figures_of_its_paper(answer: str, score: float) -> None:
+def test_rouge_l_equals_the_examples_of_its_paper(answer: str, score: float) -> None:
     # Lin 2004, section 3.2: the reference is "police killed the gunman"
     assert rouge_l(answer, "police killed the gunman") == score
 
 
-def test_rouge_l_weighs_precision_and_recall() -> None:
+def test_rouge_l_is_the_harmonic_mean_of_precision_and_recall() -> None:
     assert rouge_l("the cat sat on the mat", "the cat") == pytest.approx(2 * (2 / 6) / (2 / 6 + 1))
 
 
-def test_case_and_punctuation_do_not_count_for_rouge_l() -> None:
+def test_rouge_l_ignores_case_and_punctuation() -> None:
     assert rouge_l("The CAT, sat!", "the cat sat") == 1.0
 
 
-def test_a_word_with_vowel_signs_is_one_word() -> None:
+def test_vowel_signs_do_not_split_a_word() -> None:
     assert rouge_l("كِتَابٌ جَدِيدٌ", "كِتَابٌ قَدِيمٌ") == 0.5
 
 
-def test_answers_without_a_word_agree_only_if_they_are_the_same() -> None:
+def test_answers_without_words_score_1_only_if_equal() -> None:
     assert rouge_l("", "") == rouge_l("+", "+") == 1.0
     assert rouge_l("+", "-") == rouge_l("", "-") == rouge_l("", "word") == 0.0
 
 
 @pytest.mark.parametrize("answer", ["Paris", " paris.\n", "PARIS . "])
-def test_case_space_and_the_final_stop_do_not_hinder_an_exact_match(answer: str) -> None:
+def test_exact_match_ignores_case_space_and_the_final_stop(answer: str) -> None:
     assert exact_match(answer, "Paris.")
 
 
 @pytest.mark.parametrize("answer", ["", "Paris, France", "Pari s"])
-def test_any_other_difference_hinders_an_exact_match(answer: str) -> None:
+def test_any_other_difference_is_no_exact_match(answer: str) -> None:
     assert not exact_match(answer, "Paris.")

@@ -1,4 +1,4 @@
-"""Losses on held-out text, beside losses computed by hand and by counting."""
+"""Losses on held-out text against losses computed by hand and by counting."""
 
 import math
 import re
@@ -72,18 +72,20 @@ def test_the_loss_is_the_mean_over_all_targets(model: GPT, shards: Artifact) -> 
 def test_the_loss_does_not_depend_on_the_batches(
     model: GPT, shards: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, n_tokens = token_loss(model, batches(shards, batch_size=64), "cpu")
+    in_one, n_tokens = token_loss(model, batches(shards, batch_size=64), "cpu")
     assert token_loss(model, batches(shards, batch_size=1), "cpu") == (
-        pytest.approx(whole, abs=1e-5),
+        pytest.approx(in_one, abs=1e-5),
         n_tokens,
     )
-    monkeypatch.setattr(language_model, "_MOST_LOGITS", 3 * 24 * 257)  # three rows at once
-    in_pieces, _ = token_loss(model, batches(shards, batch_size=64), "cpu")
-    assert in_pieces == pytest.approx(whole, abs=1e-5)
+    monkeypatch.setattr(language_model, "_MAX_LOGITS", 3 * 24 * 257)  # three rows at once
+    in_parts, _ = token_loss(model, batches(shards, batch_size=64), "cpu")
+    assert in_parts == pytest.approx(in_one, abs=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_model_keeps_its_mode_and_drops_nothing_out(shards: Artifact, training: bool) -> None:
+def test_evaluation_is_without_dropout_and_restores_the_mode(
+    shards: Artifact, training: bool
+) -> None:
     model = build_model(replace(SHAPE, dropout=0.5), seed=1).train(training)
     assert token_loss(model, batches(shards), "cpu") == token_loss(model, batches(shards), "cpu")
     assert model.training == training
@@ -95,7 +97,7 @@ def test_a_loss_without_targets_is_refused(model: GPT) -> None:
         token_loss(model, [empty], "cpu")
 
 
-def test_a_model_that_knows_nothing_costs_the_logarithm_of_its_vocabulary(
+def test_metrics_of_a_uniform_model_follow_from_its_vocabulary(
     shards: Artifact,
     byte_tokenizer: Artifact,
     write_checkpoint: Callable[..., Artifact],
@@ -117,7 +119,7 @@ def test_a_model_that_knows_nothing_costs_the_logarithm_of_its_vocabulary(
     assert report["untrained_loss"] == pytest.approx(math.log(257), abs=0.1)
 
 
-def test_the_bigram_is_the_one_that_counting_gives(
+def test_the_bigram_loss_equals_that_of_counts(
     checkpoint: Artifact, shards: Artifact, tmp_path: Path
 ) -> None:
     train = ShardReader(shards.directory, "train")
@@ -134,10 +136,10 @@ def test_the_bigram_is_the_one_that_counting_gives(
     assert report.metrics()["bigram_loss"] == pytest.approx(nats / 700, rel=1e-9)
 
 
-def test_a_report_has_a_sample_for_each_prompt_and_says_how_far_it_is(
+def test_a_report_has_one_sample_per_prompt_and_progress_is_reported(
     checkpoint: Artifact, shards: Artifact, tmp_path: Path
 ) -> None:
-    heard: list[tuple[str, int, int | None]] = []
+    received: list[tuple[str, int, int | None]] = []
     config = replace(FEW, prompts=("ab", ""))
     made = [
         evaluate_language_model(
@@ -146,18 +148,18 @@ def test_a_report_has_a_sample_for_each_prompt_and_says_how_far_it_is(
             config,
             DECODING,
             tmp_path / name,
-            progress=lambda *news: heard.append(news),
+            progress=lambda *event: received.append(event),
         )
         for name in ("one", "two")
     ]
     content = read_json(made[0].directory / REPORT)
     assert [sample["prompt"] for sample in content["samples"]] == ["ab", ""]
     assert content["metrics"] == made[0].metrics() == made[1].metrics()
-    assert heard[-1] == ("tokens", 700, 700)
-    assert heard == sorted(heard[: len(heard) // 2]) * 2
+    assert received[-1] == ("tokens", 700, 700)
+    assert received == sorted(received[: len(received) // 2]) * 2
 
 
-def test_all_of_the_split_is_read_unless_it_is_limited(
+def test_the_entire_split_is_evaluated_by_default(
     checkpoint: Artifact, shards: Artifact, tmp_path: Path
 ) -> None:
     config = EvaluationConfig(split="validation")
@@ -165,7 +167,7 @@ def test_all_of_the_split_is_read_unless_it_is_limited(
     assert report.metrics()["tokens"] == ShardReader(shards.directory, "validation").n_tokens - 1
 
 
-def test_shards_of_another_vocabulary_are_refused(
+def test_shards_with_another_vocabulary_size_are_refused(
     corpus: Artifact, checkpoint: Artifact, tmp_path: Path
 ) -> None:
     tokenizer = train_tokenizer(corpus, TokenizerConfig(vocab_size=300), tmp_path / "tokenizer")
@@ -176,7 +178,7 @@ def test_shards_of_another_vocabulary_are_refused(
     assert not (tmp_path / "r").exists()
 
 
-def test_shards_of_a_vocabulary_of_the_same_size_are_refused_too(
+def test_shards_with_another_vocabulary_of_the_same_size_are_refused(
     corpus: Artifact, write_checkpoint: Callable[..., Artifact], tmp_path: Path
 ) -> None:
     other = tmp_path / "other.txt"
@@ -207,7 +209,7 @@ def test_shards_without_held_out_text_are_refused(
         evaluate_language_model(checkpoint, shards, FEW, DECODING, tmp_path / "r")
 
 
-def test_weights_that_give_no_number_are_refused(
+def test_a_loss_that_is_not_finite_is_refused(
     model: GPT,
     shards: Artifact,
     byte_tokenizer: Artifact,
@@ -223,14 +225,14 @@ def test_weights_that_give_no_number_are_refused(
         evaluate_language_model(checkpoint, shards, FEW, DECODING, tmp_path / "r")
 
 
-def test_a_directory_that_is_no_checkpoint_is_refused(shards: Artifact, tmp_path: Path) -> None:
+def test_a_directory_that_is_not_a_checkpoint_is_refused(shards: Artifact, tmp_path: Path) -> None:
     wrong = read_artifact(shards.directory)
     with pytest.raises(CheckpointError, match="is not a checkpoint of gptflow"):
         evaluate_language_model(wrong, shards, FEW, DECODING, tmp_path / "r")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
-def test_a_device_that_is_not_there_is_refused(
+def test_an_unavailable_device_is_refused(
     checkpoint: Artifact, shards: Artifact, tmp_path: Path
 ) -> None:
     config = replace(FEW, device="cuda")

@@ -1,4 +1,4 @@
-"""Perplexity under a sliding window, beside one window at a time."""
+"""Perplexity with a sliding window against one window at a time."""
 
 import math
 
@@ -26,7 +26,7 @@ def model() -> GPT:
 
 @torch.inference_mode()
 def plain_loss(model: GPT, stride: int) -> float:
-    """Each token under the window that first has it, summed in float64."""
+    """Total loss of each token in the first window that has it, in float64."""
     ids = [256, *TEXT.encode()]
     total, counted, begin = 0.0, 0, 0
     while counted < len(ids) - 1:
@@ -40,30 +40,30 @@ def plain_loss(model: GPT, stride: int) -> float:
 
 @pytest.mark.parametrize("stride", [1, 5, C])
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_figures_are_those_of_one_window_at_a_time(
+def test_metrics_equal_those_of_one_window_at_a_time(
     model: GPT, stride: int, batch_size: int
 ) -> None:
-    figures = text_metrics(model, ByteTokenizer(), TEXT, stride=stride, batch_size=batch_size)
+    metrics = text_metrics(model, ByteTokenizer(), TEXT, stride=stride, batch_size=batch_size)
     loss, n_bytes = plain_loss(model, stride), len(TEXT.encode())
-    assert figures["text_tokens"] == n_bytes
-    assert figures["token_perplexity"] == pytest.approx(math.exp(loss / n_bytes), rel=1e-4)
-    assert figures["word_perplexity"] == pytest.approx(math.exp(loss / 12), rel=1e-4)
-    assert figures["bits_per_byte"] == pytest.approx(loss / math.log(2) / n_bytes, rel=1e-4)
+    assert metrics["text_tokens"] == n_bytes
+    assert metrics["token_perplexity"] == pytest.approx(math.exp(loss / n_bytes), rel=1e-4)
+    assert metrics["word_perplexity"] == pytest.approx(math.exp(loss / 12), rel=1e-4)
+    assert metrics["bits_per_byte"] == pytest.approx(loss / math.log(2) / n_bytes, rel=1e-4)
 
 
-def test_a_stride_that_leaves_tokens_out_is_refused(model: GPT) -> None:
+def test_a_stride_that_leaves_gaps_is_refused(model: GPT) -> None:
     for stride in (0, C + 1):
         with pytest.raises(DataError, match="the stride must be 1 to the context's 16"):
             text_metrics(model, ByteTokenizer(), TEXT, stride=stride)
 
 
-def test_no_text_has_no_perplexity(model: GPT) -> None:
+def test_an_empty_text_is_refused(model: GPT) -> None:
     with pytest.raises(DataError, match="there is no text"):
         text_metrics(model, ByteTokenizer(), "", stride=4)
 
 
 @pytest.mark.parametrize(
-    ("apart", "together"),
+    ("tokenized", "text"),
     [
         ("in the 1 @,@ 000 @-@ year reich", "in the 1,000-year reich"),
         ("= = Reception = =", "== Reception =="),
@@ -71,5 +71,5 @@ def test_no_text_has_no_perplexity(model: GPT) -> None:
         ("the dog 's ( large ) tail", "the dog's (large) tail"),
     ],
 )
-def test_wikitext_is_put_together_again(apart: str, together: str) -> None:
-    assert detokenize_wikitext(apart) == together
+def test_wikitext_is_detokenized(tokenized: str, text: str) -> None:
+    assert detokenize_wikitext(tokenized) == text

@@ -1,4 +1,4 @@
-"""Tokenizers' figures, beside counts made by hand and by other means."""
+"""Metrics of tokenizers against counts by other means."""
 
 from collections import Counter
 from itertools import pairwise
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import ComparisonConfig, TokenizerConfig
-from gpt_core.evaluation import REPORT, compare_reports, measure_tokenizer, whole_words
+from gpt_core.evaluation import REPORT, compare_reports, count_whole_words, measure_tokenizer
 from gpt_core.files import read_json
 from gpt_core.text import iter_texts
 from gpt_core.tokenizers import WordTokenizer, load_tokenizer, train_bpe, train_tokenizer
@@ -29,18 +29,18 @@ def report_of(name: str, corpus: Artifact, out: Path, **more: object) -> Artifac
 
 
 @pytest.mark.parametrize("name", ["byte", "character", "word", "bpe:300", "unigram"])
-def test_figures_are_those_of_counting_by_hand(name: str, corpus: Artifact, tmp_path: Path) -> None:
+def test_metrics_equal_counts(name: str, corpus: Artifact, tmp_path: Path) -> None:
     report = report_of(name, corpus, tmp_path)
     tokenizer = load_tokenizer(tmp_path / "tokenizer")
     texts = list(iter_texts(corpus, "validation"))
     ids = Counter(token_id for text in texts for token_id in tokenizer.encode(text))
     n_tokens = ids.total()
-    figures = report.metrics()
-    assert figures["tokens_per_word"] == n_tokens / sum(len(text.split()) for text in texts)
-    assert figures["bytes_per_token"] == sum(len(text.encode()) for text in texts) / n_tokens
-    assert figures["vocabulary_used"] == len(ids) / tokenizer.vocab_size
-    assert figures["unknown_share"] == ids[tokenizer.unk_id or -1] / n_tokens
-    assert figures["exact_share"] == sum(
+    metrics = report.metrics()
+    assert metrics["tokens_per_word"] == n_tokens / sum(len(text.split()) for text in texts)
+    assert metrics["bytes_per_token"] == sum(len(text.encode()) for text in texts) / n_tokens
+    assert metrics["vocabulary_used"] == len(ids) / tokenizer.vocab_size
+    assert metrics["unknown_share"] == ids[tokenizer.unk_id or -1] / n_tokens
+    assert metrics["exact_share"] == sum(
         tokenizer.decode(tokenizer.encode(text)) == text for text in texts
     ) / len(texts)
     ranks = read_json(report.directory / REPORT)["ranks"]
@@ -52,29 +52,31 @@ WORDS = st.text(st.sampled_from("abعَ 👩,1é"), max_size=30)
 
 
 @given(WORDS, st.data())
-def test_a_word_is_whole_if_no_cut_falls_inside_it(text: str, data: st.DataObject) -> None:
+def test_a_word_is_unsplit_if_no_token_boundary_is_inside_it(
+    text: str, data: st.DataObject
+) -> None:
     places = data.draw(st.sets(st.integers(1, max(1, len(text) - 1)))) if text else set()
     cuts = sorted({0, len(text), *(place for place in places if place < len(text))})
     pieces = [text[a:b].encode() for a, b in pairwise(cuts)]
     words = [match.span() for match in regex.finditer(r"[\p{L}\p{M}\p{N}]+", text)]
-    whole = sum(not any(a < cut < b for cut in cuts) for a, b in words)
-    assert whole_words(text, pieces, ALL[: len(pieces)]) == (len(words), whole)
+    unsplit = sum(not any(a < cut < b for cut in cuts) for a, b in words)
+    assert count_whole_words(text, pieces, ALL[: len(pieces)]) == (len(words), unsplit)
 
 
-def test_a_cut_inside_a_character_cuts_the_word() -> None:
-    assert whole_words("é a", [b"\xc3", b"\xa9", b" a"], ALL[:3]) == (2, 1)
+def test_a_token_boundary_inside_a_character_splits_the_word() -> None:
+    assert count_whole_words("é a", [b"\xc3", b"\xa9", b" a"], ALL[:3]) == (2, 1)
 
 
-def test_a_lost_word_is_not_whole() -> None:
+def test_an_unknown_word_does_not_count_as_unsplit() -> None:
     tokenizer = WordTokenizer.train(["a rose is a rose"], None)
     pieces = tokenizer.pieces("a rose is red")
     assert pieces == [b"a", b" rose", b" is", b" red"]
     known = np.array([True, True, True, False])
-    assert whole_words("a rose is red", pieces, known) == (4, 3)
+    assert count_whole_words("a rose is red", pieces, known) == (4, 3)
 
 
 @given(st.text(max_size=40).filter(lambda text: "\0" not in text))
-def test_pieces_are_the_text_itself(text: str) -> None:
+def test_pieces_join_to_the_text(text: str) -> None:
     bpe = train_bpe(["a rose is a rose is a rose"], 262, "marks")
     words = WordTokenizer.train(["a rose is a rose"], None)
     encodable = text.encode(errors="replace").decode()
@@ -84,14 +86,14 @@ def test_pieces_are_the_text_itself(text: str) -> None:
         assert len(pieces) == len(tokenizer.encode(encodable))
 
 
-def test_only_so_much_text_is_read(corpus: Artifact, tmp_path: Path) -> None:
+def test_max_bytes_limits_the_text(corpus: Artifact, tmp_path: Path) -> None:
     few = report_of("byte", corpus, tmp_path, max_bytes=100)
     ranks = read_json(few.directory / REPORT)["ranks"]
     first = next(iter(iter_texts(corpus, "validation")))
     assert ranks[0]["count"] == Counter(first).most_common(1)[0][1]
 
 
-def test_sentences_are_shown_cut_into_their_pieces(corpus: Artifact, tmp_path: Path) -> None:
+def test_the_table_of_sentences_has_their_pieces(corpus: Artifact, tmp_path: Path) -> None:
     given_one = report_of("byte", corpus, tmp_path / "a", sentences=("aé",))
     rows = read_json(given_one.directory / REPORT)["sentences"]
     assert rows == [{"sentence": "aé", "tokens": 3, "pieces": ["a", "<C3>", "<A9>"]}]
@@ -101,10 +103,10 @@ def test_sentences_are_shown_cut_into_their_pieces(corpus: Artifact, tmp_path: P
         assert any(text.startswith(row["sentence"]) for text in iter_texts(corpus, "validation"))
 
 
-def test_a_comparison_has_a_row_for_each(corpus: Artifact, tmp_path: Path) -> None:
+def test_a_comparison_has_a_row_per_tokenizer(corpus: Artifact, tmp_path: Path) -> None:
     names = ("byte", "word")
     reports = [report_of(name, corpus, tmp_path / name) for name in names]
-    made = compare_reports(reports, "tokenizers", tmp_path / "comparison")
+    made = compare_reports(reports, "tokenizers", tmp_path / "comparison", column="tokenizer")
     content = read_json(made.directory / REPORT)
     assert [row["tokenizer"] for row in content["tokenizers"]] == list(names)
     assert content["tokenizers"][1]["tokens_per_word"] == reports[1].metrics()["tokens_per_word"]

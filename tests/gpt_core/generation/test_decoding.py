@@ -15,10 +15,10 @@ EOS = len(ALPHABET)
 
 
 def speller(word: str) -> GPT:
-    """A GPT whose weights are set so that it spells a word: each place votes for one letter.
+    """A GPT whose weights are set so that it spells a word, whatever tokens it reads.
 
-    Tokens have no embedding, positions are unit vectors, the blocks write nothing and the head
-    turns position i into the letter at i; after the word comes the end.
+    Token embeddings are zero, position embeddings unit vectors, the blocks add nothing and the
+    head maps position i to letter i of the word; after the word comes the end of the document.
     """
     n = len(word) + 1
     model = allocate_model(
@@ -29,13 +29,13 @@ def speller(word: str) -> GPT:
             parameter.zero_()
         model.ln_f.weight.fill_(1.0)
         model.wpe.weight.copy_(torch.eye(n))
-        for place, letter in enumerate([*map(ALPHABET.index, word), EOS]):
-            model.lm_head.weight[letter, place] += 1.0
+        for position, letter in enumerate([*map(ALPHABET.index, word), EOS]):
+            model.lm_head.weight[letter, position] += 1.0
     return model
 
 
-def restless() -> GPT:
-    """A model whose continuations wander, so that a wrong token or place shows."""
+def varied_model() -> GPT:
+    """A model whose continuations vary, so that a wrong token or position has an effect."""
     model = build_model(
         GPTConfig(n_layer=2, n_head=2, n_embd=16, vocab_size=V, context_length=T), seed=3
     ).eval()
@@ -53,27 +53,27 @@ def prompts(n: int, longest: int = 2 * T) -> list[list[int]]:
 
 @torch.inference_mode()
 def without_cache(model: GPT, prompt: list[int], n: int) -> list[int]:
-    """Greedy decoding as one would first write it, up to the end of the context."""
+    """Greedy decoding without a KV cache, up to the end of the context."""
     text = list(prompt)
     for _ in range(n):
         text.append(int(model(torch.tensor([text]))[0, -1].argmax()))
     return text[len(prompt) :]
 
 
-def test_a_model_over_the_alphabet_spells_its_word_and_stops() -> None:
+def test_a_constructed_model_spells_its_word_and_stops() -> None:
     start = [ALPHABET.index("z")]
     spelled = list(stream(speller("attention"), start, GREEDY, eos_id=EOS))
     assert "".join(ALPHABET[i] for i in spelled) == "attention"
 
 
-def test_rows_of_a_batch_spell_on_from_where_they_are() -> None:
+def test_rows_of_a_batch_continue_from_their_own_position() -> None:
     starts = [[ALPHABET.index(letter) for letter in part] for part in ("z", "zatten", "zat")]
     rows = generate(speller("attention"), starts, GREEDY, eos_id=EOS)
     assert ["".join(ALPHABET[i] for i in row) for row in rows] == ["attention", "tion", "tention"]
 
 
-def test_decoding_with_the_cache_gives_what_decoding_without_it_gives() -> None:
-    model = restless()
+def test_cached_and_uncached_decoding_agree() -> None:
+    model = varied_model()
     for prompt in prompts(5, longest=4):
         decoding = replace(GREEDY, max_new_tokens=T - len(prompt))
         assert list(stream(model, prompt, decoding)) == without_cache(
@@ -81,23 +81,23 @@ def test_decoding_with_the_cache_gives_what_decoding_without_it_gives() -> None:
         )
 
 
-def test_a_full_context_goes_on_from_its_newer_half() -> None:
-    model = restless()
+def test_a_full_context_restarts_from_its_newer_half() -> None:
+    model = varied_model()
     prompt = prompts(1, longest=4)[0]
     text = prompt + list(stream(model, prompt, GREEDY))
     assert len(text) == len(prompt) + GREEDY.max_new_tokens
     start = 0
     with torch.inference_mode():
-        for place in range(len(prompt), len(text)):
-            if place - start > T:
-                start = place - T // 2
-            seen = torch.tensor([text[start:place]])
-            assert text[place] == int(model(seen)[0, -1].argmax()), place
+        for position in range(len(prompt), len(text)):
+            if position - start > T:
+                start = position - T // 2
+            seen = torch.tensor([text[start:position]])
+            assert text[position] == int(model(seen)[0, -1].argmax()), position
     assert start > 0
 
 
-def test_only_the_end_of_a_prompt_longer_than_the_context_is_seen() -> None:
-    model, prompt = restless(), prompts(1)[0] * 5
+def test_a_prompt_longer_than_the_context_is_truncated_at_its_beginning() -> None:
+    model, prompt = varied_model(), prompts(1)[0] * 5
     assert len(prompt) > T
     assert list(stream(model, prompt, GREEDY)) == list(stream(model, prompt[-T:], GREEDY))
 
@@ -108,10 +108,10 @@ def test_only_the_end_of_a_prompt_longer_than_the_context_is_seen() -> None:
     [GREEDY, DecodingConfig(temperature=1.0, top_p=0.95, max_new_tokens=30, seed=5)],
     ids=["greedy", "sampled"],
 )
-def test_a_row_is_decoded_in_a_batch_as_it_is_alone(
+def test_batched_rows_equal_rows_decoded_alone(
     decoding: DecodingConfig, eos_id: int | None
 ) -> None:
-    model, texts = restless(), prompts(9)
+    model, texts = varied_model(), prompts(9)
     alone = [
         list(stream(model, text, replace(decoding, seed=decoding.seed + i), eos_id))
         for i, text in enumerate(texts)
@@ -119,11 +119,11 @@ def test_a_row_is_decoded_in_a_batch_as_it_is_alone(
     assert generate(model, texts, decoding, eos_id) == alone
 
 
-def test_rows_that_go_on_after_others_have_ended_keep_their_own_past() -> None:
+def test_remaining_rows_keep_their_own_cache_when_others_finish() -> None:
     model = build_model(
         GPTConfig(n_layer=2, n_head=2, n_embd=16, vocab_size=12, context_length=64), seed=0
     )
-    with torch.no_grad():  # the past decides: tokens differ little, what was gathered much
+    with torch.no_grad():  # attention decides: embeddings differ little, its updates much
         for block in model.h:
             block.attn.c_attn.weight.mul_(200)
             block.attn.c_proj.weight.mul_(200)
@@ -133,11 +133,11 @@ def test_rows_that_go_on_after_others_have_ended_keep_their_own_past() -> None:
         list(stream(model, text, replace(decoding, seed=decoding.seed + i), eos_id=3))
         for i, text in enumerate(texts)
     ]
-    assert len({len(answer) for answer in alone}) > 5, "they end at different times"
+    assert len({len(output) for output in alone}) > 5, "they end at different times"
     assert generate(model, texts, decoding, eos_id=3) == alone
 
 
-def test_very_different_lengths_are_decoded_apart_and_come_back_in_order() -> None:
+def test_outputs_are_in_the_order_of_the_prompts_whatever_their_lengths() -> None:
     model = build_model(
         GPTConfig(n_layer=1, n_head=1, n_embd=8, vocab_size=V, context_length=200), seed=0
     )
@@ -146,8 +146,8 @@ def test_very_different_lengths_are_decoded_apart_and_come_back_in_order() -> No
     assert generate(model, texts, decoding) == [list(stream(model, t, decoding)) for t in texts]
 
 
-def test_the_same_seed_gives_the_same_text_and_another_seed_another() -> None:
-    model, prompt = restless(), [1, 2, 3]
+def test_the_seed_determines_the_output() -> None:
+    model, prompt = varied_model(), [1, 2, 3]
     one, again, other = (
         list(stream(model, prompt, DecodingConfig(temperature=1.0, seed=seed)))
         for seed in (1, 1, 2)
@@ -156,9 +156,9 @@ def test_the_same_seed_gives_the_same_text_and_another_seed_another() -> None:
     assert one != other
 
 
-def test_decoding_leaves_the_global_generator_and_the_gradients_alone() -> None:
+def test_decoding_touches_neither_the_global_generator_nor_gradients() -> None:
     torch.manual_seed(0)
-    before, model = torch.get_rng_state(), restless()
+    before, model = torch.get_rng_state(), varied_model()
     generate(model, prompts(3), DecodingConfig(max_new_tokens=4))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -166,7 +166,7 @@ def test_decoding_leaves_the_global_generator_and_the_gradients_alone() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_model_is_decoded_without_dropout_and_left_in_its_mode(training: bool) -> None:
+def test_decoding_is_without_dropout_and_restores_the_mode(training: bool) -> None:
     config = GPTConfig(n_layer=1, n_head=1, n_embd=8, vocab_size=V, context_length=T, dropout=0.9)
     model = build_model(config, seed=0).train(training)
     texts = [list(stream(model, [1, 2], GREEDY)) for _ in range(2)]
@@ -174,8 +174,8 @@ def test_a_model_is_decoded_without_dropout_and_left_in_its_mode(training: bool)
     assert model.training is training
 
 
-def test_a_reader_who_stops_early_gets_the_model_back_in_its_mode() -> None:
-    model = restless().train()
+def test_closing_the_stream_restores_the_mode() -> None:
+    model = varied_model().train()
     pieces = stream(model, [1], GREEDY)
     next(pieces)
     pieces.close()
@@ -183,29 +183,29 @@ def test_a_reader_who_stops_early_gets_the_model_back_in_its_mode() -> None:
 
 
 def test_a_prompt_may_be_a_tensor() -> None:
-    model = restless()
+    model = varied_model()
     expected = list(stream(model, [1, 2, 3], GREEDY))
     assert list(stream(model, torch.tensor([[1, 2, 3]]), GREEDY)) == expected
     assert generate(model, [torch.tensor([1, 2, 3])], GREEDY) == [expected]
 
 
 def test_decoding_works_under_autocast_and_in_bfloat16() -> None:
-    model = restless()
+    model = varied_model()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert len(list(stream(model, [1, 2, 3], GREEDY))) == 30
     assert len(list(stream(model.bfloat16(), [1, 2, 3], GREEDY))) == 30
 
 
-def test_no_prompts_give_no_answers() -> None:
-    assert generate(restless(), [], GREEDY) == []
+def test_no_prompts_give_no_outputs() -> None:
+    assert generate(varied_model(), [], GREEDY) == []
 
 
 def test_an_empty_prompt_is_refused() -> None:
     with pytest.raises(DataError, match="the prompt is empty"):
-        generate(restless(), [[1], []], GREEDY)
+        generate(varied_model(), [[1], []], GREEDY)
 
 
 @pytest.mark.parametrize("outside", [V, -1])
-def test_an_id_that_the_model_does_not_know_is_named(outside: int) -> None:
+def test_an_id_outside_the_vocabulary_is_refused(outside: int) -> None:
     with pytest.raises(DataError, match=f"token id {outside} of the prompt is outside"):
-        list(stream(restless(), [1, outside], GREEDY))
+        list(stream(varied_model(), [1, outside], GREEDY))

@@ -17,7 +17,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(seeds, st.integers(1, 2 * V))
-def test_top_k_keeps_the_k_most_likely_as_they_are(seed: int, k: int) -> None:
+def test_top_k_keeps_the_k_most_likely_logits_unchanged(seed: int, k: int) -> None:
     logits = random_logits(seed)
     kept = keep_top_k(logits, k)
     survives = kept > -torch.inf
@@ -27,13 +27,13 @@ def test_top_k_keeps_the_k_most_likely_as_they_are(seed: int, k: int) -> None:
         assert alive.all() or row[alive].min() > row[~alive].max()
 
 
-def test_top_k_keeps_all_that_tie_with_the_last() -> None:
+def test_top_k_keeps_ties() -> None:
     kept = keep_top_k(torch.tensor([[1.0, 2.0, 2.0, 3.0]]), k=2)
     assert kept.isfinite().tolist() == [[False, True, True, True]]
 
 
 @given(seeds, st.floats(0.01, 1.0))
-def test_top_p_keeps_the_fewest_likely_tokens_that_reach_p(seed: int, p: float) -> None:
+def test_top_p_keeps_the_smallest_set_that_reaches_p(seed: int, p: float) -> None:
     logits = random_logits(seed).double()
     kept = keep_top_p(logits, p)
     survives = kept > -torch.inf
@@ -50,14 +50,14 @@ def test_top_p_keeps_one_token_however_small_p_is() -> None:
 
 
 @given(seeds, st.floats(0.05, 20.0))
-def test_temperature_keeps_the_order_and_divides_the_distances(seed: int, t: float) -> None:
+def test_temperature_divides_the_logits_and_keeps_their_order(seed: int, t: float) -> None:
     logits = random_logits(seed)
     warmer = apply_temperature(logits, t)
     assert torch.equal(warmer.argsort(stable=True), logits.argsort(stable=True))
     torch.testing.assert_close(warmer * t, logits)
 
 
-def test_filters_do_not_change_what_they_are_given() -> None:
+def test_filters_do_not_modify_their_input() -> None:
     logits = random_logits(0)
     before = logits.clone()
     keep_top_k(logits, 2)
@@ -67,17 +67,17 @@ def test_filters_do_not_change_what_they_are_given() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0])
-def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
+def test_a_nonpositive_temperature_is_refused(temperature: float) -> None:
     with pytest.raises(ValueError, match="temperature must be greater than 0"):
         apply_temperature(random_logits(0), temperature)
 
 
-def test_top_k_of_no_tokens_is_refused() -> None:
+def test_top_k_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="k must be at least 1, got 0"):
         keep_top_k(random_logits(0), 0)
 
 
 @pytest.mark.parametrize("p", [0.0, -0.1, 1.1])
-def test_a_mass_outside_0_to_1_is_refused(p: float) -> None:
+def test_top_p_outside_0_to_1_is_refused(p: float) -> None:
     with pytest.raises(ValueError, match="p must be in"):
         keep_top_p(random_logits(0), p)

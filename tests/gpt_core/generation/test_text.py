@@ -19,7 +19,7 @@ GREEDY = DecodingConfig(temperature=0.0, max_new_tokens=40)
 
 
 def speller(text: str, start: int) -> GPT:
-    """A GPT that writes the bytes of a text from a place on, whatever it has read, and ends."""
+    """A GPT that emits the bytes of a text from a position on, whatever it has read, and ends."""
     token_ids = [*TOKENIZER.encode(text), TOKENIZER.eos_id]
     n = start + len(token_ids)
     model = allocate_model(
@@ -30,8 +30,8 @@ def speller(text: str, start: int) -> GPT:
             parameter.zero_()
         model.ln_f.weight.fill_(1.0)
         model.wpe.weight.copy_(torch.eye(n))
-        for place, token_id in enumerate(token_ids):
-            model.lm_head.weight[token_id, start + place] += 1.0
+        for position, token_id in enumerate(token_ids):
+            model.lm_head.weight[token_id, start + position] += 1.0
     return model
 
 
@@ -49,7 +49,7 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
     return make
 
 
-def test_pieces_are_whole_characters_and_make_up_the_text() -> None:
+def test_pieces_are_complete_characters_and_join_to_the_text() -> None:
     text = "a\u0643\u062a\u0628 \U0001f642!"
     pieces = list(continue_text(speller(text, start=1), TOKENIZER, "z", GREEDY))
     assert "".join(pieces) == text
@@ -60,32 +60,32 @@ def test_an_empty_prompt_starts_a_document() -> None:
     assert "".join(continue_text(speller("once", start=0), TOKENIZER, "", GREEDY)) == "once"
 
 
-def test_a_checkpoint_goes_on_from_a_prompt(make_checkpoint: MakeCheckpoint) -> None:
+def test_a_checkpoint_continues_a_prompt(make_checkpoint: MakeCheckpoint) -> None:
     checkpoint = make_checkpoint(speller("nd so on", start=1))
     assert "".join(stream_text(checkpoint, "a", GREEDY)) == "nd so on"
 
 
-def test_an_instruction_checkpoint_is_asked_in_its_own_wording(
+def test_an_instruction_model_is_prompted_with_its_template(
     make_checkpoint: MakeCheckpoint,
 ) -> None:
     name = sorted(TEMPLATES)[0]
-    asked = TOKENIZER.encode(TEMPLATES[name].format("Say yes."))
+    prompt = TOKENIZER.encode(TEMPLATES[name].format("Say yes."))
     config = GPTConfig(
-        n_layer=1, n_head=1, n_embd=8, vocab_size=257, context_length=len(asked) + 50
+        n_layer=1, n_head=1, n_embd=8, vocab_size=257, context_length=len(prompt) + 50
     )
     checkpoint = make_checkpoint(build_model(config, seed=0), kind="instruction", template=name)
-    expected = list(stream(load_model(checkpoint), asked, GREEDY, TOKENIZER.eos_id))
+    expected = list(stream(load_model(checkpoint), prompt, GREEDY, TOKENIZER.eos_id))
     assert "".join(stream_text(checkpoint, "Say yes.", GREEDY)) == TOKENIZER.decode(expected)
 
 
-def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_directory_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is not a directory"):
         list(stream_text(tmp_path / "none", "a", GREEDY))
     with pytest.raises(CheckpointError, match=r"config\.json does not exist"):
         list(stream_text(tmp_path, "a", GREEDY))
 
 
-def test_an_unknown_wording_is_named(make_checkpoint: MakeCheckpoint) -> None:
+def test_an_unknown_template_is_refused(make_checkpoint: MakeCheckpoint) -> None:
     checkpoint = make_checkpoint(speller("x", start=1), kind="instruction", template="polite")
     with pytest.raises(CheckpointError, match=r"template must be one of alpaca, .*got 'polite'"):
         list(stream_text(checkpoint, "a", GREEDY))
