@@ -7,7 +7,7 @@ DEVELOPMENT := $(VENV)/.installed-dev
 # A worker per core; tests/conftest.py says which tests share a worker, and which come first.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test test-all lint docs words check up down bench clean
+.PHONY: run test test-all lint docs words mutants check up down bench clean
 
 run: $(PIPELINE)  ## set up, then the whole pipeline on the samples
 	$(BIN)/gptflow run
@@ -29,6 +29,9 @@ docs: $(PIPELINE)  ## write docs/settings.md again, from the config classes
 
 words: | $(BIN)/python  ## words of .ci/words.toml, with what to write instead
 	$(BIN)/python .ci/check_words.py
+
+mutants: $(DEVELOPMENT)  ## changes of the core that no test notices: make mutants OF="gpt_core/optim --sample 20"
+	$(BIN)/python .ci/mutants.py $(OF)
 
 check: lint test test-all  ## what CI runs
 
