@@ -24,8 +24,9 @@ lint: $(DEVELOPMENT)  ## style, types and the layers' import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(PIPELINE)  ## write docs/settings.md again, from the config classes
+docs: $(PIPELINE)  ## write the generated pages, docs/settings.md and docs/modules.md
 	$(BIN)/python docs/make_settings.py
+	$(BIN)/python docs/make_modules.py
 
 words: | $(BIN)/python  ## words of .ci/words.toml, with what to write instead
 	$(BIN)/python .ci/check_words.py

@@ -1,17 +1,73 @@
-"""The pages of documentation agree with the code."""
+"""The pages of documentation agree with the code, and what they show works."""
 
+import doctest
 import importlib.util
+import re
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "data/README.md")
 
 
-def test_settings_page_is_what_the_config_classes_say() -> None:
-    spec = importlib.util.spec_from_file_location("make_settings", ROOT / "docs/make_settings.py")
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["settings", "modules"])
+def test_generated_page_is_what_the_code_says(name: str) -> None:
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    generated = load(ROOT / "docs" / f"make_{name}.py").render()
+    assert page == generated, f"docs/{name}.md is out of date: run make docs"
+
+
+def test_every_setting_is_described() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert page == module.render(), "docs/settings.md is out of date: run make docs"
-    assert "|  |\n" not in page.split("## presets")[0], "a setting without a description"
+    assert not re.findall(r"^\| `(.*?)` .*\|  \|$", page.split("## presets")[0], re.MULTILINE)
+
+
+def test_python_session_in_the_readme_prints_what_it_shows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
+    session = doctest.DocTestParser().get_doctest(code, {}, "README", "README.md", 0)
+    assert session.examples
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    printed: list[str] = []
+    runner.run(session, out=printed.append)
+    assert runner.failures == 0, "".join(printed)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_and_links_lead_to_something(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    folder = (ROOT / page).parent
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    missing = [link for link in links if "//" not in link and link and not (folder / link).exists()]
+    paths = re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|md|toml|tsv|txt|env))`", text)
+    paths += re.findall(r"`((?:gpt_core|tasks|flows|tests|docs|benchmarks)/[\w./]*)`", text)
+    missing += [path for path in paths if not ((ROOT / path).exists() or (folder / path).exists())]
+    assert not missing
+
+
+def test_tests_that_are_named_exist() -> None:
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+    named = re.findall(r"(tests/[\w/]+\.py)::(\w+)", text)
+    assert named
+    assert all(f"def {test}(" in (ROOT / file).read_text("utf-8") for file, test in named)
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
