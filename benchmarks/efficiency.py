@@ -103,7 +103,7 @@ def prepared(
     )
     held_out = ShardReader(folder, "validation")
     heard = Heard()
-    layout = build_layout(model, torch.device("cpu"), config.training)
+    layout = build_layout(model, torch.device("cpu"), config.compute)
     return Trainer(layout, config, loader, lambda: batches(held_out, config), heard), heard
 
 

@@ -21,7 +21,7 @@ import torch
 from benchmarks.report import publish
 from benchmarks.training import load_nanogpt, loader_of
 from gpt_core.callbacks import Callback
-from gpt_core.config import GPTConfig, PretrainConfig, TrainingConfig
+from gpt_core.config import ComputeConfig, GPTConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import TokenLoader
 from gpt_core.execution.placement import build_layout
 from gpt_core.execution.precision import peak_flops
@@ -145,16 +145,14 @@ def batches(folder: Path, micro_batch: int) -> TokenLoader:
 
 def ours(folder: Path, device: torch.device, settings: dict[str, Any]) -> Update:
     """An update of our Trainer."""
-    micro_batch = settings.get("micro_batch", MICRO_BATCH)
+    compute = dict(settings)
+    micro_batch = compute.pop("micro_batch", MICRO_BATCH)
     samples = SAMPLES - SAMPLES % micro_batch
     training = TrainingConfig(
-        **{
-            "steps": 10**6, "tokens_per_step": samples * SHAPE.context_length,
-            "micro_batch": micro_batch, **settings,
-        }
-    )  # fmt: skip
-    config = PretrainConfig(model=SHAPE, training=training)
-    layout = build_layout(build_model(SHAPE, seed=0).train(), device, training)
+        steps=10**6, tokens_per_step=samples * SHAPE.context_length, micro_batch=micro_batch
+    )
+    config = PretrainConfig(model=SHAPE, training=training, compute=ComputeConfig(**compute))
+    layout = build_layout(build_model(SHAPE, seed=0).train(), device, config.compute)
     layout.set_numerics(autotune(layout, config, time.perf_counter, print))
     print("ours:", layout.numerics, flush=True)
     return Trainer(layout, config, batches(folder, micro_batch), None, Callback()).train_step

@@ -82,7 +82,7 @@ def prepared(folder: Path) -> tuple[Trainer, Artifact]:
     with new_artifact(folder / "shards", kind="shards") as draft:
         loader = loader_of(draft.directory, SHAPE, batch=1)
         ByteTokenizer().save(draft.directory / TOKENIZER)
-    layout = build_layout(build_model(SHAPE, seed=0).train(), torch.device("cpu"), training)
+    layout = build_layout(build_model(SHAPE, seed=0).train(), torch.device("cpu"), config.compute)
     trainer = Trainer(layout, config, loader, None, Callback())
     trainer.train_step()
     return trainer, draft.artifact

@@ -27,7 +27,7 @@ import torch
 
 from benchmarks.report import PEERS, publish, timed
 from gpt_core.callbacks import Callback
-from gpt_core.config import GPTConfig, LoaderConfig, PretrainConfig, TrainingConfig
+from gpt_core.config import ComputeConfig, GPTConfig, LoaderConfig, PretrainConfig, TrainingConfig
 from gpt_core.data import ShardReader, ShardWriter, TokenLoader
 from gpt_core.execution import resolve_precision
 from gpt_core.execution.placement import build_layout
@@ -198,10 +198,10 @@ def ours(
         steps=10**6,
         tokens_per_step=batch * shape.context_length,
         micro_batch=batch,
-        compile=compiling,
     )
-    config = PretrainConfig(model=shape, training=training)
-    layout = build_layout(build_model(shape, seed=0).train(), torch.device("cpu"), training)
+    compute = ComputeConfig(compile=compiling)
+    config = PretrainConfig(model=shape, training=training, compute=compute)
+    layout = build_layout(build_model(shape, seed=0).train(), torch.device("cpu"), compute)
     layout.set_numerics(autotune(layout, config, time.perf_counter, print))
     return Trainer(layout, config, loader, None, Callback()).train_step
 

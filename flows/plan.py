@@ -212,7 +212,7 @@ def _sizes(
     per_layer = model.n_embd * _LAYER_BYTES + attention
     per_token = model.n_layer * per_layer + vocabulary * _LOGIT_BYTES
     micro_batch = training.micro_batch * model.context_length
-    n_processes = count_processes(config.launch, training)
+    n_processes = count_processes(config.launch, config.compute)
     each = _PROCESS_BYTES + _WEIGHT_BYTES * parameters + micro_batch * per_token
     disk = _SAVED_BYTES * parameters * (training.keep_last + 1)
     return [
@@ -238,7 +238,7 @@ def _vocabulary(config: RunConfig, stages: Sequence[PlannedStage]) -> int:
 
 def _time(config: RunConfig, model: GPTConfig, flops: float) -> str:
     """The time of pretraining, from the speed that this machine reaches now."""
-    speed = measure_training_flops(model, config.training, time.perf_counter)
+    speed = measure_training_flops(replace(config.pretrain, model=model), time.perf_counter)
     evaluations = config.training.steps // config.training.eval_every + 1
     evaluated = evaluations * config.training.eval_tokens * flops_per_token(model) / 3
     seconds = (flops + evaluated) / speed

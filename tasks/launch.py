@@ -18,7 +18,7 @@ import torch
 from gpt_core import errors
 from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.callbacks import Callback
-from gpt_core.config import LaunchConfig, PretrainConfig, TrainingConfig
+from gpt_core.config import ComputeConfig, LaunchConfig, PretrainConfig
 from gpt_core.cores import usable_cores
 from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.files import read_json, write_json
@@ -46,7 +46,7 @@ def train(
         RuntimeError: If a process failed for a reason that is not the user's.
         SystemExit: If the processes were asked to stop, after they saved a checkpoint.
     """
-    n_processes = count_processes(launch, config.training)
+    n_processes = count_processes(launch, config.compute)
     if n_processes == 1:
         return pretrain(shards, config, out_dir, callbacks=callbacks, launch=launch)
     config.micro_batches_of(n_processes)
@@ -62,13 +62,13 @@ def train(
     return require_best(out_dir)
 
 
-def count_processes(launch: LaunchConfig, training: TrainingConfig) -> int:
+def count_processes(launch: LaunchConfig, compute: ComputeConfig) -> int:
     """The number of processes of a run: ``launch.processes``, or one per GPU.
 
     Raises:
         ConfigError: If there are fewer GPUs than processes.
     """
-    on_gpus = training.device in ("auto", "cuda") and torch.cuda.is_available()
+    on_gpus = compute.device in ("auto", "cuda") and torch.cuda.is_available()
     n_gpus = torch.cuda.device_count() if on_gpus else 0
     wanted = launch.processes or max(1, n_gpus)
     if 0 < n_gpus < wanted:

@@ -5,6 +5,7 @@ trees, a TOML file and ``section.field=value`` settings change single leaves. Nu
 from others are properties, not settings.
 """
 
+from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import IGNORED, LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import (
     Benchmark,
@@ -41,6 +42,7 @@ __all__ = [
     "ClassificationConfig",
     "CleaningConfig",
     "ComparisonConfig",
+    "ComputeConfig",
     "DecodingConfig",
     "EvaluationConfig",
     "GPT2ImportConfig",

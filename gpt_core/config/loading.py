@@ -113,7 +113,11 @@ def _build(kind: type[Config], tree: Tree, path: str) -> Config:
     hints, names = get_type_hints(kind), [field.name for field in dataclasses.fields(kind)]
     for key in tree:
         if key not in names:
-            raise ConfigError(f"there is no setting {path}{key}{_did_you_mean(key, names)}")
+            elsewhere = _settings_named(key)
+            advice = _did_you_mean(key, names)
+            if elsewhere:
+                advice = f"; did you mean {' or '.join(elsewhere)}?"
+            raise ConfigError(f"there is no setting {path}{key}{advice}")
     for field in dataclasses.fields(kind):
         required = field.default is MISSING and field.default_factory is MISSING
         if required and field.name not in tree:
@@ -175,6 +179,18 @@ def _convert_scalar(hint: object, value: object, key: str) -> object:
     if type(value) is float and not math.isfinite(value):
         raise ConfigError(f"{key} must be a number, got {value}")
     return value
+
+
+def _settings_named(name: str) -> list[str]:
+    """The settings with this field name in any section, such as ``compute.precision``."""
+    sections = get_type_hints(RunConfig).items()
+    return [
+        f"{section}.{field.name}"
+        for section, kind in sections
+        if dataclasses.is_dataclass(kind)
+        for field in dataclasses.fields(kind)
+        if field.name == name
+    ]
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:

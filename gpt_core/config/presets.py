@@ -13,12 +13,12 @@ _GPT2_TRAINING: Settings = {
         "steps": 19_073,  # 10 billion tokens
         "tokens_per_step": 524_288,
         "micro_batch": 64,
-        "fit_memory": True,
         "eval_tokens": 2_097_152,
         "eval_every": 250,
         "save_every": 1000,
         "sample_every": 1000,
     },
+    "compute": {"fit_memory": True},
 }
 
 

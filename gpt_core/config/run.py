@@ -1,9 +1,10 @@
-"""The root of the configuration, and the part of it that pretraining hangs on."""
+"""The root of the configuration, and the sections that pretraining depends on."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gpt_core.config.checks import require
+from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
 from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
@@ -18,6 +19,8 @@ from gpt_core.config.training import (
     TrainingConfig,
 )
 from gpt_core.errors import ConfigError
+
+_FP8_TILE = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,15 +43,16 @@ class GPT2ImportConfig(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainConfig(Section):
-    """All that the weights of a pretrained model depend on, but for the shards."""
+    """Every setting that affects pretrained weights; the token shards are passed separately."""
 
     model: GPTConfig = field(default_factory=GPTConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     generation: DecodingConfig = field(default_factory=DecodingConfig)
-    """Of the live samples."""
+    """Decoding settings for the periodic samples."""
 
     def __post_init__(self) -> None:
         training, T = self.training, self.model.context_length
@@ -65,13 +69,28 @@ class PretrainConfig(Section):
             f"schedule.warmup_steps ({self.schedule.warmup_steps}) must be below training.steps "
             f"({training.steps})",
         )
+        if self.compute.fp8_head:
+            self._require_fp8_tiles()
 
     @property
     def micro_batches_per_step(self) -> int:
-        """Micro-batches whose gradients make one step."""
+        """Micro-batches whose gradients are accumulated in one step."""
         return self.training.tokens_per_step // (
             self.training.micro_batch * self.model.context_length
         )
+
+    def _require_fp8_tiles(self) -> None:
+        """Raise unless the head's matrices divide into FP8 tiles."""
+        samples, T = self.training.micro_batch, self.model.context_length
+        sides = {
+            "model.n_embd": self.model.n_embd,
+            "training.micro_batch × model.context_length": samples * T,
+        }
+        for name, size in sides.items():
+            require(
+                size % _FP8_TILE == 0,
+                f"compute.fp8_head=true needs multiples of {_FP8_TILE}: {name} is {size}",
+            )
 
     def with_vocab_size(self, vocab_size: int) -> "PretrainConfig":
         """The same configuration with the model's vocabulary size filled in."""
@@ -82,10 +101,10 @@ class PretrainConfig(Section):
         return replace(self, training=replace(self.training, micro_batch=micro_batch))
 
     def micro_batches_of(self, n_processes: int) -> int:
-        """Micro-batches of a step that each of several processes does.
+        """Micro-batches per step and process.
 
         Raises:
-            ConfigError: If they cannot share them evenly.
+            ConfigError: If the processes cannot divide a step evenly.
         """
         training, context = self.training, self.model.context_length
         each, rest = divmod(training.tokens_per_step // context, n_processes)  # samples
@@ -127,6 +146,7 @@ class RunConfig(Section):
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     generation: DecodingConfig = field(default_factory=DecodingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -148,12 +168,13 @@ class RunConfig(Section):
 
     @property
     def pretrain(self) -> PretrainConfig:
-        """The part that pretraining hangs on."""
+        """The sections that pretraining depends on."""
         return PretrainConfig(
             model=self.model,
             loader=self.loader,
             optimizer=self.optimizer,
             schedule=self.schedule,
             training=self.training,
+            compute=self.compute,
             generation=self.generation,
         )

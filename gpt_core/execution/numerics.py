@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gpt_core.config import TrainingConfig
+from gpt_core.config import ComputeConfig
 from gpt_core.errors import ConfigError
 from gpt_core.execution.precision import autocast, resolve_precision
 
@@ -69,7 +69,7 @@ class Numerics:
         return asdict(self)
 
 
-def resolve_numerics(training: TrainingConfig, device: torch.device) -> Numerics:
+def resolve_numerics(compute: ComputeConfig, device: torch.device) -> Numerics:
     """Resolve the numerics that follow from settings and device.
 
     ``gpt_core.training.autotune`` replaces those that need benchmarking.
@@ -78,20 +78,20 @@ def resolve_numerics(training: TrainingConfig, device: torch.device) -> Numerics
         ConfigError: If the device does not support a setting.
     """
     on_gpu = device.type == "cuda"
-    if training.fp8_head and on_gpu and torch.cuda.get_device_capability(device) < _FP8_CAPABILITY:
+    if compute.fp8_head and on_gpu and torch.cuda.get_device_capability(device) < _FP8_CAPABILITY:
         raise ConfigError(
             f"{torch.cuda.get_device_name(device)} has no products of 8 bits: set "
-            "training.fp8_head=false"
+            "compute.fp8_head=false"
         )
-    precision = resolve_precision(training.precision, device)
-    compiling = training.compile
+    precision = resolve_precision(compute.precision, device)
+    compiling = compute.compile
     return Numerics(
         machine=torch.cuda.get_device_name(device) if on_gpu else device.type,
         precision=precision,
-        bf16_residual=precision == "bf16" and training.stream == "auto",
+        bf16_residual=precision == "bf16" and compute.stream == "auto",
         compiled=compiling == "on" or (compiling == "auto" and on_gpu),
-        attention_kernel=None if training.attention_kernel == "auto" else training.attention_kernel,
-        padded_head=training.pad_vocabulary,
-        fp8_head=training.fp8_head,
-        recompute=training.recompute,
+        attention_kernel=None if compute.attention_kernel == "auto" else compute.attention_kernel,
+        padded_head=compute.pad_vocabulary,
+        fp8_head=compute.fp8_head,
+        recompute=compute.recompute,
     )

@@ -2,7 +2,7 @@
 
 import torch
 
-from gpt_core.config import GPTConfig, LaunchConfig, TrainingConfig
+from gpt_core.config import ComputeConfig, GPTConfig, LaunchConfig
 from gpt_core.errors import ConfigError
 from gpt_core.execution.cpu import prepare_cpu
 from gpt_core.execution.layout import DDPLayout, Layout
@@ -11,14 +11,13 @@ from gpt_core.execution.ranks import Ranks
 from gpt_core.models import GPT, count_parameters
 
 _TRAINING_BYTES = 16  # per parameter in fp32: weight, gradient and AdamW's two moments
-_FP8_TILE = 16
 _MAX_DDP_SHARE = 0.5  # of a GPU's memory that a full replica may take
 
 
 def build_layout(
     model: GPT,
     device: torch.device,
-    training: TrainingConfig,
+    compute: ComputeConfig,
     ranks: Ranks | None = None,
     launch: LaunchConfig | None = None,
 ) -> Layout:
@@ -27,7 +26,7 @@ def build_layout(
     Args:
         model: On the CPU, with the same weights on every rank.
         device: This rank's device.
-        training: The settings of its numerics.
+        compute: The settings of its numerics.
         ranks: The processes of the run; None for a single one.
         launch: DDP or FSDP.
 
@@ -36,17 +35,15 @@ def build_layout(
     """
     ranks, launch = ranks or Ranks(), launch or LaunchConfig()
     prepare_cpu(device)
-    if training.fp8_head:
-        _require_fp8_tiles(model.config, training)
-    numerics = resolve_numerics(training, device)
+    numerics = resolve_numerics(compute, device)
     if ranks.size == 1:
         return Layout(model.to(device), ranks, numerics)
     if not uses_fsdp(model.config, device, ranks, launch):
         return DDPLayout(model.to(device), ranks, numerics)
-    if training.fp8_head:
+    if compute.fp8_head:
         raise ConfigError(
-            "training.fp8_head=true needs the whole model in every process: set "
-            "launch.strategy=ddp or training.fp8_head=false"
+            "compute.fp8_head=true needs the whole model in every process: set "
+            "launch.strategy=ddp or compute.fp8_head=false"
         )
     from gpt_core.execution.fsdp import FSDPLayout, shard_model  # slow to import
 
@@ -68,20 +65,3 @@ def uses_fsdp(config: GPTConfig, device: torch.device, ranks: Ranks, launch: Lau
         return launch.strategy == "fsdp"
     memory = torch.cuda.get_device_properties(device).total_memory
     return _TRAINING_BYTES * count_parameters(config) > _MAX_DDP_SHARE * memory
-
-
-def _require_fp8_tiles(config: GPTConfig, training: TrainingConfig) -> None:
-    """Raise unless the head's matrices divide into FP8 tiles.
-
-    Raises:
-        ConfigError: If a side of a product is not a multiple of 16.
-    """
-    sides = {
-        "model.n_embd": config.n_embd,
-        "training.micro_batch × model.context_length": training.micro_batch * config.context_length,
-    }
-    for name, size in sides.items():
-        if size % _FP8_TILE:
-            raise ConfigError(
-                f"training.fp8_head=true needs multiples of {_FP8_TILE}: {name} is {size}"
-            )

@@ -79,12 +79,12 @@ def autotune(
         clock: Measures the trials.
         notify: Called with a sentence on what compiling gains, if that was tried.
     """
-    numerics, training, on = layout.numerics, config.training, layout.device.type
-    if on == "cuda" and training.attention_kernel == "auto" and config.model.attention == "sdpa":
+    numerics, compute, on = layout.numerics, config.compute, layout.device.type
+    if on == "cuda" and compute.attention_kernel == "auto" and config.model.attention == "sdpa":
         times = {name: attention_seconds(name, config, layout, clock) for name in KERNELS}
         fastest = layout.ranks.broadcast(lambda: min(times, key=lambda name: times[name]))
         numerics = replace(numerics, attention_kernel=fastest)
-    if on == "cpu" and training.compile == "auto" and layout.ranks.size == 1:
+    if on == "cpu" and compute.compile == "auto" and layout.ranks.size == 1:
         compiled = _compiling_is_faster(layout, config, clock, notify)
         numerics = replace(numerics, compiled=compiled)
     return numerics
@@ -192,7 +192,7 @@ def _fits(attempt: Callable[[int], None], size: int) -> bool:
 
 def _train_once(config: PretrainConfig, micro_batch: int, device: torch.device) -> None:
     """Run one step on dummy tokens, with everything that a step allocates."""
-    layout = build_layout(build_model(config.model, seed=0).train(), device, config.training)
+    layout = build_layout(build_model(config.model, seed=0).train(), device, config.compute)
     updates = Updates(layout, config)
     token_ids = torch.zeros(
         micro_batch, config.model.context_length, dtype=torch.long, device=device

@@ -222,7 +222,7 @@ def require_same_run(
         CheckpointError: Naming the first setting that differs, or that the data does.
     """
     manifest = checkpoint.manifest()
-    if config.training.fit_memory:
+    if config.compute.fit_memory:
         config = config.with_micro_batch(manifest.config_int("training", "micro_batch"))
     difference = _first_difference(manifest.config, to_json_value(config), "")
     made_from, wanted = set(manifest.parents.values()), {p.fingerprint for p in parents}

@@ -28,7 +28,7 @@ def explain_failures(config: PretrainConfig, device: torch.device) -> Iterator[N
         if lacks_compiler(error):
             raise ConfigError(
                 "compiling needs a C++ compiler, and there is none here: install one (g++ or "
-                "clang) or set training.compile=off"
+                "clang) or set compute.compile=off"
             ) from error
         raise
 
@@ -50,6 +50,6 @@ def _memory_advice(config: PretrainConfig, device: torch.device) -> str:
     return (
         f"the memory of {device} does not hold training.micro_batch={n_samples} samples of "
         f"{config.model.context_length} tokens: set training.micro_batch={max(1, n_samples // 2)} "
-        "(a step keeps its tokens), training.fit_memory=true or training.recompute=true, or take "
+        "(a step keeps its tokens), compute.fit_memory=true or compute.recompute=true, or take "
         "a smaller model"
     )

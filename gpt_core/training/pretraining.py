@@ -129,11 +129,11 @@ def _resolve_micro_batch(
 ) -> PretrainConfig:
     """With ``fit_memory``, use the micro-batch size of the checkpoint, or find one that fits."""
     config = plan.config
-    if not config.training.fit_memory:
+    if not config.compute.fit_memory:
         return config
     if checkpoint is not None:
         return config.with_micro_batch(checkpoint.manifest().config_int("training", "micro_batch"))
-    device = resolve_device(config.training.device)
+    device = resolve_device(config.compute.device)
     if uses_fsdp(config.model, device, ranks, plan.launch):
         return config
     return config.with_micro_batch(fit_micro_batch(config, device, ranks))
@@ -155,13 +155,13 @@ def _build_trainer(
 ) -> Trainer:
     """Build a trainer, restored from the checkpoint if there is one."""
     config, loader = plan.config, _build_loader(plan, ranks)
-    device = resolve_device(config.training.device)
+    device = resolve_device(config.compute.device)
     zero_residual = config.training.zero_init
     model = build_model(config.model, config.training.seed, zero_residual=zero_residual)
     origin = checkpoint or plan.initial
     if origin is not None:
         load_weights(model, origin.directory / WEIGHTS)
-    layout = build_layout(model, device, config.training, ranks, plan.launch)
+    layout = build_layout(model, device, config.compute, ranks, plan.launch)
     state = None if checkpoint is None else load_state(checkpoint, device)
     layout.set_numerics(_choose_numerics(layout, config, state, callbacks))
     seed_dropout(config.training.seed, ranks)

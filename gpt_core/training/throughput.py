@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from gpt_core.config import GPTConfig, TrainingConfig
+from gpt_core.config import PretrainConfig
 from gpt_core.execution import resolve_device
 from gpt_core.execution.placement import build_layout
 from gpt_core.models import build_model, flops_per_token
@@ -17,32 +17,31 @@ _MAX_LAYERS, _MAX_VOCAB_SIZE, _MAX_CONTEXT = 2, 8192, 256
 _MAX_FLOPS = 1e10  # of the timed pass: a moment on two cores
 
 
-def measure_training_flops(
-    config: GPTConfig, training: TrainingConfig, clock: Callable[[], float]
-) -> float:
+def measure_training_flops(config: PretrainConfig, clock: Callable[[], float]) -> float:
     """Measure the floating-point operations per second of training a model of this shape.
 
     A copy with fewer layers and a smaller batch is trained, so that it takes a moment for any
     size. The result includes the inefficiency of small matrices.
 
     Args:
-        config: The shape, with ``vocab_size`` set.
-        training: Device, precision and micro-batch.
+        config: With the model's vocabulary size filled in.
         clock: Returns seconds, such as ``time.perf_counter``.
 
     Raises:
-        ConfigError: If ``config.vocab_size`` is None, or this machine has no such device.
+        ConfigError: If the vocabulary size is None, or this machine has no such device.
     """
+    shape = config.model
     small = replace(
-        config,
-        n_layer=min(config.n_layer, _MAX_LAYERS),
-        vocab_size=config.vocab_size and min(config.vocab_size, _MAX_VOCAB_SIZE),
-        context_length=min(config.context_length, _MAX_CONTEXT),
+        shape,
+        n_layer=min(shape.n_layer, _MAX_LAYERS),
+        vocab_size=shape.vocab_size and min(shape.vocab_size, _MAX_VOCAB_SIZE),
+        context_length=min(shape.context_length, _MAX_CONTEXT),
     )
-    device = resolve_device(training.device)
-    layout = build_layout(build_model(small, seed=0), device, replace(training, compile="off"))
+    device = resolve_device(config.compute.device)
+    compute = replace(config.compute, compile="off")
+    layout = build_layout(build_model(small, seed=0), device, compute)
     T = small.context_length
-    B = max(1, min(training.micro_batch, int(_MAX_FLOPS / (T * flops_per_token(small)))))
+    B = max(1, min(config.training.micro_batch, int(_MAX_FLOPS / (T * flops_per_token(small)))))
     token_ids = torch.zeros(B, T, dtype=torch.long, device=device)
 
     def pass_seconds() -> float:

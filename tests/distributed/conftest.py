@@ -14,7 +14,7 @@ SETTINGS = [
     "model.n_layer=2", "model.n_head=2", "model.n_embd=32", "model.context_length=32",
     "training.steps=24", "training.tokens_per_step=512", "training.micro_batch=4",
     "training.save_every=8", "training.eval_every=8", "training.log_every=1",
-    "training.sample_every=24", "training.precision=fp32", "training.keep_last=9",
+    "training.sample_every=24", "compute.precision=fp32", "training.keep_last=9",
     "training.eval_tokens=5000", "schedule.warmup_steps=4", "generation.max_new_tokens=8",
 ]  # fmt: skip
 

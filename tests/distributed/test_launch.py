@@ -16,7 +16,7 @@ import torch
 
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback, RunInfo, read_records
-from gpt_core.config import GPTConfig, LaunchConfig, PretrainConfig, TrainingConfig, load_config
+from gpt_core.config import ComputeConfig, GPTConfig, LaunchConfig, PretrainConfig, load_config
 from gpt_core.errors import CheckpointError, ConfigError, DivergenceError, GPTCoreError
 from gpt_core.execution.fsdp import load_sharded_state
 from gpt_core.execution.placement import uses_fsdp
@@ -207,14 +207,14 @@ def test_a_step_that_cannot_be_shared_is_refused() -> None:
 
 
 def test_there_is_a_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert count_processes(LaunchConfig(), TrainingConfig()) == 1
+    assert count_processes(LaunchConfig(), ComputeConfig()) == 1
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert count_processes(LaunchConfig(), TrainingConfig()) == 4
-    assert count_processes(LaunchConfig(processes=2), TrainingConfig()) == 2
-    assert count_processes(LaunchConfig(processes=8), TrainingConfig(device="cpu")) == 8
+    assert count_processes(LaunchConfig(), ComputeConfig()) == 4
+    assert count_processes(LaunchConfig(processes=2), ComputeConfig()) == 2
+    assert count_processes(LaunchConfig(processes=8), ComputeConfig(device="cpu")) == 8
     with pytest.raises(ConfigError, match="there are 4 GPUs: set it to at most 4"):
-        count_processes(LaunchConfig(processes=8), TrainingConfig())
+        count_processes(LaunchConfig(processes=8), ComputeConfig())
 
 
 def test_a_failure_of_another_kind_shows_the_end_of_the_log(tmp_path: Path) -> None:

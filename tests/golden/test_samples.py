@@ -30,8 +30,8 @@ SETTINGS = [
     "training.steps=50", "training.tokens_per_step=1024", "training.micro_batch=4",
     "training.log_every=1", "training.eval_every=50",
     "training.eval_tokens=1024", "training.sample_every=50", "training.save_every=50",
-    "training.device=cpu", "training.precision=fp32", "training.stream=fp32",
-    "training.compile=off", "generation.max_new_tokens=1",
+    "compute.device=cpu", "compute.precision=fp32", "compute.stream=fp32",
+    "compute.compile=off", "generation.max_new_tokens=1",
 ]  # fmt: skip
 LOSS_TOLERANCE = 1e-4
 """With the kernels of older CPUs (SSE4.1, AVX2) no loss differed by more than 1e-6."""

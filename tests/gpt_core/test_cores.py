@@ -46,7 +46,7 @@ def test_training_uses_no_more_threads_than_granted(
         config = PretrainConfig(
             model=GPTConfig(n_layer=1, n_head=1, n_embd=16, context_length=32),
             schedule=ScheduleConfig(warmup_steps=0),
-            training=TrainingConfig(steps=1, tokens_per_step=64, micro_batch=2, device="cpu"),
+            training=TrainingConfig(steps=1, tokens_per_step=64, micro_batch=2),
         )
         pretrain(shards, config, tmp_path)
         assert torch.get_num_threads() == 1

@@ -43,6 +43,8 @@ def test_values_are_converted_to_the_type_of_their_field() -> None:
     ("setting", "sentence"),
     [
         ("training.stps=3", "there is no setting training.stps; did you mean steps?"),
+        ("training.precision=fp32", "training.precision; did you mean compute.precision or "),
+        ("training.fit_memory=true", "training.fit_memory; did you mean compute.fit_memory?"),
         ("xyzzy.a=3", "there is no setting xyzzy; there are name, source"),
         ("model.n_embd=130", "model.n_embd (130) must be a multiple of n_head (4): try n_embd=128"),
         ("training.steps=abc", "training.steps must be a whole number, got 'abc'"),

@@ -13,7 +13,14 @@ import pytest
 import torch
 
 from gpt_core.artifact import Artifact
-from gpt_core.config import GPTConfig, LaunchConfig, PretrainConfig, ScheduleConfig, TrainingConfig
+from gpt_core.config import (
+    ComputeConfig,
+    GPTConfig,
+    LaunchConfig,
+    PretrainConfig,
+    ScheduleConfig,
+    TrainingConfig,
+)
 from gpt_core.errors import ConfigError
 from gpt_core.execution.layout import Layout, ModelWithLoss
 from gpt_core.execution.numerics import KERNELS, resolve_numerics
@@ -27,17 +34,18 @@ from gpt_core.training.checkpoint import latest_checkpoint, load_state
 CPU = torch.device("cpu")
 
 
-def config_of(**training: object) -> PretrainConfig:
-    settings = {"tokens_per_step": 64, "micro_batch": 2, "device": "cpu", **training}
+def config_of(compute: dict[str, object] | None = None, **training: object) -> PretrainConfig:
+    settings = {"tokens_per_step": 64, "micro_batch": 2, **training}
     return PretrainConfig(
         model=GPTConfig(n_layer=1, n_head=2, n_embd=16, context_length=32, vocab_size=257),
         training=TrainingConfig(**settings),
+        compute=ComputeConfig(**{"device": "cpu", **(compute or {})}),
         schedule=ScheduleConfig(warmup_steps=1),
     )
 
 
 def layout_of(config: PretrainConfig) -> Layout:
-    return build_layout(build_model(config.model, seed=0).train(), CPU, config.training)
+    return build_layout(build_model(config.model, seed=0).train(), CPU, config.compute)
 
 
 def clock_of(*seconds: float) -> Callable[[], float]:
@@ -53,7 +61,7 @@ def test_a_gpu_takes_the_kernel_that_was_fastest(monkeypatch: pytest.MonkeyPatch
     )
     config = config_of()
     gpu = SimpleNamespace(
-        device=torch.device("cuda"), ranks=Ranks(), numerics=resolve_numerics(config.training, CPU)
+        device=torch.device("cuda"), ranks=Ranks(), numerics=resolve_numerics(config.compute, CPU)
     )
     assert autotune(gpu, config, clock_of(), print).attention_kernel == "cudnn"
     plain = replace(config, model=replace(config.model, attention="explicit"))
@@ -61,7 +69,7 @@ def test_a_gpu_takes_the_kernel_that_was_fastest(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_kernel_that_cannot_do_it_is_never_the_fastest() -> None:
-    config = config_of(precision="fp32")
+    config = config_of({"precision": "fp32"})
     layout = layout_of(config)
     seconds = clock_of(*[0.5] * 4)
     assert attention_seconds("math", config, layout, seconds) == 0.5
@@ -152,8 +160,8 @@ def test_asking_for_what_cannot_be_compiled_is_one_sentence(
         return fails
 
     monkeypatch.setattr(torch, "compile", no_compiler)
-    with pytest.raises(ConfigError, match=r"set training\.compile=off"):
-        pretrain(shards, config_of(compile="on"), tmp_path)
+    with pytest.raises(ConfigError, match=r"set compute\.compile=off"):
+        pretrain(shards, config_of({"compile": "on"}), tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, in its compiler
@@ -162,11 +170,13 @@ def test_compiled_training_learns_what_plain_training_learns(
 ) -> None:
     if not any(shutil.which(name) for name in ("g++", "clang++")):
         with pytest.raises(ConfigError, match="needs a C"):
-            pretrain(shards, config_of(compile="on"), tmp_path)
+            pretrain(shards, config_of({"compile": "on"}), tmp_path)
         return
     losses = []
     for compiling in ("off", "on"):
-        config = config_of(steps=6, compile=compiling, eval_every=6, save_every=6, precision="fp32")
+        config = config_of(
+            {"compile": compiling, "precision": "fp32"}, steps=6, eval_every=6, save_every=6
+        )
         checkpoint = pretrain(shards, config, tmp_path / compiling)
         losses.append(checkpoint.metrics()["validation_loss"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
@@ -183,7 +193,7 @@ def test_a_run_goes_on_as_it_was_computed(
 
     monkeypatch.setattr("gpt_core.training.pretraining.autotune", rough)
     config = config_of(
-        steps=4, precision="fp32", save_every=2, eval_every=2, sample_every=9, keep_last=9
+        {"precision": "fp32"}, steps=4, save_every=2, eval_every=2, sample_every=9, keep_last=9
     )
     out = tmp_path / "run"
     whole = pretrain(shards, config, out)
@@ -199,11 +209,11 @@ def test_on_another_machine_the_precision_stays_and_the_trials_are_done_again(
 ) -> None:
     from gpt_core.execution import placement
 
-    config = config_of(steps=4, precision="auto", save_every=2, eval_every=2, sample_every=9)
+    config = config_of(steps=4, save_every=2, eval_every=2, sample_every=9)
     out = tmp_path / "run"
 
-    def elsewhere(training: TrainingConfig, device: torch.device) -> object:
-        here = resolve_numerics(training, device)
+    def elsewhere(compute: ComputeConfig, device: torch.device) -> object:
+        here = resolve_numerics(compute, device)
         return replace(here, machine="elsewhere", precision="bf16", bf16_residual=True)
 
     with monkeypatch.context() as there:
@@ -215,16 +225,16 @@ def test_on_another_machine_the_precision_stays_and_the_trials_are_done_again(
     assert newest is not None
     found = load_state(newest, CPU)["numerics"]
     assert found == asdict(
-        replace(resolve_numerics(config.training, CPU), precision="bf16", bf16_residual=True)
+        replace(resolve_numerics(config.compute, CPU), precision="bf16", bf16_residual=True)
     )
 
 
 def test_a_shared_model_has_no_head_in_8_bits() -> None:
-    config = config_of(fp8_head=True)
+    config = config_of({"fp8_head": True})
     two = SimpleNamespace(size=2, rank=0, is_first=True)
     with pytest.raises(ConfigError, match=r"launch\.strategy=ddp"):
         build_layout(
-            build_model(config.model, seed=0), CPU, config.training, two,
+            build_model(config.model, seed=0), CPU, config.compute, two,
             LaunchConfig(strategy="fsdp"),
         )  # fmt: skip
 
@@ -235,17 +245,18 @@ def test_a_shared_model_has_no_head_in_8_bits() -> None:
 def test_a_head_in_8_bits_needs_sides_that_divide(
     micro_batch: int, n_embd: int, named: str
 ) -> None:
-    config = config_of(fp8_head=True, micro_batch=micro_batch, tokens_per_step=32 * micro_batch)
+    config = config_of(micro_batch=micro_batch, tokens_per_step=32 * micro_batch)
     shape = replace(config.model, n_embd=n_embd, context_length=21 if micro_batch == 3 else 32)
+    training = replace(config.training, tokens_per_step=micro_batch * shape.context_length)
     with pytest.raises(ConfigError, match=named):
-        build_layout(build_model(shape, seed=0), CPU, config.training)
+        replace(config, model=shape, training=training, compute=ComputeConfig(fp8_head=True))
 
 
 def test_every_kernel_that_can_be_set_is_one_of_torch() -> None:
-    setting = get_type_hints(TrainingConfig)["attention_kernel"]
+    setting = get_type_hints(ComputeConfig)["attention_kernel"]
     assert set(get_args(setting)) == {"auto", *KERNELS}
     assert (
-        resolve_numerics(config_of(attention_kernel="flash").training, CPU).attention_kernel
+        resolve_numerics(config_of({"attention_kernel": "flash"}).compute, CPU).attention_kernel
         == "flash"
     )
 
@@ -254,4 +265,4 @@ def test_an_old_gpu_has_no_head_in_8_bits(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an A100")
     with pytest.raises(ConfigError, match="an A100 has no products of 8 bits"):
-        resolve_numerics(config_of(fp8_head=True).training, torch.device("cuda"))
+        resolve_numerics(config_of({"fp8_head": True}).compute, torch.device("cuda"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gpt_core.artifact import Artifact
-from gpt_core.config import GPTConfig, PretrainConfig, ScheduleConfig, TrainingConfig
+from gpt_core.config import ComputeConfig, GPTConfig, PretrainConfig, ScheduleConfig, TrainingConfig
 from gpt_core.execution.ranks import Ranks
 from gpt_core.training import pretrain
 from gpt_core.training.autotune import fit_micro_batch, largest_that_fits
@@ -39,11 +39,13 @@ def test_another_error_is_not_taken_for_want_of_memory() -> None:
 
 def config_of(steps: int) -> PretrainConfig:
     training = TrainingConfig(
-        steps=steps, tokens_per_step=256, micro_batch=8, device="cpu", fit_memory=True,
+        steps=steps, tokens_per_step=256, micro_batch=8,
         save_every=2, eval_every=2, sample_every=100, sample_prompts=(),
     )  # fmt: skip
     model = GPTConfig(n_layer=1, n_head=1, n_embd=16, context_length=32)
-    return PretrainConfig(model=model, training=training, schedule=ScheduleConfig(warmup_steps=1))
+    compute = ComputeConfig(device="cpu", fit_memory=True)
+    schedule = ScheduleConfig(warmup_steps=1)
+    return PretrainConfig(model=model, training=training, compute=compute, schedule=schedule)
 
 
 def test_what_fits_is_not_changed() -> None:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.callbacks import Callback, RunInfo, read_records
 from gpt_core.config import (
+    ComputeConfig,
     DecodingConfig,
     GPTConfig,
     LoaderConfig,
@@ -34,16 +35,16 @@ from gpt_core.tokenizers import train_tokenizer
 from gpt_core.training import best_checkpoint, latest_checkpoint, pretrain
 
 
-def config_of(**training: object) -> PretrainConfig:
+def config_of(precision: str = "fp32", **training: object) -> PretrainConfig:
     settings = {
         "steps": 12, "tokens_per_step": 256, "micro_batch": 4, "log_every": 2, "eval_every": 4,
-        "save_every": 4, "sample_every": 6, "eval_tokens": 512, "precision": "fp32",
-        "device": "cpu", **training,
+        "save_every": 4, "sample_every": 6, "eval_tokens": 512, **training,
     }  # fmt: skip
     return PretrainConfig(
         model=GPTConfig(n_layer=2, n_head=2, n_embd=16, context_length=32, dropout=0.1),
         schedule=ScheduleConfig(warmup_steps=2),
         training=TrainingConfig(**settings),
+        compute=ComputeConfig(device="cpu", precision=precision),
         generation=DecodingConfig(max_new_tokens=4),
     )
 

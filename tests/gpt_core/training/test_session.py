@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback, read_records
 from gpt_core.config import (
+    ComputeConfig,
     DecodingConfig,
     GPTConfig,
     OptimizerConfig,
@@ -32,14 +33,14 @@ from gpt_core.training.saving import BackgroundSaver, HostCopier, PendingCheckpo
 def config_of(learning_rate: float = 1e-3, **training: object) -> PretrainConfig:
     settings = {
         "steps": 12, "tokens_per_step": 256, "micro_batch": 8, "log_every": 1, "eval_every": 4,
-        "save_every": 4, "sample_every": 100, "eval_tokens": 512, "precision": "fp32",
-        "device": "cpu", **training,
+        "save_every": 4, "sample_every": 100, "eval_tokens": 512, **training,
     }  # fmt: skip
     return PretrainConfig(
         model=GPTConfig(n_layer=1, n_head=2, n_embd=16, context_length=32, dropout=0.1),
         optimizer=OptimizerConfig(learning_rate=learning_rate),
         schedule=ScheduleConfig(warmup_steps=2),
         training=TrainingConfig(**settings),
+        compute=ComputeConfig(device="cpu", precision="fp32"),
         generation=DecodingConfig(max_new_tokens=4),
     )
 
