@@ -5,7 +5,9 @@ import torch
 
 from gpt_core.config import DecodingConfig, GPTConfig
 from gpt_core.errors import DataError
+from gpt_core.generation import decoding as decoding_module
 from gpt_core.generation import generate, stream
+from gpt_core.generation.decoding import _batches
 from gpt_core.models import GPT, allocate_model, build_model
 
 V, T = 40, 12
@@ -209,3 +211,36 @@ def test_an_empty_prompt_is_refused() -> None:
 def test_an_id_outside_the_vocabulary_is_refused(outside: int) -> None:
     with pytest.raises(DataError, match=f"token id {outside} of the prompt is outside"):
         list(stream(varied_model(), [1, outside], GREEDY))
+
+
+def test_an_end_of_document_inside_the_prompt_does_not_stop_decoding() -> None:
+    start = [EOS, ALPHABET.index("z"), EOS]
+    [spelled] = generate(speller("attention"), [start], GREEDY, eos_id=EOS)
+    assert "".join(ALPHABET[i] for i in spelled) == "tention"
+
+
+def test_without_an_end_every_row_has_the_maximum_of_new_tokens() -> None:
+    decoding = replace(GREEDY, max_new_tokens=7)
+    assert [len(row) for row in generate(varied_model(), prompts(5), decoding)] == [7] * 5
+
+
+def test_rows_with_the_same_prompt_are_sampled_with_different_seeds() -> None:
+    decoding = DecodingConfig(temperature=1.0, max_new_tokens=8)
+    rows = generate(varied_model(), [[1, 2, 3]] * 6, decoding)
+    assert len(set(map(tuple, rows))) == 6
+
+
+def test_batches_are_bounded_in_rows_in_spread_and_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, decoding = varied_model(), replace(GREEDY, max_new_tokens=2)
+    assert list(_batches([5, 1, 3], model, decoding)) == [[1, 2, 0]], "sorted by length"
+    assert list(_batches([1, 40, 33, 2], model, decoding)) == [[0, 3, 2], [1]]
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding_module, "_MAX_ROWS", 2)
+        assert list(_batches([1] * 5, model, decoding)) == [[0, 1], [2, 3], [4]]
+    values_per_row = 2 * 2 * 16 * (8 + 2)  # keys and values, layers, width, tokens
+    monkeypatch.setattr(decoding_module, "_MAX_CACHE_BYTES", 3 * 4 * values_per_row)
+    assert list(_batches([8] * 5, model, decoding)) == [[0, 1, 2], [3, 4]]
+    monkeypatch.setattr(decoding_module, "_MAX_CACHE_BYTES", 1)
+    assert list(_batches([8] * 2, model, decoding)) == [[0], [1]]

@@ -81,3 +81,19 @@ def test_top_k_of_zero_is_refused() -> None:
 def test_top_p_outside_0_to_1_is_refused(p: float) -> None:
     with pytest.raises(ValueError, match="p must be in"):
         keep_top_p(random_logits(0), p)
+
+
+def test_top_p_excludes_what_follows_a_set_that_reaches_p_exactly() -> None:
+    equal = torch.zeros(1, 4)  # a quarter each
+    assert [int(keep_top_p(equal, p).isfinite().sum()) for p in (0.25, 0.5, 0.51, 1.0)] == [
+        1, 2, 3, 4
+    ]  # fmt: skip
+
+
+def test_filters_work_on_each_row_alone() -> None:
+    logits = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]]).log()
+    assert keep_top_p(logits, 0.6).isfinite().tolist() == [
+        [True, False, False],
+        [False, False, True],
+    ]
+    assert keep_top_k(logits, 1).isfinite().tolist() == [[True, False, False], [False, False, True]]

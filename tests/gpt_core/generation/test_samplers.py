@@ -55,3 +55,9 @@ def test_each_row_has_its_own_uniforms() -> None:
 
 def test_a_draw_out_of_range_is_zero() -> None:
     assert RowUniforms([3], n_draws=2).take([0, 0], [-3, 0], CPU).tolist() == [0.0, 0.0]
+
+
+def test_a_seed_draws_the_numbers_of_torch_in_order() -> None:
+    expected = torch.rand(5, generator=torch.Generator().manual_seed(3))
+    uniforms = RowUniforms([3], n_draws=5).take([0] * 5, range(-5, 0), CPU)
+    assert torch.equal(uniforms, expected)

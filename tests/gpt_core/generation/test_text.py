@@ -89,3 +89,18 @@ def test_an_unknown_template_is_refused(make_checkpoint: MakeCheckpoint) -> None
     checkpoint = make_checkpoint(speller("x", start=1), kind="instruction", template="polite")
     with pytest.raises(CheckpointError, match=r"template must be one of alpaca, .*got 'polite'"):
         list(stream_text(checkpoint, "a", GREEDY))
+
+
+def test_an_incomplete_last_character_is_flushed() -> None:
+    ids = TOKENIZER.encode("a\u0643")[:-1]  # its second byte never comes
+    model = speller("a\u0643", start=1)
+    decoding = DecodingConfig(temperature=0.0, max_new_tokens=len(ids))
+    assert "".join(continue_text(model, TOKENIZER, "z", decoding)) == "a\ufffd"
+
+
+def test_a_prompt_continues_a_document_that_starts_before_it() -> None:
+    model = build_model(
+        GPTConfig(n_layer=1, n_head=1, n_embd=8, vocab_size=257, context_length=64), seed=1
+    )
+    expected = list(stream(model, [TOKENIZER.eos_id, *b"ab"], GREEDY, TOKENIZER.eos_id))
+    assert "".join(continue_text(model, TOKENIZER, "ab", GREEDY)) == TOKENIZER.decode(expected)

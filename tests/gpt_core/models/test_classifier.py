@@ -31,12 +31,12 @@ def test_logits_depend_on_every_token() -> None:
     assert not torch.allclose(model(token_ids, length), model(changed, length))
 
 
-@pytest.mark.parametrize("n_blocks", [0, 1, 2, 3])
+@pytest.mark.parametrize("n_blocks", [0, 1, 2, 3, 4])
 def test_freezing_leaves_the_last_blocks_norm_and_head_trainable(n_blocks: int) -> None:
     model = classifier()
     model.freeze_all_but(n_blocks)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
-    last = tuple(f"gpt.h.{index}." for index in range(3 - n_blocks, 3))
+    last = tuple(f"gpt.h.{index}." for index in range(max(0, 3 - n_blocks), 3))
     expected = {
         name
         for name, _ in model.named_parameters()
@@ -48,3 +48,11 @@ def test_freezing_leaves_the_last_blocks_norm_and_head_trainable(n_blocks: int) 
 def test_the_language_model_head_is_removed() -> None:
     names = {name for name, _ in classifier().named_parameters()}
     assert not {name for name in names if "lm_head" in name}
+
+
+def test_the_head_starts_small_and_without_bias() -> None:
+    torch.manual_seed(0)
+    wide = GPTConfig(n_layer=1, n_head=1, n_embd=512, vocab_size=13, context_length=4)
+    score = GPTClassifier(build_model(wide, seed=0), n_classes=20).score
+    assert score.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert not score.bias.any()

@@ -150,3 +150,49 @@ def test_recompute_gives_bitwise_equal_gradients(backend: str) -> None:
         next_token_loss(model(ids(2, 8)), ids(2, 8, seed=1)).backward()  # type: ignore[no-untyped-call]
         found.append([parameter.grad for parameter in model.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))  # type: ignore[arg-type]
+
+
+def test_recompute_stores_one_input_per_block_for_the_backward_pass() -> None:
+    model = build_model(GPTConfig(**SHAPE), seed=3)
+
+    def stored_values(recompute: bool) -> int:
+        model.set_execution(recompute=recompute)
+        sizes: list[int] = []
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            model.hidden(ids(4, T))
+        return sum(sizes)
+
+    assert stored_values(recompute=True) < stored_values(recompute=False) / 3
+
+
+def test_execution_settings_that_are_left_out_do_not_change() -> None:
+    model = build_model(GPTConfig(**SHAPE), seed=3)
+    assert (model.recompute, model.bf16_residual) == (False, False)
+    model.set_execution(recompute=True)
+    model.set_execution(bf16_residual=True)
+    assert (model.recompute, model.bf16_residual) == (True, True)
+
+
+def test_blocks_with_zero_residual_projections_start_as_the_identity() -> None:
+    model = build_model(GPTConfig(**SHAPE), seed=3, zero_residual=True)
+    x = torch.randn(2, T, 32, generator=torch.Generator().manual_seed(0))
+    for block in model.h:
+        assert torch.equal(block(x), x)
+        assert block.attn.c_attn.weight.any()
+    assert model.wte.weight.any()
+
+
+def test_embeddings_are_dropped_out_in_training() -> None:
+    model = build_model(GPTConfig(**SHAPE, dropout=0.5), seed=3)
+    seen: list[torch.Tensor] = []
+    model.h[0].register_forward_pre_hook(lambda block, given: seen.append(given[0]))
+    torch.manual_seed(0)
+    model(ids(2, T))
+    model.eval()(ids(2, T))
+    assert 0.4 < (seen[0] == 0).float().mean() < 0.6
+    assert not (seen[1] == 0).any()

@@ -55,3 +55,18 @@ def test_exceeding_the_capacity_is_refused() -> None:
     cache = KVCache(model.config, 1, capacity=3)
     with pytest.raises(ValueError, match="4 tokens exceed the cache's capacity of 3"):
         model(torch.zeros(1, 4, dtype=torch.long), cache)
+
+
+def test_the_default_capacity_is_the_context_length() -> None:
+    config = small("sdpa").config
+    cache = KVCache(config, 1, dtype=torch.bfloat16)
+    assert cache.capacity == T
+    assert cache.keys.dtype == cache.values.dtype == torch.bfloat16
+
+
+def test_kept_rows_may_repeat() -> None:
+    cache = KVCache(small("sdpa").config, 2)
+    cache.keys.normal_()
+    before = cache.keys.clone()
+    cache.keep_rows([1, 0, 1])
+    assert torch.equal(cache.keys, before[:, [1, 0, 1]])
