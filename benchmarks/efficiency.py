@@ -1,8 +1,8 @@
-"""How far a number of tokens goes: tiny Shakespeare in nanoGPT's processor-sized configuration.
+"""Loss after a number of tokens: tiny Shakespeare in nanoGPT's configuration for a CPU.
 
 Run from the checkout: ``python -m benchmarks.efficiency``. The model, the batch, the split (the
 first nine tenths of the characters are trained on) and the number of iterations are nanoGPT's;
-optimizer, schedule and initialization are the preset's. Every figure is the loss on the whole
+optimizer, schedule and initialization are the preset's. Every number is the loss on the whole
 validation split.
 """
 
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def write_characters(folder: Path) -> int:
-    """Write nanoGPT's two splits of tiny Shakespeare; the number of its characters."""
+    """Write nanoGPT's two splits of tiny Shakespeare and return the number of its characters."""
     text = (DATA / "tinyshakespeare.txt").read_text(encoding="utf-8")
     characters = sorted(set(text))
     ids = {character: i for i, character in enumerate(characters)}
@@ -79,19 +79,19 @@ def write_characters(folder: Path) -> int:
 
 
 def trained(folder: Path, n_characters: int, recipe: list[str], seed: int, steps: int) -> float:
-    """The validation loss of one run."""
+    """Train once and return the validation loss."""
     settings = [*recipe, f"training.steps={steps}", f"training.log_every={steps}"]
-    trainer, heard = prepared("shakespeare-char", folder, n_characters, settings, seed)
+    trainer, losses = prepared("shakespeare-char", folder, n_characters, settings, seed)
     for _ in range(steps):
         trainer.train_step()
     trainer.evaluate()
-    return heard.loss
+    return losses.loss
 
 
 def prepared(
     preset: str, folder: Path, n_characters: int, settings: list[str], seed: int
-) -> tuple[Trainer, "Heard"]:
-    """A preset's trainer on the characters, and who hears of its losses."""
+) -> tuple[Trainer, "LossKeeper"]:
+    """Build a preset's trainer on the characters, and the callback that keeps its losses."""
     own = [f"model.vocab_size={n_characters}", f"training.seed={seed}", f"loader.seed={seed}"]
     config = load_config(preset, settings=[*settings, *own]).pretrain
     model = build_model(config.model, seed, zero_residual=config.training.zero_init).train()
@@ -102,23 +102,23 @@ def prepared(
         config=config.loader,
     )
     held_out = ShardReader(folder, "validation")
-    heard = Heard()
+    losses = LossKeeper()
     layout = build_layout(model, torch.device("cpu"), config.compute)
-    return Trainer(layout, config, loader, lambda: batches(held_out, config), heard), heard
+    return Trainer(layout, config, loader, lambda: batches(held_out, config), losses), losses
 
 
 def batches(reader: ShardReader, config: PretrainConfig) -> Iterator[Batch]:
-    """The whole validation split."""
+    """Batches of the whole validation split."""
     return sequential_batches(reader, config.model.context_length, 64)
 
 
-class Heard(Callback):
-    """Remembers the validation loss."""
+class LossKeeper(Callback):
+    """Keeps the newest validation loss."""
 
     loss = float("nan")
 
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Keep it."""
+        """Keep the validation loss."""
         self.loss = metrics.get("validation/loss", self.loss)
 
 

@@ -1,4 +1,4 @@
-"""How fast we train GPT-2 124M on a GPU, against nanoGPT and Hugging Face, and lever by lever.
+"""How fast we train GPT-2 124M on a GPU, against nanoGPT and Hugging Face, and setting by setting.
 
 Run from the checkout on a machine with an NVIDIA GPU: ``python -m benchmarks.gpu``. All train the
 same model on the same batches in bf16, compiled, with fused AdamW and clipping to norm 1, half a
@@ -48,13 +48,13 @@ LEVERS: dict[str, dict[str, Any]] = {
     "128 samples at once": {"micro_batch": 128},
     "keeping less (recompute)": {"recompute": True},
 }  # fmt: skip
-"""What is changed, to the settings that change it."""
+"""Name of a variant to the settings that it changes."""
 
 Update = Callable[[], object]
 
 
 def main() -> None:
-    """Measure what is there, print both tables and append them to the results."""
+    """Measure on this GPU, print both tables and append them to the results."""
     if not torch.cuda.is_available():
         sys.exit("benchmarks.gpu: there is no NVIDIA GPU here")
     device, wanted = torch.device("cuda"), sys.argv[1:] or list(TABLES)
@@ -94,7 +94,7 @@ def against_peers(folder: Path, device: torch.device) -> list[str]:
 
 
 def levers(folder: Path, device: torch.device) -> list[str]:
-    """The rows of the second table; a lever that fails says so."""
+    """The rows of the second table; a setting that fails says so."""
     rows = ["| ours | tokens/s | MFU | GiB at most |", "|---|---|---|---|"]
     for name, settings in LEVERS.items():
         try:
@@ -113,15 +113,15 @@ def levers(folder: Path, device: torch.device) -> list[str]:
 
 
 def speed(seconds: list[float], device: torch.device) -> str:
-    """Tokens a second and MFU, as two cells."""
+    """Tokens per second and MFU, as two cells."""
     rate = SAMPLES * SHAPE.context_length / statistics.median(seconds)
     peak = peak_flops(device)
-    share = "" if peak is None else f"{rate * flops_per_token(SHAPE) / peak:.1%}"
-    return f"{rate:,.0f} | {share}"
+    utilization = "" if peak is None else f"{rate * flops_per_token(SHAPE) / peak:.1%}"
+    return f"{rate:,.0f} | {utilization}"
 
 
 def seconds_of(update: Update, device: torch.device) -> float:
-    """The time of an update, all of it done."""
+    """Seconds of an update, synchronized with the device."""
     synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     synchronize()
     started = time.perf_counter()
@@ -131,7 +131,7 @@ def seconds_of(update: Update, device: torch.device) -> float:
 
 
 def free() -> None:
-    """Give back what is no longer used, compiled code among it."""
+    """Free unused memory and compiled code."""
     torch.compiler.reset()
     gc.collect()
     torch.cuda.empty_cache()

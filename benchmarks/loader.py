@@ -1,8 +1,8 @@
-"""How fast batches are made and how large the ids lie on disk, against nanoGPT's ``get_batch``.
+"""Speed of making batches and size of the ids on disk, against nanoGPT's ``get_batch``.
 
 Run from the checkout: ``python -m benchmarks.loader``. Both read the same 50 million random ids: we
-from our Parquet shards, nanoGPT from a flat file of 16-bit ids. Its ``get_batch`` is written here
-anew: it maps the file, draws the starts, and stacks a converted slice for each row, twice.
+from our Parquet shards, nanoGPT from a flat file of 16-bit ids. Its ``get_batch`` is rewritten
+here: it maps the file, draws the starts, and stacks a converted slice for each row, twice.
 """
 
 import statistics
@@ -76,7 +76,7 @@ def speeds(folder: Path) -> list[str]:
 
 
 def sizes(folder: Path) -> list[str]:
-    """The table of bytes, of going on from a position, and of checking all ids."""
+    """The table of bytes, of resuming at a position, and of checking all ids."""
     directory = folder / "16"
     n_bytes = sum(file.stat().st_size for file in (directory / "train").iterdir())
     reader = ShardReader(directory, "train")
@@ -86,7 +86,7 @@ def sizes(folder: Path) -> list[str]:
         "|---|---|---|---|",
         f"| bytes a token on disk | {n_bytes / N_TOKENS:.4f} | "
         f"{(folder / 'train.bin').stat().st_size / N_TOKENS:.4f} | 2.00 |",
-        f"| open 16 shards, go on at sample 10¹² and make a batch | {seconds * 1e3:.1f} ms | does "
+        f"| open 16 shards, resume at sample 10¹² and make a batch | {seconds * 1e3:.1f} ms | does "
         "not | < 50 ms |",
         f"| compare all {N_TOKENS:,} ids with their hashes | {timed(reader.verify):.2f} s | does "
         "not | |",
@@ -106,7 +106,7 @@ def resume(directory: Path) -> None:
 
 
 def get_batch(file: Path, B: int, T: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch in the way of nanoGPT, which draws its starts without a record."""
+    """A batch as nanoGPT makes it, with random starts that are not recorded."""
     data = np.memmap(file, dtype=np.uint16, mode="r")
     starts = torch.randint(len(data) - T, (B,))
     token_ids = [torch.from_numpy(data[i : i + T].astype(np.int64)) for i in starts]

@@ -1,9 +1,9 @@
-"""What Prefect and MLflow cost the training loop, against ``python -m gpt_core train``.
+"""Overhead of Prefect and MLflow in the training loop, against ``python -m gpt_core train``.
 
 Run from the checkout: ``python -m benchmarks.overhead``. The same model is trained on the same
-shards through both doors in turn, each time in a process of its own and with another seed, so that
+shards by both commands in turn, each time in a process of its own and with another seed, so that
 nothing is answered from the cache. What is compared is the time that the training steps took,
-which both write into their checkpoint: what a flow needs to start is not of the loop.
+which both write into their checkpoint: starting a flow is not part of the loop.
 """
 
 import os
@@ -44,17 +44,15 @@ def main() -> None:
             tracked.append(seconds_of(runs))
         flow(home, "down")
     ratios = [t / b for t, b in zip(tracked, bare, strict=True)]
-    how = (
-        f"Preset tiny, 100 steps, the median of {TURNS} turns; a turn is one run through each door."
-    )
+    how = f"Preset tiny, 100 steps, the median of {TURNS} turns; a turn is one run of each command."
     publish("Overhead of Prefect and MLflow", "overhead", how, table(bare, tracked, ratios))
 
 
 def table(bare: list[float], tracked: list[float], ratios: list[float]) -> list[str]:
-    """Seconds of both doors and their ratio."""
+    """Seconds of both commands and their ratio."""
     spread = f"{min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}"
     return [
-        "| door | seconds in training steps | over the bare door | each turn | target |",
+        "| command | seconds in training steps | over gpt_core | each turn | target |",
         "|---|---|---|---|---|",
         f"| `python -m gpt_core train` | {statistics.median(bare):.2f} | | | |",
         f"| `gptflow pretrain` | {statistics.median(tracked):.2f} | "
@@ -63,12 +61,12 @@ def table(bare: list[float], tracked: list[float], ratios: list[float]) -> list[
 
 
 def flow(home: Path, *arguments: str) -> None:
-    """A command of the front door."""
+    """Run a gptflow command."""
     call(["-m", "flows", *arguments], home)
 
 
 def call(command: list[str], home: Path) -> None:
-    """A process of this Python, with servers and artifacts of its own."""
+    """Run this Python with servers and artifacts of its own."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
     environment = {**own, "GPTFLOW_HOME": str(home)}
     subprocess.run(

@@ -1,4 +1,4 @@
-"""How far a quarter of an hour on this machine goes: tiny Shakespeare, any model, from scratch.
+"""Loss after a quarter of an hour on this machine: tiny Shakespeare, any model, from scratch.
 
 Run from the checkout: ``python -m benchmarks.quarter_hour``. The mark is what nanoGPT's README has
 for three minutes on an A100. The run is the preset ``shakespeare-long`` on nanoGPT's split of the
@@ -38,14 +38,14 @@ def main() -> None:
 
 def trained(folder: Path, n_characters: int, seed: int) -> tuple[float, float]:
     """Seconds and loss of one run."""
-    trainer, heard = prepared("shakespeare-long", folder, n_characters, [], seed)
+    trainer, losses = prepared("shakespeare-long", folder, n_characters, [], seed)
     started = time.perf_counter()
     for _ in range(trainer.config.training.steps):
         trainer.train_step()
     seconds = time.perf_counter() - started
     trainer.evaluate()
-    print(f"seed {seed}: {seconds:.0f} s, {heard.loss:.4f}", flush=True)
-    return seconds, heard.loss
+    print(f"seed {seed}: {seconds:.0f} s, {losses.loss:.4f}", flush=True)
+    return seconds, losses.loss
 
 
 if __name__ == "__main__":

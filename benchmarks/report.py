@@ -1,4 +1,4 @@
-"""What every benchmark prints and appends: date, machine, command, and its tables."""
+"""Reports of the benchmarks: date, machine, command and tables, printed and appended."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ def publish(title: str, script: str, how: str, lines: Sequence[str]) -> None:
     Args:
         title: What was measured.
         script: The module's name.
-        how: One sentence on the way of measuring.
+        how: How it was measured, in one sentence.
         lines: The tables.
     """
     head = [f"## {title} ({datetime.now(UTC):%Y-%m-%d})", "", f"{_setting(script)} {how}", ""]
@@ -35,7 +35,7 @@ def _setting(script: str) -> str:
 
     gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
     return (
-        f"`python -m benchmarks.{script}` at {_commit()}; {gpu}{_processor()}, {os.cpu_count()} "
+        f"`python -m benchmarks.{script}` at {_commit()}; {gpu}{_cpu()}, {os.cpu_count()} "
         f"cores, load {os.getloadavg()[0]:.1f} at the start, Python {platform.python_version()}, "
         f"torch {torch.__version__}."
     )
@@ -63,8 +63,8 @@ def _commit() -> str:
     return done.stdout.strip() or "an unknown commit"
 
 
-def _processor() -> str:
-    """The processor's name with what it has for bf16 products."""
+def _cpu() -> str:
+    """The CPU's name and its instructions for bf16 products."""
     info = Path("/proc/cpuinfo")
     rows = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     fields = dict(row.split(":", 1) for row in rows if ":" in row)

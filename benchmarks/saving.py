@@ -1,8 +1,8 @@
-"""How long training stands still for a checkpoint, against ``torch.save`` of the same.
+"""How long a checkpoint pauses training, against ``torch.save`` of the same tensors.
 
 Run from the checkout: ``python -m benchmarks.saving``. GPT-2 124M with AdamW, after one step. Ours
-copies what it saves and writes the copy in a thread; the rival writes weights and optimizer while
-training waits. Both in turn, into the same folder.
+copies what it saves and writes the copy in a thread; ``torch.save`` writes weights and optimizer
+while training waits. Both in turn, into the same folder.
 """
 
 import shutil
@@ -36,10 +36,10 @@ def main() -> None:
         folder = Path(name)
         trainer, shards = prepared(folder)
         copier = HostCopier()
-        whole: list[float] = []
+        complete: list[float] = []
 
         def ours() -> None:
-            """What a session does before the next step begins."""
+            """Copy as a session does before the next step begins."""
             snapshot = Snapshot(
                 step=1,
                 weights=copier.copy(trainer.layout.weights(), "weights"),
@@ -53,7 +53,7 @@ def main() -> None:
         def wait() -> None:
             started = time.perf_counter()
             saver.wait()
-            whole.append(time.perf_counter() - started)
+            complete.append(time.perf_counter() - started)
             shutil.rmtree(folder / "run")
 
         def theirs() -> None:
@@ -65,10 +65,10 @@ def main() -> None:
     medians = statistics.median(stalls), statistics.median(blocking)
     ratio = medians[1] / medians[0]
     rows = [
-        "| way | training stands still | ratio | target |",
+        "| method | training pauses | ratio | target |",
         "|---|---|---|---|",
         f"| `torch.save`, {size / 1e9:.2f} GB | {medians[1]:.2f} s | | |",
-        f"| ours, written in {statistics.median(whole):.1f} s beside the training | "
+        f"| ours, written in {statistics.median(complete):.1f} s in the background | "
         f"{medians[0]:.2f} s | {ratio:.1f} times less | ≥ 8 |",
     ]
     how = f"The median of {TURNS} turns; the file system's cache takes what both write."

@@ -56,7 +56,7 @@ def main() -> None:
 def training(small: Path, large: Path, tiny: Path) -> list[str]:
     """The table of training."""
     lines = [
-        "| training, peer | ours | peer | ours / peer | processor time of all threads | memory | "
+        "| training, peer | ours | peer | ours / peer | CPU time of all threads | memory | "
         "same merges | target |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -79,7 +79,7 @@ def row(name: str, ours: Measured, peer: Measured) -> str:
     ratio, memory = ours["seconds"] / peer["seconds"], ours["peak_mb"] / peer["peak_mb"]
     return (
         f"| {name} | {ours['seconds']:.2f} s | {peer['seconds']:.2f} s | {ratio:.3f} | "
-        f"{ours['processor']:.2f} / {peer['processor']:.2f} s | "
+        f"{ours['cpu']:.2f} / {peer['cpu']:.2f} s | "
         f"{ours['peak_mb']:.0f} / {peer['peak_mb']:.0f} MB = {memory:.2f} |"
     )
 
@@ -118,8 +118,8 @@ def in_turn(ours: str, peer: str, file: Path, turns: int = TURNS) -> tuple[Measu
             print(name, file.name, f"{list_[-1]['seconds']:.2f} s", file=sys.stderr)
     results = []
     for list_ in measured:
-        figures = ("seconds", "processor", "peak_mb")
-        medians = {name: statistics.median(one[name] for one in list_) for name in figures}
+        measured_names = ("seconds", "cpu", "peak_mb")
+        medians = {name: statistics.median(one[name] for one in list_) for name in measured_names}
         results.append(list_[0] | medians)
     return results[0], results[1]
 
@@ -141,11 +141,11 @@ def perturbed(texts: list[str], n_bytes: int) -> Iterator[str]:
 
 def timed(work: Callable[[], Any]) -> tuple[Any, Measured]:
     """The result of some work, its time and the most memory the process ever held."""
-    started, processor = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     result = work()
-    seconds, processor = time.perf_counter() - started, time.process_time() - processor
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return result, {"seconds": seconds, "processor": processor, "peak_mb": kilobytes / 1024}
+    return result, {"seconds": seconds, "cpu": cpu, "peak_mb": kilobytes / 1024}
 
 
 def digest(value: object) -> str:
@@ -208,7 +208,7 @@ def encode_gpt2(file: Path, *, ours: bool) -> Measured:
 
 
 def encode_trained(file: Path, *, ours: bool) -> Measured:
-    """What we trained, by us and exported to Hugging Face, paragraph by paragraph."""
+    """Encode with our BPE, by us and exported to Hugging Face, paragraph by paragraph."""
     from tokenizers import Tokenizer
 
     from gpt_core.tokenizers import train_bpe, write_huggingface
@@ -274,7 +274,7 @@ def encode_corpus_to_parquet(file: Path) -> Measured:
 
 
 def encode_tiktoken_batch(file: Path) -> Measured:
-    """The better of tiktoken's two ways: all documents in a batch on all cores, or one by one."""
+    """The faster of tiktoken's methods: a batch of all documents on all cores, or one by one."""
     from gpt_core.tokenizers import GPT2Tokenizer
 
     documents = chapters_of(file)

@@ -1,11 +1,11 @@
-"""How fast we train, against nanoGPT and Hugging Face's GPT-2, measured in turn.
+"""Training speed against nanoGPT and Hugging Face's GPT-2, measured in turn.
 
 Run from the checkout: ``python -m benchmarks.training``. The three train a model of the same shape
 on the same batches: forward, backward, clipping to norm 1 and AdamW. nanoGPT (``.peers/nanoGPT``,
 left out when it is not there) and Hugging Face run as their own scripts do on a CPU, in float32 and
-uncompiled; ours is the Trainer with its defaults in a long run, which is compiled where a trial
-shows that it pays. Each has a process of its own. A second table says what our steps spend their
-time on when they are not compiled, beside how fast this processor multiplies.
+uncompiled; ours is the Trainer with its defaults in a long run, which is compiled if a trial is
+faster. Each runs in its own process. A second table profiles our uncompiled steps, with the speed
+of this CPU's matrix products.
 """
 
 import gc
@@ -106,7 +106,7 @@ def measure(shape: GPTConfig, batch: int, steps: int) -> str:
 
 @contextmanager
 def serving(system: str, shape: GPTConfig, batch: int, folder: Path) -> Iterator[Connection]:
-    """A process that trains a system when it is told to; what ours asks of malloc is ours alone."""
+    """A process that trains a system on request, so that our malloc settings are ours alone."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     process = spawn.Process(target=serve, args=(there, system, shape, batch, folder))
@@ -118,7 +118,7 @@ def serving(system: str, shape: GPTConfig, batch: int, folder: Path) -> Iterator
 
 
 def serve(pipe: Connection, system: str, shape: GPTConfig, batch: int, folder: Path) -> None:
-    """Say whether the system is there; then do as many steps as are asked for, and say how long."""
+    """Send whether the system is available, then the seconds of the steps that are asked for."""
     folder.mkdir()
     step = MAKERS[system](shape, batch, loader_of(folder, shape, batch))
     if step is not None:
@@ -133,7 +133,7 @@ def serve(pipe: Connection, system: str, shape: GPTConfig, batch: int, folder: P
 
 
 def where_the_time_goes() -> list[str]:
-    """Each shape's step in shares of the operators' own time, and the processor's products."""
+    """Fraction of a step's time in each kind of operator, and the speed of matrix products."""
     rows = [f"| model | {' | '.join(PARTS)} | the rest |", "|---" * (len(PARTS) + 2) + "|"]
     for name, (shape, batch, steps) in SHAPES.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -144,22 +144,30 @@ def where_the_time_goes() -> list[str]:
                     step()
         own = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
         total = sum(own.values())
-        shares = [sum(own.get(key, 0) for key in keys) / total for keys in PARTS.values()]
-        cells = [f"{share:.0%}" for share in [*shares, 1 - sum(shares)]]
+        fractions = [sum(own.get(key, 0) for key in keys) / total for keys in PARTS.values()]
+        cells = [f"{fraction:.0%}" for fraction in [*fractions, 1 - sum(fractions)]]
         rows.append(f"| {name} | {' | '.join(cells)} |")
         gc.collect()
-    speeds = {kind: products_a_second(kind) / 1e9 for kind in (torch.bfloat16, torch.float32)}
-    bf16, fp32 = speeds.values()
-    return [
-        *rows,
-        "",
+    return [*rows, "", product_speeds()]
+
+
+def product_speeds() -> str:
+    """Speed of matrix products; in bf16 only where the CPU has instructions for them.
+
+    Without such instructions the products in bf16 would take minutes and say nothing.
+    """
+    fp32 = flops_per_second(torch.float32) / 1e9
+    if resolve_precision("auto", torch.device("cpu")) != "bf16":
+        return f"Products of 2,048 × 2,048 matrices: {fp32:.0f} GFLOP/s in fp32; no bf16 here."
+    bf16 = flops_per_second(torch.bfloat16) / 1e9
+    return (
         f"Products of 2,048 × 2,048 matrices: {bf16:.0f} GFLOP/s in bf16, {fp32:.0f} in fp32, a "
-        f"ratio of {bf16 / fp32:.1f}, which is as much as bf16 can gain where products are all.",
-    ]
+        f"ratio of {bf16 / fp32:.1f}, the most that bf16 can gain where all time is products."
+    )
 
 
-def products_a_second(kind: torch.dtype) -> float:
-    """Floating-point operations a second of matrix products."""
+def flops_per_second(kind: torch.dtype) -> float:
+    """Floating-point operations per second of matrix products."""
     matrix = torch.randn(2048, 2048, dtype=kind)
     matrix @ matrix
     repeats = 20

@@ -1,8 +1,8 @@
-"""Write the sample texts, messages and instructions: always the same ones, from one seed.
+"""Write the sample texts, messages and instructions, reproducibly from one seed.
 
-Run it as ``python data/samples/make_samples.py``. The sentences are put together from words by a
-small grammar, so that a small model can learn visible regularities within a minute, and the
-Arabic carries all that cleaning is there to remove.
+Run it as ``python data/samples/make_samples.py``. A small grammar builds the sentences
+from words, so that a small model learns visible regularities within a minute, and the Arabic has
+everything that cleaning removes.
 """
 
 import json
