@@ -1,4 +1,4 @@
-"""How token ids lie on disk and in which order they are read."""
+"""Settings of token shards and of the order in which training reads them."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,15 @@ IGNORED = -100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardConfig(Section):
-    """Token shards."""
+    """Size of the token shards and the parallelism of encoding."""
 
     tokens_per_shard: int = 100_000_000
-    """Tokens in one Parquet file; a multiple of a row group is written."""
+    """Approximate number of tokens in one Parquet file; smaller corpora get smaller files, so that
+    several workers can encode them."""
 
     workers: int = 0
-    """Threads or processes that encode; 0 for one per core."""
+    """Number of threads or processes that encode; 0 for one per CPU core. The shards are the same
+    for any number."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "tokens_per_shard")
@@ -26,16 +28,18 @@ class ShardConfig(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoaderConfig(Section):
-    """Training samples from token shards."""
+    """Cutting token shards into training samples, and their order."""
 
     stride: int | None = None
-    """Tokens between the starts of two samples; None for the context length (no overlap)."""
+    """Tokens between the starts of two training samples; none for the context length, so that
+    samples do not overlap. 1 gives every window of the text."""
 
     shuffle: bool = True
-    """Visit the samples in a keyed random order, another in each epoch."""
+    """Visit the samples in random order, a different one in each epoch; false for the order of the
+    text."""
 
     seed: int = 1337
-    """The key of that order."""
+    """Seed of the random order."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "stride")

@@ -1,4 +1,4 @@
-"""How text is read, cleaned and cut into tokens."""
+"""Settings of reading and cleaning text and of training the tokenizer."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,23 +15,28 @@ FIXED_VOCAB_SIZES = {"byte": 257, "gpt2": 50_257}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadingConfig(Section):
-    """How a source becomes documents."""
+    """How the files of a source become documents."""
 
     format: Literal["auto", "text", "json", "jsonl", "csv", "tsv", "parquet"] = "auto"
-    """The source's form; ``auto`` goes by the file name, compression aside."""
+    """The file format. ``auto`` decides for each file by its suffix: ``.txt``, ``.md``, ``.text``,
+    ``.raw`` or none is text; ``.json``, ``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv``, ``.parquet``.
+    All of them may be compressed (``.gz``) or in a ``.zip``."""
 
     split: Literal["blank-line", "line", "file"] = "blank-line"
-    """Where one document of a text file ends and the next begins."""
+    """Where a document of a text file ends: at a ``blank-line``, at each ``line``, or with the
+    ``file``."""
 
     text_column: str = "text"
-    """The column (CSV, TSV, Parquet) or key (JSON, JSONL) that holds the text."""
+    """Name of the column (CSV, TSV, Parquet) or key (JSON, JSON lines) that holds the text."""
 
     boundaries: str | None = None
-    """A TSV beside the source with ``char_offset`` and ``char_length`` (in Unicode characters) of
-    each document; used instead of ``split`` where that file exists."""
+    """Name of a TSV file in the folder of the text file, with the columns ``char_offset`` and
+    ``char_length`` (in Unicode characters) of each document. If that file exists, it is used
+    instead of ``split``; none to always use ``split``."""
 
     encoding: str = "utf-8"
-    """The encoding of text, CSV, TSV and JSON files, by a name that Python knows."""
+    """Character encoding of text, JSON, CSV and TSV files, by its name in Python, such as
+    ``utf-8``, ``cp1256`` or ``utf-16``. A byte-order mark is dropped."""
 
     def __post_init__(self) -> None:
         require(
@@ -43,61 +48,64 @@ class ReadingConfig(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CleaningConfig(Section):
-    """Which rules clean a document, and into which shares the documents are split."""
+    """Cleaning rules, deduplication, and the split into train, validation and test."""
 
     language: Literal["auto", "arabic", "english", "none"] = "auto"
-    """Whose rules apply; ``auto`` decides for each document by the script of most letters."""
+    """The language whose rules apply. ``auto`` decides for each document by the script of most of
+    its first letters: Arabic, else English. ``none`` leaves the text as it is."""
 
     strip_diacritics: bool = True
-    """Arabic: remove vowel signs, superscript alef and Quranic marks."""
+    """Arabic: remove combining marks (vowel signs, shadda, superscript alef) and Quranic
+    annotation signs."""
 
     strip_tatweel: bool = True
-    """Arabic: remove the stretching stroke U+0640."""
+    """Arabic: remove tatweel (U+0640), which elongates words."""
 
     unify_letters: bool = False
-    """Arabic: write all forms of alef as bare alef, alef maqsura as ya, ta marbuta as ha, hamza on
-    waw or ya as that letter, the Persian kaf and ya as the Arabic ones."""
+    """Arabic: normalize all forms of alef to bare alef, alef maqsura to ya, ta marbuta to ha,
+    hamza on waw or ya to that letter, and the Persian kaf and ya to the Arabic ones."""
 
     strip_brackets: bool = True
-    """Arabic: remove bracketed numbers and page references and notes in square brackets; of other
-    brackets, such as those around a quotation of the Quran, only the signs."""
+    """Arabic: remove bracketed numbers, bracketed page references and notes in square brackets. Of
+    other brackets, such as those around a quotation of the Quran, remove only the characters."""
 
     strip_page_marks: bool = True
-    """Arabic: remove page numbers that stand on a line of their own."""
+    """Arabic: remove lines that hold only a page number."""
 
     strip_digits: bool = True
-    """Arabic: remove ASCII, Arabic-Indic and Eastern Arabic-Indic digits."""
+    """Arabic: remove numbers in ASCII, Arabic-Indic and Eastern Arabic-Indic digits."""
 
     strip_separators: bool = True
-    """Arabic: remove lines of strokes, stars and the like that separate pages."""
+    """Arabic: remove lines of dashes, stars and the like that separate pages or sections."""
 
     strip_punctuation: bool = False
-    """Arabic: remove the punctuation of both scripts."""
+    """Arabic: remove Arabic and Latin punctuation."""
 
     straighten_quotes: bool = True
-    """English: write typographic quotation marks and apostrophes as ASCII."""
+    """English: replace typographic quotation marks and apostrophes by ASCII."""
 
     straighten_dashes: bool = True
-    """English: write dashes, the minus sign and the ellipsis as ASCII."""
+    """English: replace dashes, the minus sign and the ellipsis by ASCII."""
 
     strip_controls: bool = True
-    """Both: remove control, bidirectional and zero-width characters and byte-order marks; the
-    joiners U+200C and U+200D stay, for Persian words and emoji are spelled with them."""
+    """Arabic and English: remove control, bidirectional and zero-width characters and byte-order
+    marks. The joiners U+200C and U+200D are kept, because Persian words and emoji need them."""
 
     collapse_whitespace: bool = True
-    """Both: one space for each run of spaces, at most one blank line, no space at line ends."""
+    """Arabic and English: reduce runs of spaces to one space and blank lines to at most one, and
+    strip spaces at line ends."""
 
     min_characters: int = 1
-    """Documents shorter than this many characters after cleaning are dropped."""
+    """Drop documents with fewer characters than this after cleaning."""
 
     deduplicate: bool = True
-    """Keep only the first of documents that are equal after cleaning."""
+    """Drop documents that equal an earlier one after cleaning."""
 
     validation_share: float = 0.05
-    """Share of documents for validation, chosen by a hash of the document id."""
+    """Fraction of documents for validation, in [0, 1), chosen by a hash of the document id."""
 
     test_share: float = 0.05
-    """Share of documents for the final test, chosen by the same hash."""
+    """Fraction of documents for test, in [0, 1), chosen by the same hash."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "min_characters")
@@ -111,51 +119,55 @@ class CleaningConfig(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizerConfig(Section):
-    """Which tokenizer, and how it is trained."""
+    """Kind of tokenizer and its training."""
 
     kind: TokenizerKind = "unigram"
-    """``unigram`` and ``sentencepiece-bpe``: SentencePiece; ``bpe``: our byte-level BPE; ``gpt2``:
-    the released vocabulary; ``byte``, ``codepoint``, ``character`` (a letter with its marks),
-    ``word``: one token each, of which only bytes can write every text."""
+    """``unigram`` and ``sentencepiece-bpe`` (SentencePiece), ``bpe`` (byte-level BPE) and ``gpt2``
+    (GPT-2's released vocabulary) make subword tokens; ``byte``, ``codepoint``, ``character`` (a
+    letter with its marks) and ``word`` make one token each. The last three map text that is not in
+    the training text to an unknown token; all others cover every text."""
 
     vocab_size: int | None = 8000
-    """Number of tokens, specials included; None for ``byte`` and ``gpt2``, whose size is fixed,
-    and for code points, characters or words to take all of the text."""
+    """Number of tokens, special tokens included. It must be none for ``byte`` (257) and ``gpt2``
+    (50,257), whose size is fixed; for ``codepoint``, ``character`` and ``word`` none takes all of
+    the training text."""
 
     pattern: str = "marks"
-    """``bpe``: where it may not merge: ``gpt2``, ``gpt4``, ``marks`` (GPT-2's with combining marks
-    kept at their letters, as Arabic needs) or a regular expression for the pieces."""
+    """``bpe``: the pattern that cuts text into pieces, which merges do not cross: ``gpt2``,
+    ``gpt4``, ``marks`` (GPT-2's, with combining marks kept with their letters, as Arabic needs) or
+    a regular expression that matches the pieces."""
 
     character_coverage: float = 0.9995
-    """SentencePiece: share of the text's characters that get a piece; the rest is written in
-    bytes."""
+    """SentencePiece: fraction of the text's characters that get a piece, in (0, 1]; the rarest
+    others are encoded as bytes."""
 
     cross_words: bool = False
-    """SentencePiece: a piece may span several words, such as a formula that always recurs."""
+    """SentencePiece: allow pieces that span several words, such as recurring formulas."""
 
     split_scripts: bool = True
-    """SentencePiece: no piece mixes two scripts."""
+    """SentencePiece: do not mix two scripts in a piece."""
 
     split_digits: bool = False
-    """SentencePiece: each digit is a piece of its own."""
+    """SentencePiece: make each digit a piece of its own."""
 
     max_piece_length: int = 16
     """SentencePiece: longest piece, in characters."""
 
     max_sentences: int = 1_000_000
-    """SentencePiece: at most this many lines are sampled for training."""
+    """SentencePiece: number of lines to train on; a random sample if the text has more."""
 
     seed_pieces: int = 1_000_000
-    """Unigram: number of pieces to begin with."""
+    """Unigram: number of candidate pieces at the start of training."""
 
     shrinking_factor: float = 0.75
-    """Unigram: share of the pieces that each round keeps."""
+    """Unigram: fraction of the pieces that each pruning round keeps, in (0, 1)."""
 
     em_steps: int = 2
-    """Unigram: steps of expectation and maximization in each round."""
+    """Unigram: EM (expectation-maximization) steps in each round."""
 
     directory: str | None = None
-    """GPT-2: the folder with ``encoder.json`` and ``vocab.bpe``."""
+    """``gpt2``: folder with ``encoder.json`` and ``vocab.bpe`` (or ``vocab.json`` and
+    ``merges.txt``); required for this kind."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "max_piece_length", "max_sentences", "seed_pieces", "em_steps")
@@ -203,7 +215,7 @@ _MIN_SIZES = {
 
 
 def _is_encoding(name: str) -> bool:
-    """Whether Python knows an encoding of text by that name."""
+    """Whether Python knows a text encoding of that name."""
     try:
         "".encode(name)
     except (LookupError, ValueError):

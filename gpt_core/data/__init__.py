@@ -1,4 +1,4 @@
-"""Token ids on disk and in batches; labelled texts and instructions for fine-tuning."""
+"""Token shards and batches for pretraining; labelled texts and instructions for fine-tuning."""
 
 from gpt_core.config import IGNORED
 from gpt_core.data.classification import (

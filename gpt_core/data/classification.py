@@ -1,4 +1,4 @@
-"""Labelled texts: read, balanced, split without leaks, padded.
+"""Labelled texts for classification: read, balance, split without leakage, pad.
 
 Shapes: B batch, T time.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gpt_core.errors import DataError
-from gpt_core.text import RecordFormat, read_record_file
+from gpt_core.text import SPLITS, RecordFormat, read_record_file
 from gpt_core.tokenizers import Tokenizer
 
 _FORMATS: dict[str, RecordFormat] = {
@@ -23,7 +23,7 @@ _FORMATS: dict[str, RecordFormat] = {
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One text with its label."""
+    """A text and its label."""
 
     text: str
     label: str
@@ -31,7 +31,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class ExampleSplits:
-    """Examples for training, for choosing and for the final figures."""
+    """Examples for training, for model selection and for the final metrics."""
 
     train: list[Example]
     validation: list[Example]
@@ -56,16 +56,15 @@ def read_examples(
             than two labels.
     """
     form = _FORMATS.get(path.suffix.lower(), "tsv")
-    columns = (text_column, label_column)
+    columns, headerless = (text_column, label_column), (label_column, text_column)
     examples = []
-    for place, row in read_record_file(path, form, columns, headerless=(label_column, text_column)):
-        missing = next(
-            (key for key in columns if not isinstance(row, dict) or key not in row), None
-        )
-        if not isinstance(row, dict) or missing is not None:
-            found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+    for place, row in read_record_file(path, form, columns, headerless):
+        values = row if isinstance(row, dict) else {}
+        missing = next((column for column in columns if column not in values), None)
+        if missing is not None:
+            found = ", ".join(values) if isinstance(row, dict) else type(row).__name__
             raise DataError(f"{path}, {place} has no {missing!r}; it has {found}")
-        examples.append(Example(str(row[text_column]), str(row[label_column])))
+        examples.append(Example(str(values[text_column]), str(values[label_column])))
     labels = sorted({example.label for example in examples})
     if len(labels) < 2:
         found = f"only the label {labels[0]!r}" if labels else "no example"
@@ -74,7 +73,7 @@ def read_examples(
 
 
 def balance(examples: Sequence[Example], seed: int) -> list[Example]:
-    """As many examples of each label as the rarest label has, drawn at random, order kept."""
+    """Undersample every label to the count of the rarest one, at random, keeping the order."""
     by_label: dict[str, list[int]] = defaultdict(list)
     for index, example in enumerate(examples):
         by_label[example.label].append(index)
@@ -87,16 +86,16 @@ def balance(examples: Sequence[Example], seed: int) -> list[Example]:
 def split_examples(
     examples: Sequence[Example], validation_share: float, test_share: float, seed: int
 ) -> ExampleSplits:
-    """Three parts with the same mix of labels; equal texts always fall into the same part.
+    """Split examples at random, stratified by label; equal texts stay in one split.
 
     Args:
-        examples: All of them.
-        validation_share: Share of the second part.
-        test_share: Share of the third part.
-        seed: Of the rng.
+        examples: All examples.
+        validation_share: Fraction of the distinct texts of each label for validation.
+        test_share: Fraction of the distinct texts of each label for test.
+        seed: Seed of the shuffle.
 
     Raises:
-        DataError: If a part would lack a label.
+        DataError: If a split has no example of a label.
     """
     parts: tuple[list[Example], ...] = ([], [], [])
     rng = random.Random(seed)
@@ -118,28 +117,28 @@ def split_examples(
     return ExampleSplits(*parts)
 
 
-def _require_all_labels(parts: Sequence[Sequence[Example]], shares: Sequence[float]) -> None:
+def _require_all_labels(parts: Sequence[Sequence[Example]], fractions: Sequence[float]) -> None:
     labels = {example.label for part in parts for example in part}
-    for name, part, share in zip(("train", "validation", "test"), parts, shares, strict=True):
+    for name, part, fraction in zip(SPLITS, parts, fractions, strict=True):
         missing = sorted(labels - {example.label for example in part})
-        if missing and share > 0:
+        if missing and fraction > 0:
             counts = Counter(example.label for other in parts for example in other)
             raise DataError(
                 f"the {name} part has no example of {missing[0]!r}, of which there are "
-                f"{counts[missing[0]]}: give more examples or other shares"
+                f"{counts[missing[0]]}: give more examples or other fractions"
             )
 
 
 def encode_texts(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[list[int]]:
-    """The ids of each text, cut to ``max_tokens``; an empty text becomes one end-of-document id."""
+    """Encode texts, truncated to ``max_tokens``; an empty text becomes one end-of-document id."""
     return [ids[:max_tokens] or [tokenizer.eos_id] for ids in tokenizer.encode_batch(texts)]
 
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Rows filled up at the end to the longest.
+    """Pad rows at the end to the length of the longest.
 
     Returns:
-        Ids of shape (B, T) and the rows' real lengths of shape (B,), both int64.
+        Ids of shape (B, T) and the unpadded lengths of shape (B,), both int64.
     """
     lengths = torch.tensor([len(row) for row in rows])
     token_ids = torch.full((len(rows), int(lengths.max())), pad_id)

@@ -1,7 +1,7 @@
-"""Documents to token shards, by workers that each write whole files themselves.
+"""Encode documents to token shards, in parallel; each worker writes complete files.
 
-The workers are threads where the tokenizer's work is not done in Python, else processes. The corpus
-is cut into parts by its row groups and sizes alone, so the shards are the same for any number.
+Uses threads if the tokenizer releases the GIL, else processes. The corpus is cut into parts by its
+row groups and their sizes alone, so the shards do not depend on the number of workers.
 """
 
 import multiprocessing
@@ -25,14 +25,14 @@ from gpt_core.text import SPLITS, count_row_groups, documents_file, read_row_gro
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 TOKENIZER = "tokenizer"
-_MIN_PART_BYTES = 4 << 20  # bytes of text; smaller files are not worth a worker
-_TARGET_PARTS = 16  # wanted, so that workers finish at about the same time
-_BYTES_PER_TOKEN = 4  # a guess that turns tokens per shard into bytes of text
+_MIN_PART_BYTES = 4 << 20  # of text; smaller files are not worth a worker
+_TARGET_PARTS = 16  # enough that workers finish at about the same time
+_BYTES_PER_TOKEN = 4  # an estimate, to convert tokens per shard to bytes of text
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One shard to write: a run of row groups of one split."""
+    """A shard to write, from consecutive row groups of one split."""
 
     source: Path
     groups: range
@@ -43,7 +43,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _PartCounts:
-    """What a shard holds."""
+    """Counts of one shard."""
 
     n_tokens: int
     n_bytes: int
@@ -58,24 +58,24 @@ def encode_corpus(
     *,
     progress: Progress | None = None,
 ) -> Artifact:
-    """Documents to token shards, each document followed by the end-of-document id.
+    """Encode documents to token shards, each document followed by the end-of-document id.
 
     Args:
         documents: The clean corpus.
-        tokenizer: Its tokenizer, which is copied beside the shards.
-        config: Tokens of a shard and number of workers.
-        out_dir: Where the shards go.
-        progress: Told of ``tokens``.
+        tokenizer: The tokenizer, which is copied into the artifact.
+        config: Tokens per shard and number of workers.
+        out_dir: Directory of the artifact.
+        progress: Called with ``tokens``.
 
     Returns:
-        A shards artifact with ``train``, ``validation`` and ``test``; ``info`` counts tokens and
-        bytes of text of each.
+        A shards artifact with folders ``train``, ``validation`` and ``test``; ``info`` has the
+        tokens, the bytes of text and the tokens of the longest document of each.
 
     Raises:
         DataError: If a document cannot be encoded.
     """
     parents = (documents, tokenizer)
-    recorded = replace(config, workers=0)  # the shards do not depend on who wrote them
+    recorded = replace(config, workers=0)  # the shards do not depend on it
     with new_artifact(out_dir, kind="shards", config=recorded, parents=parents) as draft:
         loaded = load_tokenizer(tokenizer.directory)
         loaded.save(draft.directory / TOKENIZER)
@@ -96,7 +96,7 @@ def encode_corpus(
 def _plan(
     documents: Artifact, tokenizer: Artifact, config: ShardConfig, out_dir: Path
 ) -> list[_Part]:
-    """Runs of row groups of about equal size in bytes."""
+    """Plan the shards: consecutive row groups of about equal size in bytes."""
     parts = []
     for split in SPLITS:
         file = documents_file(documents, split)
@@ -111,14 +111,14 @@ def _plan(
 
 
 def _group_bytes(file: Path, n_groups: int) -> list[int]:
-    """Uncompressed bytes of each row group's texts, from the footer."""
+    """Uncompressed bytes of the texts of each row group, from the footer."""
     metadata = pq.ParquetFile(file).metadata
     text = metadata.schema.names.index("text")
     return [metadata.row_group(i).column(text).total_uncompressed_size for i in range(n_groups)]
 
 
 def _runs(sizes: list[int], wanted: int) -> list[range]:
-    """Consecutive ranges whose sizes reach ``wanted``; at least one, perhaps empty.
+    """Group consecutive sizes to ranges of about ``wanted``; at least one, which may be empty.
 
     Example:
         >>> _runs([3, 3, 3, 1], 5)
@@ -136,7 +136,7 @@ def _runs(sizes: list[int], wanted: int) -> list[range]:
 def _write_all(
     parts: list[_Part], tokenizer: Tokenizer, workers: int, progress: Progress | None
 ) -> dict[_Part, _PartCounts]:
-    """Write every shard, in this thread when there is little to do."""
+    """Write all shards, with one worker if the corpus is small."""
     workers = min(workers, len([part for part in parts if len(part.groups)]))
     small = sum(len(part.groups) for part in parts) <= 2 * len(SPLITS)
     workers = 1 if small else max(1, workers)
@@ -145,7 +145,7 @@ def _write_all(
     pool: Executor = ThreadPoolExecutor(workers)
     if workers > 1 and not tokenizer.releases_gil:
         write = _write_part_in_process
-        # Spawned processes are safe beside threads.
+        # Unlike forked processes, spawned ones are safe in a process with threads.
         pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
     with pool:
         waiting = {pool.submit(write, part): part for part in parts}
@@ -161,7 +161,7 @@ def _write_all(
 
 
 def _write_part_in_process(part: _Part) -> _PartCounts:
-    """Encode one part in a process of its own, which loads the tokenizer once."""
+    """Encode one part in a worker process, which loads the tokenizer once."""
     return _write_part(part, _cached_tokenizer(part.tokenizer))
 
 
@@ -171,7 +171,7 @@ def _cached_tokenizer(directory: Path) -> Tokenizer:
 
 
 def _write_part(part: _Part, tokenizer: Tokenizer) -> _PartCounts:
-    """Encode the row groups of one part into one file."""
+    """Encode the row groups of one part to one file."""
     n_bytes = longest = 0
     end = np.array([tokenizer.eos_id], dtype=np.uint32)
     with ShardWriter(
@@ -195,5 +195,5 @@ def _write_part(part: _Part, tokenizer: Tokenizer) -> _PartCounts:
 
 
 def copy_tokenizer(shards: Artifact, directory: Path) -> None:
-    """Copy the tokenizer beside the shards into another directory, such as a checkpoint's."""
+    """Copy the tokenizer of the shards to another directory, such as a checkpoint's."""
     shutil.copytree(shards.directory / TOKENIZER, directory / TOKENIZER)

@@ -1,4 +1,4 @@
-"""Instructions with answers: read, split without leaks, encoded so that only the answer is learned.
+"""Instructions with answers: read, split without leakage, encode with the prompt masked.
 
 Shapes: B batch, T time.
 """
@@ -21,7 +21,7 @@ from gpt_core.tokenizers import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class InstructionExample:
-    """What to do, with what, and the answer."""
+    """An instruction, its optional input, and the answer."""
 
     instruction: str
     input: str
@@ -30,7 +30,7 @@ class InstructionExample:
 
 @dataclass(frozen=True, slots=True)
 class InstructionSplits:
-    """Examples for training, for the validation loss and to be answered at the end."""
+    """Examples for training, for the validation loss and to be answered by the final model."""
 
     train: list[InstructionExample]
     validation: list[InstructionExample]
@@ -63,10 +63,10 @@ def read_instructions(path: Path) -> list[InstructionExample]:
 def split_instructions(
     examples: Sequence[InstructionExample], validation_share: float, test_share: float, seed: int
 ) -> InstructionSplits:
-    """Three parts; examples with the same instruction and input fall into the same part.
+    """Split examples at random; those with equal instruction and input stay in one split.
 
     Raises:
-        DataError: If nothing is left to train on, or a part that was asked for is empty.
+        DataError: If the training split, or another of a nonzero fraction, is empty.
     """
     same: dict[tuple[str, str], list[InstructionExample]] = defaultdict(list)
     for example in examples:
@@ -79,8 +79,8 @@ def split_instructions(
         "validation": (groups[:n_validation], validation_share),
         "test": (groups[n_validation : n_validation + n_test], test_share),
     }
-    for name, (chosen, share) in cuts.items():
-        if not chosen and share > 0:
+    for name, (chosen, fraction) in cuts.items():
+        if not chosen and fraction > 0:
             raise DataError(f"{len(examples)} examples leave none for the {name} part: give more")
     flat = {name: [e for group in chosen for e in group] for name, (chosen, _) in cuts.items()}
     return InstructionSplits(**flat)
@@ -94,17 +94,17 @@ def encode_example(
     mask_prompt: bool = True,
     max_tokens: int | None = None,
 ) -> tuple[list[int], list[int]]:
-    """Ids and targets of a prompt with its answer and the end of document.
+    """Encode an example as ids and next-token targets: the prompt, the answer, end of document.
 
     Args:
         example: The example.
-        tokenizer: Makes the ids.
-        template: The wording.
-        mask_prompt: The prompt's own targets are ``IGNORED``.
-        max_tokens: Longer examples are cut at the end.
+        tokenizer: The model's tokenizer.
+        template: The prompt template.
+        mask_prompt: Whether the targets within the prompt are ``IGNORED``.
+        max_tokens: Longer examples are truncated at the end.
 
     Returns:
-        Ids and targets, of equal length (T,).
+        Ids and targets, both of length T.
     """
     prompt = tokenizer.encode(template.format(example.instruction, example.input))
     answer = [*tokenizer.encode(example.output), tokenizer.eos_id]
@@ -116,11 +116,14 @@ def encode_example(
 
 
 def collate(rows: Sequence[tuple[list[int], list[int]]], pad_id: int) -> Batch:
-    """Rows filled up to the longest of the batch; what is filled in does not count.
+    """Pad rows to the longest of the batch; the targets of padding are ``IGNORED``.
 
     Args:
-        rows: Ids and targets of each example.
-        pad_id: The id to fill with.
+        rows: Ids and targets of each example, of lengths T_i.
+        pad_id: The padding id.
+
+    Returns:
+        Ids and targets, both of shape (B, max T_i).
     """
     width = max(len(token_ids) for token_ids, _ in rows)
     token_ids = torch.full((len(rows), width), pad_id)

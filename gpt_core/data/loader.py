@@ -1,7 +1,7 @@
-"""Batches in an order that is a pure function of (seed, epoch, index).
+"""Batches in a shuffled order that is a pure function of (seed, epoch, index).
 
-The order is a keyed permutation, computed where it is needed and stored nowhere; so the whole
-state of a loader is one integer, and the order is the same for any number of ranks.
+The order is a keyed permutation, computed on demand and never stored, so the state of a loader is
+one integer and the global order is the same for any number of ranks.
 
 Shapes: B batch, T context length.
 """
@@ -22,37 +22,37 @@ from gpt_core.data.windows import SlidingWindowDataset
 from gpt_core.errors import CheckpointError
 
 _ROUNDS = 6
-_CHUNK = 4096  # positions whose samples are computed at once
+_CHUNK = 4096  # positions permuted at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples side by side."""
+    """A batch of samples."""
 
     token_ids: Tensor
     """Shape (B, T), int64."""
 
     targets: Tensor
-    """The ids that come next, shape (B, T), int64; ``IGNORED`` does not count."""
+    """Next-token ids, shape (B, T), int64; ``IGNORED`` is excluded from the loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoaderState:
-    """Where a loader stands."""
+    """State of a ``TokenLoader``, for checkpoints."""
 
     position: int
-    """Samples that all ranks together have taken."""
+    """Number of samples that all ranks together have taken."""
 
     fingerprint: str
-    """Of the data, its cut into samples and the seed: the position means nothing elsewhere."""
+    """Hash of the data, the windows and the order, for which the position is valid."""
 
 
 def permute(indices: np.ndarray, n: int, seed: int, epoch: int) -> np.ndarray:
-    """Where a keyed permutation of ``range(n)`` puts each index.
+    """Permute indices by a keyed permutation of ``range(n)``.
 
-    An index is written as two digits. Each round adds to one digit what a keyed hash makes of the
-    other, which can be undone, so the pairs are permuted. There are at most √n pairs more than
-    indices; one that lands among those is sent through again until it does not.
+    A Feistel network over the two digits of ``(index // r, index % r)``, with r about √n: each
+    round adds a keyed hash of one digit to the other, which is invertible. The network permutes up
+    to √n numbers more than n; results >= n are permuted again until they are below (cycle walking).
 
     Args:
         indices: Numbers in ``range(n)``, shape (B,).
@@ -80,19 +80,19 @@ def permute(indices: np.ndarray, n: int, seed: int, epoch: int) -> np.ndarray:
 
 
 class TokenLoader:
-    """Endless batches of windows; one epoch flows into the next.
+    """An endless stream of batches; batches may span two epochs.
 
     Args:
-        reader: The ids.
-        context_length: T.
-        batch_size: B, of this rank.
+        reader: The token shards of one split.
+        context_length: T, in tokens.
+        batch_size: B, samples per rank.
         config: Stride, shuffling and seed.
-        position: Where to go on from.
-        rank: Which of the ranks this is.
-        world_size: How many share each global batch.
+        position: Number of samples to skip.
+        rank: Index of this rank.
+        world_size: Number of ranks that each global batch is divided among.
 
     Raises:
-        DataError: If the text is too short for one sample.
+        DataError: If the split has fewer than T + 1 tokens.
     """
 
     def __init__(
@@ -117,16 +117,16 @@ class TokenLoader:
 
     @property
     def n_samples(self) -> int:
-        """Samples in one epoch."""
+        """Number of samples in one epoch."""
         return self._windows.n_samples
 
     @property
     def epoch(self) -> float:
-        """How often the data was gone through, with the begun part of this time."""
+        """Number of epochs so far, with the fraction of the current one."""
         return self.position / self.n_samples
 
     def next_batch(self) -> Batch:
-        """This rank's share of the next global batch."""
+        """Return this rank's samples of the next global batch."""
         first = self.position + self._rank * self._batch_size
         windows = self._windows.gather(self._samples(first, self._batch_size))  # (B, T + 1)
         self.position += self._batch_size * self._world_size
@@ -134,14 +134,14 @@ class TokenLoader:
         return Batch(torch.from_numpy(token_ids), torch.from_numpy(targets))
 
     def state(self) -> LoaderState:
-        """All that ``restore`` needs."""
+        """State for ``restore``."""
         return LoaderState(self.position, self.fingerprint)
 
     def restore(self, state: LoaderState) -> None:
-        """Go on from where a loader stood.
+        """Continue from a saved state.
 
         Raises:
-            CheckpointError: If it stood in other data, or in another order.
+            CheckpointError: If the state belongs to other data or another order.
         """
         if state.fingerprint != self.fingerprint:
             raise CheckpointError(
@@ -151,7 +151,7 @@ class TokenLoader:
         self.position = state.position
 
     def _samples(self, first: int, count: int) -> np.ndarray:
-        """The sample numbers at ``count`` positions from ``first`` on."""
+        """Sample numbers at ``count`` consecutive positions from ``first`` on."""
         start = first - self._chunk_start
         if start < 0 or start + count > len(self._chunk):
             self._chunk_start, start = first, 0
@@ -172,16 +172,16 @@ class TokenLoader:
 def sequential_batches(
     reader: ShardReader, context_length: int, batch_size: int, max_tokens: int | None = None
 ) -> Iterator[Batch]:
-    """Every token of a split once as a target, in order, without overlap.
+    """Stream batches in order without overlap, with every token of a split once as a target.
 
     Args:
-        reader: The ids.
-        context_length: T.
-        batch_size: B.
-        max_tokens: Stop after about this many targets; None goes to the end.
+        reader: The token shards of one split.
+        context_length: T, in tokens.
+        batch_size: B, in samples.
+        max_tokens: Largest number of targets; None for all.
 
     Yields:
-        Batches; the last row's missing targets are ``IGNORED``.
+        Batches; missing targets of the last row are ``IGNORED``.
     """
     n_targets = reader.n_tokens - 1
     if max_tokens is not None:
@@ -199,15 +199,15 @@ def sequential_batches(
 
 
 def rows_of_rank(batch: Batch, rank: int, size: int) -> Batch:
-    """A rank's rows of a batch; every rank gets the same number, the last ones perhaps of padding.
+    """Take a rank's rows of a batch, padded so that every rank gets the same number of rows.
 
     Args:
         batch: Ids and targets, shape (B, T).
-        rank: Which of the ranks.
-        size: How many share the batch.
+        rank: Index of the rank.
+        size: Number of ranks.
 
     Returns:
-        Ids and targets, shape (ceil(B / size), T); padding's targets are ``IGNORED``.
+        Ids and targets, shape (ceil(B / size), T); targets of padding are ``IGNORED``.
     """
     rows = -(-batch.token_ids.size(0) // size)
     missing = (0, 0, 0, rows * size - batch.token_ids.size(0))
@@ -220,7 +220,7 @@ def rows_of_rank(batch: Batch, rank: int, size: int) -> Batch:
 def _permute_pairs(
     numbers: np.ndarray, radices: tuple[np.uint64, np.uint64], keys: np.ndarray
 ) -> np.ndarray:
-    """Permute the numbers below the product of the radices."""
+    """Permute numbers below the product of the radices by a Feistel network."""
     digits = list(np.divmod(numbers, radices[1]))
     for number, key in enumerate(keys):
         here, other = number % 2, 1 - number % 2
@@ -230,8 +230,8 @@ def _permute_pairs(
 
 
 def _hash(numbers: np.ndarray) -> np.ndarray:
-    """Scatter 64-bit numbers to 32 bits (the finalizer of SplitMix64, its upper half)."""
+    """Hash 64-bit numbers to 32 bits: the upper half of SplitMix64's finalizer."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    scattered: np.ndarray = (numbers ^ (numbers >> np.uint64(31))) >> np.uint64(32)
-    return scattered
+    hashed: np.ndarray = (numbers ^ (numbers >> np.uint64(31))) >> np.uint64(32)
+    return hashed

@@ -1,21 +1,21 @@
-"""The wording around an instruction."""
+"""Prompt templates for instructions."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
-    """How an instruction, with or without an input, becomes a prompt."""
+    """A prompt for instructions with an input and one for those without."""
 
     with_input: str
     without_input: str
 
     def format(self, instruction: str, context: str = "") -> str:
-        """The prompt, up to where the answer begins.
+        """Format a prompt, which ends where the answer begins.
 
         Args:
-            instruction: What to do.
-            context: What to do it with; may be empty.
+            instruction: The task.
+            context: The input of the task; may be empty.
         """
         if context.strip():
             return self.with_input.format(instruction=instruction, input=context)
@@ -33,12 +33,12 @@ ALPACA = PromptTemplate(
         "completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:\n"
     ),
 )
-"""The wording of Stanford Alpaca (Taori et al. 2023)."""
+"""The template of Stanford Alpaca (Taori et al. 2023)."""
 
 SHORT = PromptTemplate(
     with_input="### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n",
     without_input="### Instruction:\n{instruction}\n\n### Response:\n",
 )
-"""Alpaca's headings without its preamble, for models with a short context."""
+"""Alpaca's headings without its preamble, for short context lengths."""
 
 TEMPLATES = {"alpaca": ALPACA, "short": SHORT}

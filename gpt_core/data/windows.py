@@ -1,4 +1,4 @@
-"""Training samples: windows that slide over the ids.
+"""Training samples: sliding windows over the token ids.
 
 Shapes: T context length.
 """
@@ -12,15 +12,15 @@ from gpt_core.errors import DataError
 
 
 class SlidingWindowDataset:
-    """Sample ``i`` is T ids from ``i × stride`` on; its targets are the same ids one later.
+    """Sample ``i`` is the T ids from ``i × stride`` on; its targets are shifted by one.
 
     Args:
-        reader: The ids.
-        context_length: T.
-        stride: Ids between the starts of two samples; T for no overlap, 1 for every window.
+        reader: The token shards of one split.
+        context_length: T, in tokens.
+        stride: Tokens between the starts of two samples; T for no overlap, 1 for every window.
 
     Raises:
-        DataError: If the text is too short for one sample.
+        DataError: If the split has fewer than T + 1 tokens.
     """
 
     def __init__(self, reader: ShardReader, context_length: int, stride: int | None = None) -> None:
@@ -49,7 +49,7 @@ class SlidingWindowDataset:
         return window[:-1], window[1:]
 
     def gather(self, indices: np.ndarray) -> np.ndarray:
-        """The windows of several samples at once.
+        """Gather the windows of several samples.
 
         Args:
             indices: Sample numbers, shape (B,).

@@ -1,4 +1,4 @@
-"""Documents: read from any common form, cleaned by rules that can be switched, split by a hash."""
+"""Documents: read from common file formats, cleaned by switchable rules, split by a hash."""
 
 from gpt_core.text.cleaning import Cleaner, clean_corpus, language_of
 from gpt_core.text.corpus import (

@@ -1,7 +1,7 @@
 """Rules for Arabic text: marks, letter forms, brackets, page marks, digits, punctuation.
 
-Each is a pure function. What a rule cuts out between two words leaves a space, which
-``collapse_whitespace`` tidies up; a mark inside a word leaves nothing.
+Each rule is a pure function. Anything removed between two words leaves a space, which
+``collapse_whitespace`` normalizes; a mark removed inside a word leaves nothing.
 """
 
 import re
@@ -22,17 +22,17 @@ _MARK_RANGES = (
     (0x0897, 0x089F),  # extended marks
     (0x08CA, 0x08E1),
     (0x08E3, 0x08FF),
-    (0xFC5E, 0xFC63),  # shadda joined with a vowel sign, as a form of its own
+    (0xFC5E, 0xFC63),  # ligatures of shadda and a vowel sign
     (0xFCF2, 0xFCF4),
-    (0xFE70, 0xFE72),  # vowel signs that stand alone or on a stroke
+    (0xFE70, 0xFE72),  # vowel signs as isolated forms, also on a tatweel
     (0xFE74, 0xFE74),
     (0xFE76, 0xFE7F),
 )
 DIACRITICS = CharacterSet(
     map(chr, chain.from_iterable(range(first, last + 1) for first, last in _MARK_RANGES))
 )
-_QURANIC_SIGNS = re.compile("[\u06dd\u06de\u06e9\u08e2]")  # ends of verses, of parts; prostration
-_MARKS_THAT_MAKE_LETTERS = re.compile("[\u0653-\u0655]")  # alef and hamza above is one letter
+_QURANIC_SIGNS = re.compile("[\u06dd\u06de\u06e9\u08e2]")  # end of verse, start of section, sajdah
+_COMPOSING_MARKS = re.compile("[\u0653-\u0655]")  # alef + hamza above is also one code point
 _MARKED_LETTER = re.compile(
     "[\u0621-\u064a\u06c1\u06d2\u06d5]"
     f"[{''.join(f'{first:c}-{last:c}' for first, last in _MARK_RANGES)}]+"
@@ -68,27 +68,27 @@ _LETTER_FORMS = str.maketrans("أإآٱىیةؤئک", "ااااييهويك")
 
 
 def strip_diacritics(text: str) -> str:
-    """Remove every sign that is written above or below a letter, and the signs of the Quran.
+    """Remove combining marks above and below letters, and Quranic annotation signs.
 
-    A letter that Unicode writes in one or in two characters, such as alef with hamza, stays that
-    letter either way.
+    A letter that Unicode encodes as one or as two code points, such as alef with hamza, keeps its
+    hamza in both forms.
 
     Example:
         >>> strip_diacritics("بِسْمِ ٱللَّهِ")
         'بسم ٱلله'
     """
-    if _MARKS_THAT_MAKE_LETTERS.search(text):
+    if _COMPOSING_MARKS.search(text):
         text = _MARKED_LETTER.sub(lambda match: unicodedata.normalize("NFC", match[0]), text)
     return DIACRITICS.remove_from(_QURANIC_SIGNS.sub(" ", text))
 
 
 def strip_tatweel(text: str) -> str:
-    """Remove the stroke that stretches a word or stands for a dash."""
+    """Remove the tatweel U+0640, which elongates words and is also typed as a dash."""
     return text.replace("\u0640", "")
 
 
 def unify_letters(text: str) -> str:
-    """Write the forms of one letter in one way, as search engines do.
+    """Normalize variants of a letter to one form, as search engines do.
 
     Example:
         >>> unify_letters("أحمد إلى مكة")
@@ -98,9 +98,10 @@ def unify_letters(text: str) -> str:
 
 
 def strip_brackets(text: str) -> str:
-    """Remove bracketed numbers, references and square notes; of other brackets only the signs.
+    """Remove bracketed numbers, page references and notes in square brackets.
 
-    What else stands in round or curly brackets is mostly text: a quotation of the Quran, an aside.
+    Other round or curly brackets mostly enclose text, such as a quotation of the Quran: only the
+    bracket characters are removed.
 
     Example:
         >>> strip_brackets("قال (12) {الحمد} [انظر الفتح] (ج 2 / ص 15) (نعم)").split()
@@ -111,13 +112,13 @@ def strip_brackets(text: str) -> str:
 
 
 def _is_reference(inside: str) -> bool:
-    """Whether there is a number in it, and besides only signs and words such as "page"."""
+    """Whether it holds a number and otherwise only punctuation and words such as "page"."""
     rest, numbers = _NUMBER.subn("", inside)
     return numbers > 0 and _REFERENCE.fullmatch(rest) is not None
 
 
 def strip_page_marks(text: str) -> str:
-    r"""Remove lines that only number a page.
+    r"""Remove lines that hold only a page number.
 
     Example:
         >>> strip_page_marks("قبل\n- 12 -\nصفحة ٤\nبعد").split()
@@ -127,7 +128,7 @@ def strip_page_marks(text: str) -> str:
 
 
 def strip_separators(text: str) -> str:
-    r"""Remove lines that only separate pages or sections.
+    r"""Remove lines of dashes, stars and the like that separate pages or sections.
 
     Example:
         >>> strip_separators("قبل\n=====\nبعد").split()
@@ -137,7 +138,7 @@ def strip_separators(text: str) -> str:
 
 
 def strip_digits(text: str) -> str:
-    """Remove numbers in all three digit families, with the signs that hold a number together.
+    """Remove numbers in ASCII, Arabic-Indic and Eastern Arabic-Indic digits, with their separators.
 
     Example:
         >>> strip_digits("سنة ١٤٤٥ و 1,234.5 و ۷").split()
@@ -147,7 +148,7 @@ def strip_digits(text: str) -> str:
 
 
 def strip_punctuation(text: str) -> str:
-    """Remove the punctuation of both scripts."""
+    """Remove Arabic and Latin punctuation."""
     return _PUNCTUATION.sub(" ", text)
 
 
@@ -163,9 +164,9 @@ RULES = (
     Rule("strip_punctuation", strip_punctuation),
     Rule("collapse_whitespace", collapse_whitespace),
 )
-"""In this order a second cleaning finds nothing: no rule lays bare what an earlier one removes."""
+"""The order makes cleaning idempotent: no rule exposes text that an earlier rule would remove."""
 
 
 def arabic_rules(config: CleaningConfig) -> tuple[Rule, ...]:
-    """The rules that are switched on, in order."""
+    """The rules that the configuration enables, in order."""
     return tuple(rule for rule in RULES if getattr(config, rule.name))

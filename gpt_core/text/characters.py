@@ -1,4 +1,4 @@
-"""Rules that hold for every script: invisible characters and white space."""
+"""Rules for every script: invisible characters and white space."""
 
 import re
 from collections.abc import Iterable
@@ -24,10 +24,10 @@ _BLANK_LINES = re.compile("\n{3,}")
 
 
 class CharacterSet:
-    """Characters to remove, looked up in a table: some times as fast as a regular expression.
+    """A set of characters to remove, as a lookup table: several times faster than a regex.
 
     Args:
-        characters: Of the basic plane, U+0000 to U+FFFF.
+        characters: Characters of the Basic Multilingual Plane, U+0000 to U+FFFF.
     """
 
     def __init__(self, characters: Iterable[str]) -> None:
@@ -38,17 +38,17 @@ class CharacterSet:
         return ord(character) < len(self._kept) and not self._kept[ord(character)]
 
     def remove_from(self, text: str) -> str:
-        """The text without these characters."""
+        """Remove the characters of the set from a text."""
         units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype="<u2")
         kept: bytes = units[self._kept[units]].tobytes()
         return kept.decode("utf-16-le", "surrogatepass")
 
 
 def strip_controls(text: str) -> str:
-    r"""Remove what is neither seen nor needed: controls, directional marks, zero-width spaces.
+    r"""Remove invisible characters: controls, bidirectional marks, zero-width spaces.
 
-    All line ends become LF first. The joiners U+200C and U+200D stay: Persian spelling and emoji
-    need them.
+    All line ends become LF first. The joiners U+200C and U+200D are kept, because Persian spelling
+    and emoji need them.
 
     Example:
         >>> strip_controls("a\u200fb\r\nc\x07")
@@ -58,7 +58,7 @@ def strip_controls(text: str) -> str:
 
 
 def collapse_whitespace(text: str) -> str:
-    r"""One space for each run of spaces, none at line ends, at most one blank line.
+    r"""Reduce runs of spaces to one, blank lines to at most one, and strip each line.
 
     Example:
         >>> collapse_whitespace(" a \t b \n\n\n\n c ")

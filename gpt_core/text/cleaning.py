@@ -1,11 +1,10 @@
-"""Compose the rules by language and run them over a corpus in constant memory."""
+"""Clean a corpus by the rules of each language, in constant memory."""
 
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.config import CleaningConfig, ReadingConfig
@@ -19,14 +18,14 @@ from gpt_core.text.sources import source_path
 
 _ARABIC_LETTER = re.compile("[\u0620-\u064a\u066e-\u06d3\u0750-\u077f\ufb50-\ufdff\ufe76-\ufefc]")
 _LATIN_LETTER = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
-_SCRIPT_SAMPLE = 2000  # characters that decide a document's script
-_N_EXAMPLES = 3  # kept for each rule
-_EXAMPLE_WIDTH = 80  # characters of one
+_SCRIPT_SAMPLE = 2000  # first characters of a document, by which its script is detected
+_N_EXAMPLES = 3  # recorded for each rule
+_EXAMPLE_WIDTH = 80  # characters
 _DOCUMENTS_PER_PROGRESS = 500
 
 
 def language_of(text: str) -> str:
-    """``arabic`` or ``english``, by the script of most letters at the text's beginning.
+    """Detect ``arabic`` or ``english`` by the script of most letters in the first 2,000 characters.
 
     Example:
         >>> language_of("قال: hello")
@@ -39,14 +38,14 @@ def language_of(text: str) -> str:
 
 @dataclass(slots=True)
 class RuleReport:
-    """What one rule did."""
+    """How much one rule removed, with examples."""
 
     characters_removed: int = 0
     documents: int = 0
     examples: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, before: str, after: str) -> None:
-        """Count one document that the rule changed."""
+        """Count a document that the rule changed."""
         self.characters_removed += len(before) - len(after)
         self.documents += 1
         if len(self.examples) < _N_EXAMPLES:
@@ -54,10 +53,10 @@ class RuleReport:
 
 
 class Cleaner:
-    """Applies the rules and remembers what each of them did.
+    """Applies the cleaning rules and reports how much each of them removed.
 
     Args:
-        config: The switches.
+        config: The language and the switches of its rules.
     """
 
     def __init__(self, config: CleaningConfig) -> None:
@@ -68,7 +67,7 @@ class Cleaner:
         self.reports: dict[str, RuleReport] = {}
 
     def clean(self, text: str) -> str:
-        """One document's text after all rules of its language."""
+        """Apply all rules of a document's language to its text."""
         language = language_of(text) if self.language == "auto" else self.language
         for rule in self.rules[language]:
             cleaned = rule.apply(text)
@@ -77,15 +76,15 @@ class Cleaner:
             text = cleaned
         return text
 
-    def report(self) -> dict[str, Any]:
-        """What each rule did, in the order of the rules; those that found nothing are left out."""
+    def report(self) -> dict[str, dict[str, object]]:
+        """The reports by rule, in the order of the rules, without rules that changed nothing."""
         order = [rule.name for rules in self.rules.values() for rule in rules]
         return {name: asdict(self.reports[name]) for name in order if name in self.reports}
 
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the documents that were read."""
+    """Counts of documents read and dropped."""
 
     read: int = 0
     duplicates: int = 0
@@ -100,23 +99,23 @@ def clean_corpus(
     *,
     progress: Progress | None = None,
 ) -> Artifact:
-    """Raw text to clean documents in three splits, without duplicates.
+    """Clean raw text, drop duplicates and split it into train, validation and test documents.
 
-    Duplicates are found after cleaning and before the split, so that no text of the training part
-    stands in another; of equal documents the first stays.
+    Duplicates are dropped after cleaning and before the split, so that no training text occurs in
+    validation or test; the first of equal documents is kept.
 
     Args:
         raw: A registered source.
-        reading: How it becomes documents.
-        cleaning: Which rules apply, and the shares of the splits.
-        out_dir: Where the documents go.
-        progress: Told of ``documents``.
+        reading: How files become documents.
+        cleaning: Which rules apply, and the fractions of the splits.
+        out_dir: Directory of the artifact.
+        progress: Called with ``documents``.
 
     Returns:
-        A documents artifact with ``report.json``: what each rule removed, with examples.
+        A documents artifact with ``report.json``: how much each rule removed, with examples.
 
     Raises:
-        DataError: If the source cannot be read, or nothing is left to train on.
+        DataError: If the source cannot be read, or no document is left to train on.
     """
     source = source_path(raw)
     with new_artifact(
@@ -125,7 +124,7 @@ def clean_corpus(
         cleaner, counts = Cleaner(cleaning), Counts()
         with SeenTexts(draft.directory / "seen.db") as seen:
             documents = read_documents(source, reading)
-            kept = _kept(documents, cleaner, cleaning, seen, counts, progress)
+            kept = _clean_documents(documents, cleaner, cleaning, seen, counts, progress)
             splits = _write_splits(kept, cleaning, draft.directory)
         if splits["train"]["documents"] == 0:
             raise DataError(
@@ -141,7 +140,7 @@ def clean_corpus(
     return draft.artifact
 
 
-def _kept(
+def _clean_documents(
     documents: Iterator[Document],
     cleaner: Cleaner,
     config: CleaningConfig,
@@ -149,7 +148,7 @@ def _kept(
     counts: Counts,
     progress: Progress | None,
 ) -> Iterator[Document]:
-    """Clean documents that are long enough and not there yet."""
+    """Clean the documents and drop those that are too short or duplicates."""
     for document in documents:
         counts.read += 1
         if progress is not None and counts.read % _DOCUMENTS_PER_PROGRESS == 0:
@@ -193,18 +192,18 @@ def _write_splits(
 
 
 def _metrics(counts: Counts, splits: dict[str, dict[str, int]]) -> dict[str, float]:
-    """All figures by name: of the whole, then of each split."""
-    figures = asdict(counts)
+    """Counts over all splits, then of each split."""
+    metrics = asdict(counts)
     for name in ("documents", "characters"):
-        figures[name] = sum(split[name] for split in splits.values())
-        figures |= {f"{split}_{name}": sizes[name] for split, sizes in splits.items()}
-    return {name: float(figure) for name, figure in figures.items()}
+        metrics[name] = sum(split[name] for split in splits.values())
+        metrics |= {f"{split}_{name}": sizes[name] for split, sizes in splits.items()}
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def _around_first_change(before: str, after: str) -> dict[str, str]:
-    """The place where two texts first differ, with a little of what surrounds it."""
-    shared = zip(before, after, strict=False)
-    first = next((i for i, (a, b) in enumerate(shared) if a != b), min(len(before), len(after)))
+    """Excerpts of two texts around the place where they first differ."""
+    pairs = zip(before, after, strict=False)
+    first = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(before), len(after)))
     start = max(0, first - _EXAMPLE_WIDTH // 4)
     return {
         name: text[start : start + _EXAMPLE_WIDTH].encode("utf-8", "backslashreplace").decode()

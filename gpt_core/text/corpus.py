@@ -1,4 +1,4 @@
-"""Documents: what they are, how they are split and how they lie on disk.
+"""Documents: identity, train/validation/test split, and storage as Parquet.
 
 A documents artifact holds ``train.parquet``, ``validation.parquet`` and ``test.parquet`` with the
 columns ``id``, ``text`` and ``source``. Row groups are the unit of parallel work.
@@ -8,8 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,13 +21,13 @@ from gpt_core.text.reading import read_texts
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string())])
-_ROW_GROUP_CHARACTERS = 1 << 20  # so that work divides evenly, whatever the documents' lengths
+_ROW_GROUP_CHARACTERS = 1 << 20  # evens out the work of row groups, however long documents are
 _ROW_GROUP_DOCUMENTS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text with its identity."""
+    """A text with its id and the name of its source."""
 
     id: str
     text: str
@@ -36,18 +35,18 @@ class Document:
 
 
 def read_documents(path: Path, reading: ReadingConfig) -> Iterator[Document]:
-    """The documents of a source, one at a time; see ``read_texts``."""
+    """Stream the documents of a source; see ``read_texts``."""
     for document_id, text in read_texts(path, reading):
         yield Document(document_id, text, path.name)
 
 
 def split_of(document_id: str, validation_share: float, test_share: float) -> Split:
-    """Which part a document belongs to: always the same one, whatever else is in the corpus.
+    """Assign a document to a split by a hash of its id, independently of all other documents.
 
     Args:
         document_id: Hashed to a number in [0, 1).
-        validation_share: The numbers below it are validation ...
-        test_share: ... and the next ones test.
+        validation_share: Fraction of the interval, from 0, that is ``validation``.
+        test_share: Fraction of the interval after it that is ``test``; the rest is ``train``.
 
     Example:
         >>> split_of("hadith#1", 0.0, 0.0)
@@ -61,10 +60,10 @@ def split_of(document_id: str, validation_share: float, test_share: float) -> Sp
 
 
 class DocumentWriter:
-    """Writes documents to one Parquet file, a row group at a time.
+    """Writes documents to a Parquet file, a row group at a time.
 
     Args:
-        path: The file.
+        path: The file, created or replaced.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,15 +87,10 @@ class DocumentWriter:
         self._writer.write_table(pa.table(columns, schema=SCHEMA))
         self._rows, self._size = [], 0
 
-    def __enter__(self) -> "DocumentWriter":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         if self._rows and kind is None:
             self._flush()
         self._writer.close()
@@ -108,24 +102,24 @@ def documents_file(documents: Artifact, split: Split) -> Path:
 
 
 def count_row_groups(documents: Artifact, split: Split) -> int:
-    """How many row groups a split has."""
+    """The number of row groups of a split."""
     return int(_open(documents_file(documents, split)).metadata.num_row_groups)
 
 
 def read_row_group(file: Path, group: int) -> list[str]:
-    """The texts of one row group."""
+    """Read the texts of one row group."""
     texts: list[str] = _open(file).read_row_group(group, columns=["text"]).column(0).to_pylist()
     return texts
 
 
 def iter_texts(documents: Artifact, split: Split) -> Iterator[str]:
-    """The texts of one split, in order, a row group in memory at a time."""
+    """Stream the texts of a split in order, with one row group in memory."""
     for group in range(count_row_groups(documents, split)):
         yield from read_row_group(documents_file(documents, split), group)
 
 
 def iter_documents(documents: Artifact, split: Split) -> Iterator[Document]:
-    """The documents of one split, in order, a row group in memory at a time."""
+    """Stream the documents of a split in order, with one row group in memory."""
     parquet = _open(documents_file(documents, split))
     for group in range(parquet.metadata.num_row_groups):
         for row in parquet.read_row_group(group).to_pylist():

@@ -1,27 +1,30 @@
-"""Which texts were seen before, in constant memory."""
+"""Exact deduplication in constant memory."""
 
 import sqlite3
 from hashlib import blake2b
 from pathlib import Path
+from typing import Self
 
 from gpt_core.errors import DataError
 from gpt_core.files import cannot_write
 
-_CACHE_KIB = 64 << 10  # of the table's pages that are held in memory
-_HASH_BYTES = 16  # among a billion texts, two different ones share one with probability 1e-21
+_CACHE_KIB = 64 << 10  # memory for pages of the table
+_HASH_BYTES = 16  # probability of any collision among a billion texts: 1e-21
 
 
 class SeenTexts:
-    """A set of texts, kept as hashes in a file that is gone when the block ends.
+    """A set of texts, stored as hashes in a temporary SQLite file.
+
+    Use it as a context manager: the file is deleted when the block ends.
 
     Args:
-        file: The file; it must not be there yet.
+        file: The file; it must not exist yet.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def __enter__(self) -> "SeenTexts":
+    def __enter__(self) -> Self:
         try:
             self._table = sqlite3.connect(self._file, isolation_level=None)
             for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
@@ -33,10 +36,10 @@ class SeenTexts:
         return self
 
     def add(self, encoded: bytes) -> bool:
-        """Note a text, given in UTF-8; False if it was there already.
+        """Add a text, encoded in UTF-8; return False if the set already has it.
 
         Raises:
-            DataError: If the disk takes no more.
+            DataError: If the file cannot be written.
         """
         digest = blake2b(encoded, digest_size=_HASH_BYTES).digest()
         try:

@@ -64,29 +64,29 @@ def _form_of(name: str, where: str) -> Literal["text"] | RecordFormat:
 
 
 def _read_text(text: io.TextIOWrapper, split: str) -> Iterator[str]:
-    """Documents that end at a blank line, at each line or with the file."""
-    gathered: list[str] = []
+    """Stream the documents of a plain text, split at blank lines, at line ends or not at all."""
+    lines: list[str] = []
     size = 0
     for line in iter(lambda: text.readline(MAX_DOCUMENT_CHARACTERS), ""):
         is_blank = line.isspace()
         if split == "file" or not is_blank:
-            gathered.append(line)
+            lines.append(line)
             size += len(line)
         ends = is_blank if split == "blank-line" else split == "line" and line.endswith("\n")
-        if gathered and ends:
-            yield "".join(gathered).rstrip("\n")
-            gathered, size = [], 0
+        if lines and ends:
+            yield "".join(lines).rstrip("\n")
+            lines, size = [], 0
         elif size > MAX_DOCUMENT_CHARACTERS:
-            head, rest = _cut_at_space("".join(gathered))
+            head, rest = _cut_at_space("".join(lines))
             yield head
-            gathered, size = [rest], len(rest)
-    if gathered:
-        whole = "".join(gathered)
-        yield whole if split == "file" else whole.rstrip("\n")
+            lines, size = [rest], len(rest)
+    if lines:
+        text_left = "".join(lines)
+        yield text_left if split == "file" else text_left.rstrip("\n")
 
 
 def _cut_at_space(text: str) -> tuple[str, str]:
-    """The text's longest head that may be a document, ending at white space if there is any."""
+    """Split off the longest head that a document may have, at white space if there is any."""
     head = text[:MAX_DOCUMENT_CHARACTERS]
     end = max(head.rfind("\n"), head.rfind(" ")) + 1 or len(head)
     return text[:end], text[end:]

@@ -1,6 +1,6 @@
-"""From a source's files to texts, one at a time, also from gz and zip. Nothing is unpacked to disk.
+"""Stream the texts of a source's files, also out of gz and zip, without unpacking them to disk.
 
-An id is ``file#number``, counted from 0; in an archive of several ``archive:member#number``.
+The id of a text is ``file#number``, counted from 0; in a zip ``archive:member#number``.
 """
 
 import gzip
@@ -27,7 +27,7 @@ _DAMAGED_ARCHIVE = (
 
 
 def read_texts(path: Path, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
-    """Each text of a source with the id of its place.
+    """Stream the texts of a source, each with its id.
 
     Args:
         path: A file or a folder.
@@ -58,11 +58,11 @@ def _read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[
             texts = cut_at_boundaries(stream, boundaries, str(file), reading.encoding)
         else:
             texts = read_format(stream, _inner_name(file), str(file), reading)
-        yield from _numbered(name, texts)
+        yield from _with_ids(name, texts)
 
 
 def _read_zip(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
-    """The members of an archive, read in place: a name that points outside is only a name."""
+    """Stream an archive's members; nothing is extracted, so a name such as ``../x`` is harmless."""
     with zipfile.ZipFile(file) as archive:
         for member in sorted(archive.infolist(), key=lambda member: member.filename):
             inner = PurePosixPath(member.filename)
@@ -73,21 +73,21 @@ def _read_zip(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[s
                 raise DataError(f"{where} is encrypted: unpack the archive and give the folder")
             with archive.open(member) as stream:
                 texts = read_format(stream, inner.name, where, reading)
-                yield from _numbered(f"{name}:{member.filename}", texts)
+                yield from _with_ids(f"{name}:{member.filename}", texts)
 
 
-def _numbered(name: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _with_ids(name: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
     for number, text in enumerate(texts):
         yield f"{name}#{number}", text
 
 
 def _inner_name(file: Path) -> str:
-    """The name without ``.gz``."""
+    """The file name without ``.gz``."""
     return file.stem if file.suffix.lower() == ".gz" else file.name
 
 
 def _boundaries_of(file: Path, reading: ReadingConfig) -> Path | None:
-    """The table of boundaries, where there is one beside the file."""
+    """The table of boundaries in the file's folder, or None."""
     if reading.boundaries is None:
         return None
     table = file.parent / reading.boundaries
@@ -101,7 +101,7 @@ def _boundaries_of(file: Path, reading: ReadingConfig) -> Path | None:
 
 @contextmanager
 def _reading_errors(file: Path) -> Iterator[None]:
-    """Translate the errors of damaged archives and of the file system into a ``DataError``."""
+    """Translate errors of damaged archives and of the file system into a ``DataError``."""
     with file_errors(file):
         try:
             yield

@@ -1,4 +1,8 @@
-"""What a cleaning rule is: a name and a pure function from text to text."""
+"""A cleaning rule: a name and a pure function from text to text.
+
+To add one, write the function in ``arabic`` or ``english``, add it to ``RULES`` there, and add a
+switch of the same name to ``CleaningConfig``.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of cleaning; it bears the name of its switch in ``CleaningConfig``."""
+    """A cleaning rule, named after its switch in ``CleaningConfig``."""
 
     name: str
     apply: Callable[[str], str]

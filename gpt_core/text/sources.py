@@ -1,4 +1,4 @@
-"""Where text comes from: a file or folder of the user's, recorded by its content."""
+"""Sources: a user's file or folder, registered by its content and never copied."""
 
 from pathlib import Path, PurePath
 
@@ -6,37 +6,37 @@ from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.errors import DataError
 from gpt_core.files import read_json, sha256_file, write_json
 
-_LOCATION = "location.json"  # beside the manifest and not in it: a moved source is the same source
+_LOCATION = "location.json"  # not in the manifest: a moved source has the same fingerprint
 
 
 def register_source(
     path: Path, out_dir: Path, name: str | None = None, companion: str | None = None
 ) -> Artifact:
-    """Record a file or a folder as an artifact, without copying it.
+    """Register a file or a folder as an artifact, without copying it.
 
-    The fingerprint hangs on the files' names and bytes, not on where they lie.
+    The fingerprint depends on the names and bytes of the files, not on their location.
 
     Args:
         path: The file or folder.
-        out_dir: Where the record goes.
-        name: What to call it; None takes the path's own name.
-        companion: A file beside the source that says how to read it, such as
-            ``ReadingConfig.boundaries``; where it exists, its bytes are of the fingerprint.
+        out_dir: Directory of the artifact.
+        name: Name of the source; None takes the name of the path.
+        companion: Name of a file in the source's folder that says how to read the source, such as
+            ``ReadingConfig.boundaries``; if it exists, the fingerprint includes its bytes.
 
     Returns:
-        A raw artifact; ``source_path`` gives the file or folder back.
+        A raw artifact; ``source_path`` returns the file or folder.
 
     Raises:
-        DataError: If there is nothing to read at ``path``.
+        DataError: If ``path`` does not exist, cannot be read or is empty.
     """
     path = path.resolve()
     sizes = _sizes(path)
     if not any(sizes.values()):
         raise DataError(f"{path} is empty: there is no text to read")
     hashes = {relative: _sha256(path / relative if path.is_dir() else path) for relative in sizes}
-    beside = path.parent / companion if companion else None
-    if beside is not None and path.is_file() and beside.is_file():
-        hashes[f"beside it: {companion}"] = _sha256(beside)
+    extra = path.parent / companion if companion else None
+    if extra is not None and path.is_file() and extra.is_file():
+        hashes[f"beside it: {companion}"] = _sha256(extra)
     with new_artifact(out_dir, kind="raw") as draft:
         draft.info["name"] = name or path.name
         draft.info["bytes"] = sum(sizes.values())
@@ -46,10 +46,10 @@ def register_source(
 
 
 def source_path(raw: Artifact) -> Path:
-    """The file or folder that a raw artifact stands for.
+    """The file or folder that was registered as a raw artifact.
 
     Raises:
-        DataError: If it is gone, or a file in it was added, removed or has another size since.
+        DataError: If it is missing, or if a file was added, removed or has another size.
     """
     location = read_json(raw.directory / _LOCATION)
     path = Path(location["path"])
@@ -64,10 +64,10 @@ def source_path(raw: Artifact) -> Path:
 
 
 def source_files(path: Path) -> list[Path]:
-    """The files of a source in reading order: itself, or a folder's visible files by name.
+    """List the files of a source in reading order: a folder's visible files, sorted by path.
 
     Raises:
-        DataError: If there is no such file or folder, or a name in it is not UTF-8.
+        DataError: If there is no such file or folder, or a file name is not UTF-8.
     """
     if path.is_file():
         files = [path]
@@ -84,12 +84,12 @@ def source_files(path: Path) -> list[Path]:
 
 
 def is_hidden(relative: PurePath) -> bool:
-    """Whether a name, or that of a folder on the way, begins with a dot."""
+    """Whether any part of a path begins with a dot."""
     return any(part.startswith(".") and part != ".." for part in relative.parts)
 
 
 def _sizes(path: Path) -> dict[str, int]:
-    """The size of each file by its name in the folder, or of the one file by its own name."""
+    """The size of each file, by its path in the folder or by its name."""
     is_folder = path.is_dir()
     return {
         file.relative_to(path).as_posix() if is_folder else file.name: file.stat().st_size

@@ -1,4 +1,4 @@
-"""Text to ids and back, by several kinds behind one interface."""
+"""Tokenizers: text to ids and back, several kinds behind one interface."""
 
 from gpt_core.tokenizers.base import StreamDecoder, Tokenizer, first_difference
 from gpt_core.tokenizers.bpe import END_OF_TEXT, BPETokenizer, byte_characters, token_strings

@@ -1,14 +1,14 @@
-"""What every tokenizer can do, and how one lies on disk.
+"""The interface of all tokenizers, and their storage.
 
-A tokenizer's directory holds ``tokenizer.json`` (kind, version, specials, the sha256 of the other
-file) beside the kind's own file. Nothing in it is a pickle.
+A tokenizer's directory holds ``tokenizer.json`` (kind, version, special ids, the SHA-256 of the
+other file) and, for most kinds, one file more. There are no pickles.
 """
 
 import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,35 +21,35 @@ VERSION = 1
 
 
 class Tokenizer(ABC):
-    """Text to ids and back. Text never becomes a special id, whatever it contains."""
+    """Converts text to ids and back. Text never becomes a special id, whatever it contains."""
 
     kind: ClassVar[str]
-    """The name in ``TokenizerConfig.kind``."""
+    """Name of the kind in ``TokenizerConfig.kind`` and ``tokenizer.json``."""
 
     file_name: ClassVar[str | None] = None
-    """The kind's own file in the directory, if it has one."""
+    """Name of the kind's own file in the directory, if it has one."""
 
     releases_gil: ClassVar[bool] = False
-    """Whether threads can encode side by side, because the work is not done in Python."""
+    """Whether encoding releases the GIL, so that threads encode in parallel."""
 
     @property
     @abstractmethod
     def vocab_size(self) -> int:
-        """Number of ids, specials included."""
+        """Number of ids, special ids included."""
 
     @property
     @abstractmethod
     def special_ids(self) -> Mapping[str, int]:
-        """Ids that stand for no text, by name: ``eos`` always, ``pad``, ``unk``, ``bos`` maybe."""
+        """Special ids by name: ``eos`` (end of document), maybe ``bos``, ``pad`` and ``unk``."""
 
     @property
     def bos_id(self) -> int | None:
-        """The id that begins a document, where there is one."""
+        """The id that begins a document, or None."""
         return self.special_ids.get("bos")
 
     @property
     def unk_id(self) -> int | None:
-        """The id of what the vocabulary lacks, where something can be lacking."""
+        """The id of text outside the vocabulary; None if the vocabulary covers every text."""
         return self.special_ids.get("unk")
 
     @property
@@ -59,47 +59,47 @@ class Tokenizer(ABC):
 
     @property
     def pad_id(self) -> int:
-        """The id that fills rows up; the end of document where there is no other."""
+        """The padding id; ``eos_id`` if there is no other."""
         return self.special_ids.get("pad", self.eos_id)
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """The ids of a text.
+        """Encode a text.
 
         Raises:
-            DataError: If the text holds a lone surrogate, which no encoding can write.
+            DataError: If the text contains a lone surrogate, which UTF-8 cannot represent.
         """
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text."""
+        """Encode several texts."""
         return [self.encode(text) for text in texts]
 
     def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
-        """The ids of a text, shape (n,).
+        """Encode a text to an array of shape (n,).
 
         Raises:
-            DataError: If the text holds a lone surrogate.
+            DataError: If the text contains a lone surrogate.
         """
         return np.array(self.encode(text), dtype=np.uint32)
 
     def pieces(self, text: str) -> list[bytes]:
-        """The text's own bytes, cut where its ids are: one piece for each id.
+        """Cut the UTF-8 bytes of a text at its token boundaries: one piece for each id.
 
         Raises:
-            DataError: If the text holds a lone surrogate.
+            DataError: If the text contains a lone surrogate.
         """
         return [self.token_bytes(token_id) for token_id in self.encode(text)]
 
     @abstractmethod
     def token_bytes(self, token_id: int) -> bytes:
-        """The UTF-8 bytes that an id stands for; none for a special id, U+FFFD for a lost unit.
+        """The UTF-8 bytes of a token; empty for special ids, U+FFFD for ``unk`` of some kinds.
 
         Raises:
             DataError: If there is no such id.
         """
 
     def decode(self, token_ids: Iterable[int]) -> str:
-        """The text of ids; bytes that are no UTF-8 become U+FFFD, special ids nothing.
+        """Decode ids to text; bytes that are not UTF-8 become U+FFFD, special ids nothing.
 
         Raises:
             DataError: If there is no such id.
@@ -107,9 +107,9 @@ class Tokenizer(ABC):
         return b"".join(map(self.token_bytes, token_ids)).decode("utf-8", errors="replace")
 
     def save(self, directory: Path) -> None:
-        """Write the tokenizer into a directory."""
+        """Write the tokenizer into a directory, which is created if it does not exist."""
         directory.mkdir(parents=True, exist_ok=True)
-        description: dict[str, Any] = {
+        description: dict[str, object] = {
             "kind": self.kind,
             "version": VERSION,
             "vocab_size": self.vocab_size,
@@ -122,13 +122,10 @@ class Tokenizer(ABC):
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        """Read the tokenizer from a directory.
-
-        Args:
-            directory: Where ``save`` wrote it.
+        """Load a tokenizer from the directory that ``save`` wrote.
 
         Raises:
-            DataError: If it is missing, of another kind or version, or altered.
+            DataError: If it is missing, of another kind or version, or was altered.
         """
         description = read_description(directory)
         if description.get("kind") != cls.kind:
@@ -153,7 +150,7 @@ class Tokenizer(ABC):
     @classmethod
     @abstractmethod
     def _load_from(cls, directory: Path) -> Self:
-        """Build the tokenizer from a directory that was checked."""
+        """Load the tokenizer from a directory whose checksums were verified."""
 
     def _require_id(self, token_id: int) -> None:
         if not 0 <= token_id < self.vocab_size:
@@ -162,8 +159,8 @@ class Tokenizer(ABC):
             )
 
 
-def read_description(directory: Path) -> dict[str, Any]:
-    """The ``tokenizer.json`` of a directory.
+def read_description(directory: Path) -> dict[str, object]:
+    """Read the ``tokenizer.json`` of a directory.
 
     Raises:
         DataError: If it is missing, damaged or of another version.
@@ -178,10 +175,10 @@ def read_description(directory: Path) -> dict[str, Any]:
 
 
 def require_encodable(text: str) -> bytes:
-    """The text in UTF-8.
+    """Encode a text in UTF-8.
 
     Raises:
-        DataError: If the text holds a lone surrogate.
+        DataError: If the text contains a lone surrogate, naming it and its position.
     """
     try:
         return text.encode("utf-8")
@@ -209,10 +206,10 @@ def first_difference(a: Tokenizer, b: Tokenizer) -> str | None:
 
 
 class StreamDecoder:
-    """Turns ids into text as they come, holding back bytes of a character that is not whole yet.
+    """Decodes a stream of ids, buffering the bytes of an incomplete character.
 
     Args:
-        tokenizer: Whose ids they are.
+        tokenizer: The tokenizer of the ids.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -220,9 +217,9 @@ class StreamDecoder:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token_id: int) -> str:
-        """The text that this id completes, perhaps none."""
+        """Decode the next id; return the characters that it completes, maybe none."""
         return self._decoder.decode(self._tokenizer.token_bytes(token_id))
 
     def flush(self) -> str:
-        """What was held back, at the end."""
+        """End the stream; return U+FFFD for an incomplete character."""
         return self._decoder.decode(b"", final=True)

@@ -1,15 +1,15 @@
-"""Byte-level byte-pair encoding: a text becomes bytes, then frequent neighbours become one token.
+"""Byte-level byte-pair encoding (BPE): text becomes bytes, then frequent pairs become one token.
 
 1. The split pattern cuts the text into pieces (see ``split_patterns``).
-2. A piece is written as the ids of its UTF-8 bytes.
-3. Of all pairs of neighbours, the one that training merged first becomes one token; again, until
-   no pair is left that training merged.
+2. Each piece becomes the ids of its UTF-8 bytes.
+3. Of all adjacent pairs, the one that training merged first is replaced by its token; this repeats
+   until no pair is left that training merged.
 
-``encode_reference`` does just that and is there to be read. ``encode`` hands the same vocabulary to
-tiktoken, which gives the same ids much faster; a test holds the two together.
+``encode_reference`` is a literal implementation, to be read. ``encode`` passes the same vocabulary
+to tiktoken, which is much faster; tests verify that both return the same ids.
 
-Ids: 0 to 255 are the bytes in GPT-2's order, 256 + i is what the i-th merge makes, the last id ends
-a document. So GPT-2's own merges make GPT-2's own ids.
+Ids 0 to 255 are the bytes in GPT-2's order, id 256 + i is the result of merge i, and the last id
+ends a document. GPT-2's merges therefore give GPT-2's ids.
 
 References:
     Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units".
@@ -25,6 +25,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import tiktoken
+from typing_extensions import override
 
 from gpt_core.errors import DataError
 from gpt_core.files import read_json, write_json
@@ -38,15 +39,15 @@ Pair = tuple[int, int]
 
 
 class BPETokenizer(Tokenizer):
-    """Byte-level BPE: every text can be written, frequent words in one token.
+    """Byte-level BPE: covers every text, with frequent words as one token.
 
     Args:
-        merges: The pairs of ids in the order in which training merged them.
+        merges: Pairs of ids, in the order in which training merged them.
         pattern: ``gpt2``, ``gpt4``, ``marks`` or a regular expression.
 
     Raises:
         ConfigError: If the pattern cannot be used.
-        DataError: If a merge joins ids that are not there yet or makes a token a second time.
+        DataError: If a merge joins undefined ids or makes a token that already exists.
     """
 
     kind = "bpe"
@@ -63,26 +64,26 @@ class BPETokenizer(Tokenizer):
 
     @property
     def vocab_size(self) -> int:
-        """256 bytes, the merges and the end of a document."""
+        """256 bytes, the merges and the end-of-document token."""
         return len(self._tokens) + 1
 
     @property
+    @override
     def special_ids(self) -> Mapping[str, int]:
-        """The end of a document."""
         return {"eos": len(self._tokens)}
 
+    @override
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, by tiktoken."""
         require_encodable(text)
         return self._encoding.encode_ordinary(text)
 
     def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
-        """The ids of a text, by tiktoken, which makes no Python number of each."""
+        """Encode a text to an array of shape (n,), without a Python number per id."""
         require_encodable(text)
         return self._encoding.encode_to_numpy(text, disallowed_special=())
 
     def encode_reference(self, text: str) -> list[int]:
-        """The ids of a text, step by step: what ``encode`` gives, slowly."""
+        """Encode a text step by step: the same ids as ``encode``, slowly."""
         require_encodable(text)
         ids: list[int] = []
         for piece in self._split.split(text):
@@ -90,7 +91,7 @@ class BPETokenizer(Tokenizer):
         return ids
 
     def _merge_piece(self, ids: list[int]) -> list[int]:
-        """Merge the pair that was learnt first, until there is none."""
+        """Repeatedly merge the pair that training merged first, until no known pair is left."""
         while len(ids) > 1:
             first = min(pairwise(ids), key=lambda pair: self._merged.get(pair, len(self._tokens)))
             if first not in self._merged:
@@ -98,17 +99,17 @@ class BPETokenizer(Tokenizer):
             ids = merge_pair(ids, first, self._merged[first])
         return ids
 
+    @override
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of a token."""
         self._require_id(token_id)
         return b"" if token_id == self.eos_id else self._tokens[token_id]
 
     def to_tiktoken(self) -> tiktoken.Encoding:
-        """The same vocabulary as a tiktoken encoding, whose ranks are our ids.
+        """The same vocabulary as a tiktoken encoding, whose ranks are the ids.
 
-        tiktoken joins any two neighbours whose bytes are a token, we only pairs that were merged.
-        Both come to the same: within a token's bytes no merge reaches beyond them, so they are
-        merged as if they stood alone, and there is only one way in which that ends.
+        tiktoken merges any adjacent tokens whose joined bytes are a token, BPE only the pairs of
+        its merges. The results are equal: no merge crosses the borders of a token's bytes, so they
+        are merged as if they were a text of their own, which has only one result.
         """
         return tiktoken.Encoding(
             name=f"gptflow-{self.kind}",
@@ -128,7 +129,7 @@ class BPETokenizer(Tokenizer):
 
 
 def merge_pair(ids: Sequence[int], pair: Pair, merged: int) -> list[int]:
-    """Replace a pair of neighbours by one id, from the left.
+    """Replace each occurrence of an adjacent pair by one id, from left to right.
 
     Example:
         >>> merge_pair([1, 2, 3, 1, 2], (1, 2), 4)
@@ -150,10 +151,10 @@ def merge_pair(ids: Sequence[int], pair: Pair, merged: int) -> list[int]:
 
 @lru_cache(maxsize=1)
 def byte_characters() -> tuple[str, ...]:
-    """The printable character that GPT-2's files write for each of the 256 bytes.
+    """The printable character that represents each of the 256 bytes in GPT-2's files.
 
-    Printable Latin-1 stands for itself; the other bytes take the characters from U+0100 on, so
-    that a vocabulary can be written as text. A space is written as U+0120.
+    Printable Latin-1 characters represent themselves; the other bytes get the characters from
+    U+0100 on, so that a vocabulary is readable text. A space is U+0120.
     """
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(0x100, 0x200))
@@ -162,7 +163,7 @@ def byte_characters() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def byte_ids() -> bytes:
-    """The id of each byte: its place when the bytes are sorted by their written characters."""
+    """The id of each byte: its rank when bytes are sorted by their ``byte_characters``."""
     characters = byte_characters()
     ids = bytearray(N_BYTES)
     for token_id, byte in enumerate(sorted(range(N_BYTES), key=characters.__getitem__)):
@@ -171,28 +172,28 @@ def byte_ids() -> bytes:
 
 
 def token_strings(merges: Iterable[Pair]) -> list[str]:
-    """Each token, the end of a document aside, as GPT-2's files write it, in the order of ids."""
+    """The tokens as in GPT-2's files, in the order of ids, without the end of a document."""
     characters = byte_characters()
     return ["".join(characters[byte] for byte in token) for token in _bytes_of_tokens(merges)]
 
 
 def merge_strings(merges: Sequence[Pair]) -> list[tuple[str, str]]:
-    """Each merge as the two tokens that it joins, as GPT-2's files write them."""
+    """The two tokens of each merge, as in GPT-2's files."""
     tokens = token_strings(merges)
     return [(tokens[first], tokens[second]) for first, second in merges]
 
 
 def parse_merges(lines: Iterable[str | Sequence[str]]) -> list[Pair]:
-    """Merges from the form in which they are written.
+    """Parse merges from their form in GPT-2's files.
 
     Args:
-        lines: Each ``"first second"`` or the two tokens.
+        lines: Merges, each as ``"first second"`` or as the two tokens.
 
     Returns:
         Pairs of ids.
 
     Raises:
-        DataError: If a line is not two tokens, or names one that no earlier line makes.
+        DataError: If a line is not two tokens, or has a token that no earlier line makes.
     """
     ids = {token: token_id for token_id, token in enumerate(token_strings(()))}
     merges: list[Pair] = []
@@ -213,7 +214,7 @@ def _bytes_of_tokens(merges: Iterable[Pair]) -> list[bytes]:
     """The bytes of each token, in the order of ids.
 
     Raises:
-        DataError: If a merge joins ids that are not there yet, or makes a token a second time.
+        DataError: If a merge joins undefined ids, or makes a token that already exists.
     """
     tokens = [bytes([byte]) for byte in sorted(range(N_BYTES), key=byte_ids().__getitem__)]
     for number, (first, second) in enumerate(merges, start=1):

@@ -1,14 +1,13 @@
-"""Byte-level BPE in other people's files: GPT-2's two, Hugging Face's one, tiktoken's ranks.
+"""Read and write byte-level BPE in the formats of GPT-2, Hugging Face and tiktoken.
 
-All of them write the same thing, the tokens and the order of the merges. A ``BPETokenizer`` is read
-only if the ids are GPT-2's: 256 bytes, the merges in order, ``<|endoftext|>`` last.
+All of them store the tokens and the order of the merges. A ``BPETokenizer`` is read only if the ids
+are in GPT-2's order: 256 bytes, the merges, ``<|endoftext|>`` last.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from gpt_core.errors import DataError
 from gpt_core.files import atomic_write_text, read_json, write_json
@@ -32,20 +31,22 @@ _HEADER = "#version: 0.2"
 
 @dataclass(frozen=True, slots=True)
 class BPEFiles:
-    """What the files of a byte-level BPE say, whatever its ids are."""
+    """The content of byte-level BPE files, with ids in any order."""
 
     vocabulary: Mapping[str, int]
-    """Ids by token, as they are written in the file, control tokens included."""
+    """Ids by token, as spelled in the files, control tokens included."""
 
     merges: list[Pair]
-    """Pairs of the ids that GPT-2 would have given."""
+    """Pairs of ids in GPT-2's order."""
 
     pattern: str
-    """The name of the split pattern, or a regular expression."""
+    """Name of the split pattern, or a regular expression."""
 
 
 def read_vocab_and_merges(directory: Path) -> BPEFiles:
-    """``encoder.json`` and ``vocab.bpe``, or ``vocab.json`` and ``merges.txt``; GPT-2's pattern.
+    """Read ``encoder.json`` and ``vocab.bpe``, or ``vocab.json`` and ``merges.txt``.
+
+    The split pattern is not in these files; it is GPT-2's.
 
     Raises:
         DataError: If a file is missing or damaged.
@@ -63,10 +64,10 @@ def read_vocab_and_merges(directory: Path) -> BPEFiles:
 
 
 def read_tokenizer_json(file: Path) -> BPEFiles:
-    """Hugging Face's ``tokenizer.json``.
+    """Read Hugging Face's ``tokenizer.json``.
 
     Raises:
-        DataError: If it is missing, damaged, of another model, or cuts text in an unknown way.
+        DataError: If it is missing, damaged, of another model, or has an unknown pre-tokenizer.
     """
     content = read_json(file)
     model = content.get("model", {}) if isinstance(content, dict) else {}
@@ -79,10 +80,10 @@ def read_tokenizer_json(file: Path) -> BPEFiles:
 
 
 def read_gpt2_merges(directory: Path) -> list[Pair]:
-    """The merges of ``encoder.json`` and ``vocab.bpe``, or of ``vocab.json`` and ``merges.txt``.
+    """Read the merges of a vocabulary in GPT-2's two files; see ``read_vocab_and_merges``.
 
     Raises:
-        DataError: If a file is missing or damaged, or the two do not belong together.
+        DataError: If a file is missing or damaged, or the two do not fit each other.
     """
     files = read_vocab_and_merges(directory)
     _require_gpt2_ids(files, _find(directory, VOCABULARY_NAMES))
@@ -92,7 +93,7 @@ def read_gpt2_merges(directory: Path) -> list[Pair]:
 def write_gpt2_files(tokenizer: BPETokenizer, directory: Path) -> None:
     """Write ``vocab.json`` and ``merges.txt``, which ``transformers`` reads as GPT-2's tokenizer.
 
-    The split pattern is not in them: a reader takes GPT-2's.
+    They do not contain the split pattern: a reader assumes GPT-2's.
     """
     write_json(directory / "vocab.json", _vocabulary(tokenizer.merges))
     with atomic_write_text(directory / "merges.txt") as file:
@@ -101,10 +102,10 @@ def write_gpt2_files(tokenizer: BPETokenizer, directory: Path) -> None:
 
 
 def read_huggingface(file: Path) -> BPETokenizer:
-    """A byte-level BPE tokenizer from Hugging Face's ``tokenizer.json``.
+    """Load a byte-level BPE tokenizer from Hugging Face's ``tokenizer.json``.
 
     Raises:
-        DataError: If it is missing, of another model, or its ids are not GPT-2's.
+        DataError: If it is missing, of another model, or its ids are not in GPT-2's order.
     """
     files = read_tokenizer_json(file)
     _require_gpt2_ids(files, file)
@@ -116,12 +117,12 @@ def write_huggingface(
     file: Path,
     ids: tuple[Mapping[str, int], Mapping[str, int]] | None = None,
 ) -> None:
-    """Write ``tokenizer.json``, which ``tokenizers`` and ``transformers`` read.
+    """Write Hugging Face's ``tokenizer.json``, which ``tokenizers`` and ``transformers`` read.
 
     Args:
         tokenizer: Merges and pattern.
-        file: Where it goes.
-        ids: The ids of its tokens and of control tokens, where they are not GPT-2's.
+        file: The file to write.
+        ids: Ids of the tokens and of control tokens; None for GPT-2's order.
     """
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     split = {
@@ -164,14 +165,14 @@ def write_huggingface(
 
 
 def from_tiktoken(ranks: Mapping[bytes, int], pattern: str) -> BPETokenizer:
-    """A tokenizer from tiktoken's ranks: which two parts each token was merged from is found again.
+    """Reconstruct a tokenizer from tiktoken's ranks, which do not contain the merges.
 
     Args:
-        ranks: The bytes of each token to its id.
+        ranks: Ids by the bytes of their tokens.
         pattern: The encoding's regular expression.
 
     Raises:
-        DataError: If the ids are not GPT-2's or a token cannot be built from earlier ones.
+        DataError: If the ids are not in GPT-2's order, or a token has no two earlier parts.
     """
     tokens = sorted(ranks, key=ranks.__getitem__)
     table = byte_ids()
@@ -191,7 +192,7 @@ def from_tiktoken(ranks: Mapping[bytes, int], pattern: str) -> BPETokenizer:
 def _parts(
     token: bytes, rank: int, ranks: Mapping[bytes, int], tokens: Sequence[bytes]
 ) -> list[int]:
-    """The ids into which a token's bytes merge when only lower ranks are known."""
+    """The ids to which a token's bytes merge if only tokens of lower rank exist."""
     ids = [ranks[bytes([byte])] for byte in token]
     while len(ids) > 2:
         joined = {ranks.get(tokens[a] + tokens[b], rank): (a, b) for a, b in pairwise(ids)}
@@ -223,14 +224,14 @@ def _vocabulary(merges: Sequence[Pair]) -> dict[str, int]:
     return {token: i for i, token in enumerate([*token_strings(merges), END_OF_TEXT])}
 
 
-def _require_vocabulary(found: Any, file: Path) -> Mapping[str, int]:
+def _require_vocabulary(found: object, file: Path) -> Mapping[str, int]:
     if not isinstance(found, dict) or not all(type(value) is int for value in found.values()):
         raise DataError(f"{file} is no vocabulary: it must give each token a number")
     return found
 
 
 def _require_gpt2_ids(files: BPEFiles, file: Path) -> None:
-    """Raise unless a vocabulary is what the merges make, in their order."""
+    """Raise unless the vocabulary is the one that the merges make, in GPT-2's order."""
     expected, found = _vocabulary(files.merges), files.vocabulary
     if found != expected:
         wrong = (token for token, i in expected.items() if found.get(token) != i)
@@ -241,9 +242,10 @@ def _require_gpt2_ids(files: BPEFiles, file: Path) -> None:
         )
 
 
-def _pattern_in(pre_tokenizer: Any, file: Path) -> str:
+def _pattern_in(pre_tokenizer: object, file: Path) -> str:
     """The split pattern of a ``tokenizer.json``."""
-    steps = (pre_tokenizer or {}).get("pretokenizers", [pre_tokenizer])
+    found = pre_tokenizer if isinstance(pre_tokenizer, dict) else {}
+    steps = found.get("pretokenizers", [found])
     for step in steps:
         if step and step.get("type") == "Split" and "Regex" in step.get("pattern", {}):
             return name_of_pattern(step["pattern"]["Regex"])

@@ -1,17 +1,16 @@
-"""Train byte-level BPE in plain Python, as fast as the compiled trainers.
+"""Train byte-level BPE in plain Python, as fast as compiled trainers.
 
-The textbook counts all pairs of neighbours in the text, merges the most frequent one and counts
-again. Four observations make that fast:
+The textbook algorithm counts all adjacent pairs, merges the most frequent one and counts again.
+Four observations make it fast:
 
-1. Merges stay inside pieces, so each distinct piece is kept once, with its count.
-2. A merge changes the counts of its own neighbourhood only: the pairs to the left and right.
-3. Where a pair stands is known when the pair is born, for a pair is born of exactly one merge (it
-   holds the new token), and later merges only take places away. So the index of places is never
-   searched or updated; an entry that no longer holds is skipped when its turn comes.
-4. Counts of pairs in the queue only fall, so an outdated entry is put back when it is reached.
+1. Merges stay inside pieces, so each distinct piece is stored once, with its count.
+2. A merge changes only the counts of the pairs to its left and right.
+3. All occurrences of a pair are created by one merge (the one that makes its newer token), and
+   later merges only remove occurrences. So the index of occurrences is written once; an entry that
+   is outdated is skipped when it is read.
+4. Counts of pairs in the queue only decrease, so an outdated entry is requeued when it is reached.
 
-Ties go to the smaller pair of ids, which is the order of Hugging Face's trainer: the merges are
-equal to its own, one by one.
+Ties go to the smaller pair of ids, as in Hugging Face's trainer: the merges of both are equal.
 
 References:
     Gage 1994, "A New Algorithm for Data Compression"; Sennrich et al. 2016, section 3.2.
@@ -30,8 +29,8 @@ from gpt_core.tokenizers.base import require_encodable
 from gpt_core.tokenizers.bpe import N_BYTES, BPETokenizer, Pair, byte_ids
 from gpt_core.tokenizers.split_patterns import split_pattern
 
-_EDGE = -1  # stands before and after each piece
-_GONE = -2  # stands where a token was merged into the one before it
+_EDGE = -1  # separates pieces
+_GONE = -2  # replaces a token that was merged into the one before it
 _REPORT_EVERY = 500  # merges
 
 _Array = npt.NDArray[np.int64]
@@ -41,20 +40,20 @@ _Places = dict[int, list[int]]
 def train_bpe(
     texts: Iterable[str], vocab_size: int, pattern: str, *, progress: Progress | None = None
 ) -> BPETokenizer:
-    """Learn the merges of a vocabulary.
+    """Train a byte-level BPE tokenizer.
 
     Args:
         texts: The training documents, read once.
-        vocab_size: Number of tokens: 256 bytes, the merges and the end of a document.
+        vocab_size: Number of tokens: 256 bytes, the merges and the end-of-document token.
         pattern: ``gpt2``, ``gpt4``, ``marks`` or a regular expression.
-        progress: Told of ``merges``.
+        progress: Called with ``merges``.
 
     Returns:
         The tokenizer.
 
     Raises:
-        ConfigError: If the pattern cannot be used or the vocabulary has no room for the bytes.
-        DataError: If the texts have too few pairs for so many merges.
+        ConfigError: If the pattern cannot be used or the vocabulary is smaller than 257.
+        DataError: If the texts have too few pairs for that many merges.
     """
     n_merges = vocab_size - N_BYTES - 1
     if n_merges < 0:
@@ -76,12 +75,12 @@ def train_bpe(
 def learn_merges(
     pieces: Mapping[bytes, int], n_merges: int, *, progress: Progress | None = None
 ) -> list[Pair]:
-    """The pairs to merge, in order; fewer than asked for when no pair is left.
+    """Learn the pairs to merge, in order.
 
     Args:
-        pieces: Ids of bytes, as bytes, to how often that piece occurs.
-        n_merges: How many to learn.
-        progress: Told of ``merges``.
+        pieces: Counts of the distinct pieces, each written as its byte ids.
+        n_merges: Number of merges to learn; fewer are returned if no pair is left.
+        progress: Called with ``merges``.
 
     Example:
         >>> learn_merges({bytes([1, 2, 3]): 5, bytes([2, 3]): 1}, 9)
@@ -98,14 +97,14 @@ def learn_merges(
 
 
 class _Chain:
-    """All distinct pieces as one doubly linked list of tokens, and what is known of its pairs.
+    """All distinct pieces as one doubly linked list of tokens, with counts and places of pairs.
 
-    A pair is kept as one integer, ``first << bits | second``, and an entry of the queue as
-    ``-count << 2 * bits | pair``: its order is by falling count, then by rising pair.
+    A pair is one integer, ``first << bits | second``, and an entry of the queue is
+    ``-count << 2 * bits | pair``, which sorts by decreasing count, then by increasing pair.
 
     Args:
-        pieces: Ids of bytes, as bytes, to how often that piece occurs.
-        n_merges: How many merges will be made at most.
+        pieces: Counts of the distinct pieces, each written as its byte ids.
+        n_merges: The largest number of merges that will be made.
     """
 
     def __init__(self, pieces: Mapping[bytes, int], n_merges: int) -> None:
@@ -120,7 +119,7 @@ class _Chain:
         self._previous = list(range(-1, len(tokens) - 1))
 
     def most_frequent(self) -> Pair | None:
-        """The pair to merge next, taken from the queue; None when no pair occurs any more."""
+        """Take the most frequent pair from the queue; None if no pair is left."""
         queue, counts, shift = self._queue, self._counts, 2 * self._bits
         while queue:
             pair = queue[0] & ((1 << shift) - 1)
@@ -135,13 +134,13 @@ class _Chain:
         return None
 
     def merge(self, pair: Pair, merged: int) -> None:
-        """Join a pair wherever it stands, and set right the counts around those places."""
+        """Merge a pair at all its places and update the counts of the adjacent pairs."""
         first, second = pair
         bits, counts, weight_at = self._bits, self._counts, self._weights.__getitem__
         before, after = self._join(first, second, merged)
         born = []
-        # After comes first: where two merged tokens meet, what the left one counted to its right
-        # is taken back by what the right one finds before it.
+        # ``after`` goes first: where two merged tokens are adjacent, the left one counts the pair
+        # (merged, first), and the right one, in ``before``, subtracts it again.
         for other, places in after.items():
             key, weight = merged << bits | other, sum(map(weight_at, places))
             counts[second << bits | other] -= weight
@@ -157,11 +156,11 @@ class _Chain:
                 heappush(self._queue, (-counts[key] << 2 * bits) | key)
 
     def _join(self, first: int, second: int, merged: int) -> tuple[_Places, _Places]:
-        """Join a pair wherever it stands, from the left.
+        """Merge a pair at all its places, from left to right.
 
         Returns:
-            For each token found before (and after) the merged ones: the places, ascending, where
-            its new pair begins.
+            By token found before (and after) the merged ones: the places, ascending, where the new
+            pairs begin.
         """
         tokens, following, previous = self._tokens, self._next, self._previous
         before: _Places = defaultdict(list)
@@ -169,7 +168,7 @@ class _Chain:
         for place in self._places.pop(first << self._bits | second):
             joined = following[place]
             if tokens[place] != first or tokens[joined] != second:
-                continue  # an earlier merge took this place away
+                continue  # an earlier merge removed this occurrence
             left, right = previous[place], following[joined]
             tokens[place], tokens[joined] = merged, _GONE
             following[place], previous[right] = right, place
@@ -181,14 +180,14 @@ class _Chain:
 
 
 def _byte_pieces(pieces: Mapping[str, int]) -> dict[bytes, int]:
-    """Pieces as the ids of their bytes; a piece of one byte has no pair and is left out."""
+    """Write pieces as their byte ids, without pieces of one byte, which have no pair."""
     table = byte_ids()
     encoded = ((require_encodable(piece).translate(table), n) for piece, n in pieces.items())
     return {ids: n for ids, n in encoded if len(ids) > 1}
 
 
 def _lay_out(pieces: Mapping[bytes, int]) -> tuple[_Array, _Array]:
-    """The pieces end to end with an edge around each, and the count of its piece at each token."""
+    """Concatenate the pieces, separated by ``_EDGE``; also return each token's piece count."""
     lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
     counts = np.fromiter(pieces.values(), np.int64, len(pieces))
     piece_of = np.repeat(np.arange(len(pieces)), lengths)
@@ -201,7 +200,7 @@ def _lay_out(pieces: Mapping[bytes, int]) -> tuple[_Array, _Array]:
 
 
 def _index_pairs(tokens: _Array, weights: _Array, bits: int) -> tuple[dict[int, int], _Places]:
-    """How often each pair occurs, and where, ascending."""
+    """The count and the ascending places of each pair."""
     places = np.flatnonzero((tokens[:-1] != _EDGE) & (tokens[1:] != _EDGE))
     pairs = tokens[places] << bits | tokens[places + 1]
     order = np.argsort(pairs, kind="stable")

@@ -1,7 +1,8 @@
-"""One token a character, a code point or a byte; see ``vocabulary`` for one text in each of them.
+"""Tokenizers with one token per character, code point or byte.
 
-A character is what a reader takes for one: a letter with its marks, a whole emoji. It may be many
-code points, and a code point is one to four bytes of UTF-8. Only bytes can write every text.
+A character is what a reader perceives as one: a letter with its marks, a complete emoji. It may be
+many code points, and a code point is one to four bytes of UTF-8. Only bytes cover every text. See
+``vocabulary`` for one text in each of these kinds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from gpt_core.tokenizers.base import Tokenizer, require_encodable
 from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
@@ -18,7 +20,7 @@ _N_BYTES = 256
 
 
 class CharacterTokenizer(VocabularyTokenizer):
-    """Characters as readers count them (extended grapheme clusters), as seen in training.
+    """Characters as readers count them (extended grapheme clusters) of the training text.
 
     Example:
         >>> CharacterTokenizer.split("نَعَمْ")
@@ -33,7 +35,7 @@ class CharacterTokenizer(VocabularyTokenizer):
 
 
 class CodePointTokenizer(VocabularyTokenizer):
-    """Unicode code points, as seen in training: Python's own characters.
+    """Unicode code points of the training text: the characters of Python's ``str``.
 
     Example:
         >>> CodePointTokenizer.split("مْ")
@@ -45,7 +47,7 @@ class CodePointTokenizer(VocabularyTokenizer):
 
 
 class ByteTokenizer(Tokenizer):
-    """The UTF-8 bytes of a text as ids 0 to 255, and one more id that ends a document.
+    """UTF-8 bytes as ids 0 to 255, and id 256, which ends a document.
 
     A Latin letter is one token, an Arabic letter two, an emoji four.
 
@@ -57,32 +59,32 @@ class ByteTokenizer(Tokenizer):
     kind = "byte"
 
     @property
+    @override
     def vocab_size(self) -> int:
-        """256 bytes and the end of a document."""
         return _N_BYTES + 1
 
     @property
+    @override
     def special_ids(self) -> Mapping[str, int]:
-        """The end of a document."""
         return {"eos": _N_BYTES}
 
+    @override
     def encode(self, text: str) -> list[int]:
-        """The bytes of a text in UTF-8."""
         return list(require_encodable(text))
 
+    @override
     def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
-        """The bytes of a text in UTF-8."""
         return np.frombuffer(require_encodable(text), dtype=np.uint8).astype(np.uint32)
 
+    @override
     def decode(self, token_ids: Iterable[int]) -> str:
-        """The text of bytes."""
         ids = list(token_ids)
         for token_id in (min(ids, default=0), max(ids, default=0)):
             self._require_id(token_id)
         return bytes(i for i in ids if i < _N_BYTES).decode("utf-8", errors="replace")
 
+    @override
     def token_bytes(self, token_id: int) -> bytes:
-        """The byte itself."""
         self._require_id(token_id)
         return bytes([token_id]) if token_id < _N_BYTES else b""
 

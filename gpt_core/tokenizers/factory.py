@@ -1,4 +1,4 @@
-"""Tokenizers by their kind: trained from documents, loaded from a directory."""
+"""Train and load tokenizers by their kind."""
 
 import time
 from collections.abc import Iterator
@@ -44,20 +44,20 @@ def train_tokenizer(
     *,
     progress: Progress | None = None,
 ) -> Artifact:
-    """Train on the training split, so that held-out text stays unseen.
+    """Train a tokenizer on the training split of a corpus.
 
     Args:
         documents: The corpus.
         config: The kind and its settings.
-        out_dir: Where the tokenizer goes.
-        progress: Told of ``documents`` read and of ``merges``.
+        out_dir: Directory of the artifact.
+        progress: Called with ``documents`` and ``merges``.
 
     Returns:
-        A tokenizer artifact; its metrics are those of ``held_out_metrics``.
+        A tokenizer artifact; its metrics are those of ``held_out_metrics`` and ``train_seconds``.
 
     Raises:
-        ConfigError: If the split pattern cannot be used or no folder is named for GPT-2's files.
-        DataError: If the text supports no such vocabulary, or files of the kind are missing.
+        ConfigError: If the split pattern cannot be used, or the folder of GPT-2's files is not set.
+        DataError: If the text does not support the vocabulary size, or GPT-2's files are missing.
     """
     with new_artifact(out_dir, kind="tokenizer", config=config, parents=[documents]) as draft:
         started = time.perf_counter()
@@ -71,10 +71,10 @@ def train_tokenizer(
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:
-    """The tokenizer of an artifact, or of the ``tokenizer`` folder in shards and checkpoints.
+    """Load a tokenizer artifact, or the ``tokenizer`` folder of shards and checkpoints.
 
     Raises:
-        DataError: If it is missing, of an unknown kind or version, or altered.
+        DataError: If it is missing, of an unknown kind or version, or was altered.
     """
     kind = read_description(directory).get("kind")
     if kind not in _KINDS:

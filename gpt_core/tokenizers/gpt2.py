@@ -1,4 +1,4 @@
-"""The vocabulary that GPT-2 was released with, from its two files and without a network."""
+"""GPT-2's released vocabulary, read from its two files without a network."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from gpt_core.errors import DataError
 from gpt_core.tokenizers.bpe import BPETokenizer, Pair, merge_strings
 from gpt_core.tokenizers.bpe_files import read_gpt2_merges
 
-# Of the 50,000 lines "first second" of vocab.bpe, joined by line feeds, without header. The merges
-# settle all else, so a copy that differs in its header or line ends is still the released one.
+# Hash of the 50,000 lines "first second" of vocab.bpe, joined by line feeds, without the header.
+# The merges determine everything else, so copies with another header or line ends are accepted.
 _MERGES_SHA256 = "04e3597d7996f292ca9b8b7285ca4d58a6ae171ac47d73fc7140ceb0c7a6bbc0"
 
 
@@ -21,10 +21,7 @@ class GPT2Tokenizer(BPETokenizer):
 
     @classmethod
     def from_release(cls, directory: Path) -> Self:
-        """Build from ``encoder.json`` and ``vocab.bpe`` (or ``vocab.json`` and ``merges.txt``).
-
-        Args:
-            directory: The folder that holds them.
+        """Load ``encoder.json`` and ``vocab.bpe`` (or ``vocab.json`` and ``merges.txt``).
 
         Raises:
             DataError: If a file is missing or damaged, or is not the released one.
@@ -40,7 +37,7 @@ class GPT2Tokenizer(BPETokenizer):
 
 
 def is_gpt2_vocabulary(merges: Sequence[Pair]) -> bool:
-    """Whether these are the merges that GPT-2 was released with."""
+    """Whether these are the merges of GPT-2's released vocabulary."""
     return _sha256_of(merges) == _MERGES_SHA256
 
 

@@ -1,8 +1,8 @@
-"""Byte-level BPE under somebody else's numbers.
+"""Byte-level BPE with a table of ids, for models whose ids are not in GPT-2's order.
 
-GPT-2's own ids are the bytes, the merges in order, the end of a document. Other models of its
-architecture were trained with other numbers: control tokens first, the bytes in another order, ids
-that nothing has. What a text is cut into is the same; only the numbers are looked up in a table.
+GPT-2's ids are the bytes, the merges in order, the end of a document. Other models of its
+architecture have control tokens first, the bytes in another order, or unused ids. The tokens of a
+text are the same; only their ids are looked up in a table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from gpt_core.errors import DataError
 from gpt_core.files import read_json, write_json
@@ -19,14 +20,14 @@ from gpt_core.tokenizers.bpe import BPETokenizer, merge_strings, parse_merges
 
 
 class RemappedBPETokenizer(Tokenizer):
-    """A ``BPETokenizer`` whose ids are translated.
+    """A ``BPETokenizer`` whose ids are mapped to others.
 
     Args:
-        base: The same merges under GPT-2's numbers.
-        ids: The id of each of its tokens but the end of a document, in its order.
-        controls: The ids of control tokens by how they are written.
+        base: The tokenizer with the same merges and GPT-2's ids.
+        ids: The new id of each token of ``base`` except its end of a document.
+        controls: Ids of the control tokens, by their spelling.
         eos_id: The id that ends a document, one of the controls.
-        vocab_size: Number of ids; some may stand for nothing.
+        vocab_size: Number of ids; some may be unused.
 
     Raises:
         DataError: If there are not as many ids as tokens, or two are equal or out of range.
@@ -58,29 +59,29 @@ class RemappedBPETokenizer(Tokenizer):
 
     @property
     def vocab_size(self) -> int:
-        """All ids, also those that stand for nothing."""
+        """Number of ids, unused ones included."""
         return self._vocab_size
 
     @property
+    @override
     def special_ids(self) -> Mapping[str, int]:
-        """The end of a document."""
         return {"eos": self._eos_id}
 
     def control_of(self, token_id: int) -> str:
-        """How a control token is written."""
+        """The spelling of a control token."""
         return next(token for token, number in self.controls.items() if number == token_id)
 
+    @override
     def encode(self, text: str) -> list[int]:
-        """The ids of a text."""
         ids: list[int] = self.encode_array(text).tolist()
         return ids
 
+    @override
     def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
-        """The ids of a text, shape (n,)."""
         return self.ids[self.base.encode_array(text)]
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of a token; none for a control token or an id that stands for nothing."""
+        """The UTF-8 bytes of a token; empty for control tokens and unused ids."""
         self._require_id(token_id)
         base_id = self._base_ids.get(token_id)
         return b"" if base_id is None else self.base.token_bytes(base_id)

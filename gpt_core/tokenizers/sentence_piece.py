@@ -1,7 +1,7 @@
-"""SentencePiece: pieces of words, and bytes for what has no piece.
+"""SentencePiece tokenizers: subword pieces, with bytes as the fallback.
 
-Unigram begins with far too many pieces and drops those that the text's probability needs least;
-its BPE merges frequent neighbours, as ours does, but characters rather than bytes.
+Unigram starts with far too many pieces and drops those that contribute least to the probability of
+the text. SentencePiece's BPE merges frequent pairs like ``bpe``, but of characters, not bytes.
 
 References:
     Kudo 2018, "Subword Regularization", section 3.2; Kudo and Richardson 2018, "SentencePiece".
@@ -14,24 +14,25 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import sentencepiece
+from typing_extensions import override
 
 from gpt_core.config import TokenizerConfig
 from gpt_core.errors import DataError
 from gpt_core.tokenizers.base import Tokenizer, require_encodable
 
 _SPECIALS = {"pad": 0, "unk": 1, "bos": 2, "eos": 3}
-SENTENCEPIECE_SPACE = "\u2581"  # how a piece writes a space
-_MAX_SENTENCE_BYTES = 4096  # UTF-8 bytes; longer lines are cut for training
+SENTENCEPIECE_SPACE = "\u2581"  # represents a space in a piece
+_MAX_SENTENCE_BYTES = 4096  # in UTF-8; longer lines are cut for training
 _BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
 _TOO_HIGH = re.compile(r"value <= (\d+)")
 _TOO_LOW = re.compile(r"smaller than required_chars. \d+ vs (\d+)")
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """Pieces of words; what has no piece is written in bytes, so that nothing is ever lost.
+    """Subword pieces; characters without a piece are encoded as bytes, so every text is covered.
 
-    SentencePiece itself uses U+2581 for a space, so a real U+2581 and NUL, which it drops, are
-    encoded here by their bytes.
+    SentencePiece represents a space by U+2581 and drops NUL, so these two characters are encoded
+    as bytes here.
 
     Args:
         model: A serialized SentencePiece model.
@@ -39,55 +40,55 @@ class SentencePieceTokenizer(Tokenizer):
 
     file_name = "sentencepiece.model"
     model_type: ClassVar[str]
-    """SentencePiece's own name of the kind."""
+    """SentencePiece's name of the kind."""
 
     def __init__(self, model: bytes) -> None:
         self.model = model
-        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        self._byte_ids = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
+        self._model = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._byte_ids = [self._model.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
         self._bytes = [self._bytes_of(token_id) for token_id in range(self.vocab_size)]
 
     @property
     def vocab_size(self) -> int:
-        """Number of pieces, specials and bytes included."""
-        return int(self._processor.get_piece_size())
+        """Number of pieces, special ids and bytes included."""
+        return int(self._model.get_piece_size())
 
     @property
+    @override
     def special_ids(self) -> Mapping[str, int]:
-        """Padding, unknown, beginning and end."""
         return _SPECIALS
 
     def encode(self, text: str) -> list[int]:
-        """The most probable pieces of a text."""
+        """Encode a text to its most probable pieces."""
         require_encodable(text)
         if SENTENCEPIECE_SPACE not in text and "\0" not in text:
-            ids: list[int] = self._processor.encode(text)
+            ids: list[int] = self._model.encode(text)
             return ids
         ids = []
         for part in re.split(f"([{SENTENCEPIECE_SPACE}\0])", text):
             if part in (SENTENCEPIECE_SPACE, "\0"):
                 ids.extend(self._byte_ids[byte] for byte in part.encode())
             elif part:
-                ids.extend(self._processor.encode(part))
+                ids.extend(self._model.encode(part))
         return ids
 
     def scored_pieces(self) -> list[tuple[str, float]]:
-        """SentencePiece's own name and score of each id."""
-        model = self._processor
+        """The piece and the score (a log-probability) of each id."""
+        model = self._model
         return [(model.id_to_piece(i), float(model.get_score(i))) for i in range(self.vocab_size)]
 
+    @override
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of a piece."""
         self._require_id(token_id)
         return self._bytes[token_id]
 
     def _bytes_of(self, token_id: int) -> bytes:
-        if self._processor.is_byte(token_id):
-            found = _BYTE_PIECE.fullmatch(self._processor.id_to_piece(token_id))
+        if self._model.is_byte(token_id):
+            found = _BYTE_PIECE.fullmatch(self._model.id_to_piece(token_id))
             return bytes([int(found[1], 16)]) if found else b""
-        if self._processor.is_control(token_id) or self._processor.is_unknown(token_id):
+        if self._model.is_control(token_id) or self._model.is_unknown(token_id):
             return b""
-        piece: str = self._processor.id_to_piece(token_id)
+        piece: str = self._model.id_to_piece(token_id)
         return piece.replace(SENTENCEPIECE_SPACE, " ").encode()
 
     def _save_file(self, path: Path) -> None:
@@ -99,11 +100,11 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, texts: Iterable[str], config: TokenizerConfig) -> Self:
-        """Train on texts, which are read once; of too many lines a sample is taken.
+        """Train on texts; at most ``config.max_sentences`` lines of them, sampled at random.
 
         Args:
-            texts: The training documents.
-            config: The vocabulary's size and the settings of SentencePiece.
+            texts: The training documents, read once.
+            config: Vocabulary size and the settings of SentencePiece.
 
         Raises:
             DataError: If the texts support no vocabulary of that size.
@@ -122,21 +123,21 @@ class SentencePieceTokenizer(Tokenizer):
 
 
 class UnigramTokenizer(SentencePieceTokenizer):
-    """The division into pieces that makes the text most probable."""
+    """Subword pieces by a unigram language model: encodes to the most probable segmentation."""
 
     kind = "unigram"
     model_type = "unigram"
 
 
 class SentencePieceBPETokenizer(SentencePieceTokenizer):
-    """Characters merged into pieces in the order of training."""
+    """Byte-pair encoding over characters: pieces are merged in the order of training."""
 
     kind = "sentencepiece-bpe"
     model_type = "bpe"
 
 
 def _options(config: TokenizerConfig) -> dict[str, Any]:
-    """The trainer's settings; those that are fixed keep every text intact and every run equal."""
+    """The trainer's settings; the fixed ones make it lossless and deterministic."""
     return {
         "vocab_size": config.vocab_size,
         "character_coverage": config.character_coverage,
@@ -155,13 +156,13 @@ def _options(config: TokenizerConfig) -> dict[str, Any]:
         "remove_extra_whitespaces": False,
         **{f"{name}_id": token_id for name, token_id in _SPECIALS.items()},
         "max_sentence_length": _MAX_SENTENCE_BYTES,
-        "num_threads": 1,  # more threads add up floating-point sums in another order
+        "num_threads": 1,  # more threads would change the order of floating-point sums
         "minloglevel": 2,
     }
 
 
 def _sentences(texts: Iterable[str]) -> Iterator[str]:
-    """The lines of the texts, in parts that SentencePiece does not leave out for their length."""
+    """Stream the lines of the texts, cut so that SentencePiece does not drop them as too long."""
     for text in texts:
         require_encodable(text)
         for line in text.replace("\0", "").split("\n"):
@@ -169,7 +170,7 @@ def _sentences(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _cut(line: str, width: int) -> Iterator[str]:
-    """Parts of at most ``width`` characters, cut before a space where there is one.
+    """Cut a line into parts of at most ``width`` characters, before a space if there is one.
 
     Example:
         >>> list(_cut("one two three", 9))
@@ -185,20 +186,20 @@ def _cut(line: str, width: int) -> Iterator[str]:
 
 
 def _explain(error: RuntimeError, config: TokenizerConfig) -> str:
-    """SentencePiece's complaint as one sentence."""
-    complaint = str(error).splitlines()[-1].strip()
-    if found := _TOO_HIGH.search(complaint):
+    """Translate SentencePiece's error message to advice about settings."""
+    message = str(error).splitlines()[-1].strip()
+    if found := _TOO_HIGH.search(message):
         return (
             f"the training text supports a vocabulary of at most {found[1]}, "
             f"tokenizer.vocab_size is {config.vocab_size}: set it lower, give more text or set "
             "tokenizer.cross_words=true"
         )
-    if found := _TOO_LOW.search(complaint):
+    if found := _TOO_LOW.search(message):
         return (
             f"the training text's characters need a vocabulary of at least {found[1]}, "
             f"tokenizer.vocab_size is {config.vocab_size}: set it higher or "
             "tokenizer.character_coverage lower"
         )
-    if "sentences_.empty()" in complaint:
+    if "sentences_.empty()" in message:
         return "there is no text in the training split, so it has no vocabulary"
-    return f"SentencePiece could not train a tokenizer: {complaint}"
+    return f"SentencePiece could not train a tokenizer: {message}"

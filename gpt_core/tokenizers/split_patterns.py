@@ -1,10 +1,10 @@
-"""Where byte-level BPE may not merge: the patterns that cut a text into pieces first.
+"""Split patterns: regular expressions that cut a text into pieces before byte-level BPE.
 
-A piece is a word with the space before it, a number, a run of punctuation or of whitespace. Merges
-stay inside a piece, so no token spans two words, and equal pieces need to be counted only once.
+A piece is a word with the space before it, a number, a run of punctuation or of white space. Merges
+stay inside a piece, so no token spans two words, and equal pieces are counted only once.
 
 Example:
-    GPT-2's pattern takes a combining mark for punctuation, so it cuts diacritised Arabic at every
+    GPT-2's pattern treats combining marks as punctuation, so it cuts vocalized Arabic at every
     vowel sign; ``marks`` keeps a mark with its letter.
 
     >>> split_pattern("gpt2").split("قُلْ هُوَ")
@@ -25,28 +25,28 @@ import regex
 
 from gpt_core.errors import ConfigError
 
-_MAX_PIECE_CHARACTERS = 1 << 16  # characters; a longer piece is cut for training, for it is no word
-_MAX_CHUNKS = 1 << 20  # distinct chunks held before they are split, which bounds the memory
-# A space between two other characters that are no whitespace. It is looked for first, then what
-# stands around it: the other way round is several times slower.
+_MAX_PIECE_CHARACTERS = 1 << 16  # longer pieces are no words and are cut for training
+_MAX_CHUNKS = 1 << 20  # distinct chunks counted before they are split, which bounds the memory
+# A space between two non-space characters. The space is matched first and the characters around it
+# by look-behind and look-ahead: matching in reading order is several times slower.
 _CUT = re.compile(r" (?<=\S )(?=\S)")
 
 
 @dataclass(frozen=True, slots=True)
 class SplitPattern:
-    """One way to cut a text into pieces."""
+    """A regular expression that cuts text into pieces."""
 
     published: str
-    """The regular expression in the form that every engine reads."""
+    """The regular expression in the published form, which every engine understands."""
 
     fast: str
-    """The same pieces with possessive quantifiers, which spare an engine the backtracking."""
+    """An equivalent expression with possessive quantifiers, which avoid backtracking."""
 
     cuts_before_spaces: bool
-    """No piece spans a space that has non-whitespace on both sides, except at its beginning."""
+    """Whether a space between two non-space characters always begins a piece."""
 
     def split(self, text: str) -> list[str]:
-        """The pieces of a text; together they are the text."""
+        """Cut a text into pieces, whose concatenation is the text."""
         compiled = regex.compile(self.fast)
         if compiled.groups:
             return [match[0] for match in compiled.finditer(text)]
@@ -54,24 +54,23 @@ class SplitPattern:
         return pieces
 
     def count(self, texts: Iterable[str]) -> Counter[str]:
-        """How often each piece occurs in the texts, in memory that grows only with the answer.
+        """Count the distinct pieces of the texts, in memory proportional to the result.
 
-        Where pieces never span a space between words, the text is first cut there, which is fast,
-        and the regular expression sees each distinct chunk once.
+        If ``cuts_before_spaces``, the text is first cut at single spaces, which is fast, and the
+        regular expression is applied to each distinct chunk only once.
 
         Args:
             texts: The documents.
 
         Returns:
-            The pieces and their counts; a piece of more than 65,536 characters is counted in
-            parts.
+            Counts by piece; a piece of more than 65,536 characters is counted in parts.
         """
         pieces: Counter[str] = Counter()
         chunks: Counter[str] = Counter()
         for text in texts:
             if self.cuts_before_spaces:
                 first, *rest = _CUT.split(text)
-                chunks.update(rest)  # each began with the space that was cut out
+                chunks.update(rest)  # each began with a space, which the split removed
                 self._split_into(pieces, first, 1)
             else:
                 self._split_into(pieces, text, 1)
@@ -95,15 +94,15 @@ class SplitPattern:
 
 
 def split_pattern(name_or_pattern: str) -> SplitPattern:
-    """The pattern of a name, or a user's own regular expression.
+    """Look up a pattern by name, or compile a user's regular expression.
 
-    Characters that a user's expression leaves out become pieces of their own, so nothing is lost.
+    Characters that a user's expression does not match become pieces of one character.
 
     Args:
         name_or_pattern: ``gpt2``, ``gpt4``, ``marks`` or a regular expression.
 
     Raises:
-        ConfigError: If the expression cannot be read or matches the empty text.
+        ConfigError: If the expression is invalid or matches the empty text.
     """
     named = _named_patterns()
     if name_or_pattern in named:
@@ -124,7 +123,7 @@ def split_pattern(name_or_pattern: str) -> SplitPattern:
 
 
 def name_of_pattern(expression: str) -> str:
-    """The name of a regular expression, or the expression itself where it has none."""
+    """The name of a known regular expression; other expressions are returned unchanged."""
     for name, pattern in _named_patterns().items():
         if expression in (pattern.published, pattern.fast):
             return name
@@ -132,10 +131,10 @@ def name_of_pattern(expression: str) -> str:
 
 
 def _named_patterns() -> dict[str, SplitPattern]:
-    """GPT-2's, GPT-4's and GPT-2's with marks kept; the fast forms follow tiktoken's.
+    """The patterns of GPT-2, of GPT-4 and of GPT-2 with marks; fast forms follow tiktoken's.
 
-    None of them has a piece in which a space follows something that is no whitespace. GPT-4's is
-    the one first published; tiktoken's present one cuts a text's last whitespace otherwise.
+    In none of them a space follows a non-space character within a piece. GPT-4's pattern is the
+    one first published; tiktoken's current one cuts white space at the end of a text differently.
     """
     contraction = "'(?:[sdmt]|ll|ve|re)"
     published = {

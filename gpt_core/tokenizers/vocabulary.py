@@ -1,9 +1,8 @@
-r"""One id for each distinct unit of the training text: the simplest kinds of tokenizer.
+r"""Closed-vocabulary tokenizers: one id for each distinct unit of the training text.
 
-What a unit is (a word, a character, a code point) is all in which these kinds differ. A unit that
-was not in the training text has no id: it becomes ``unk`` and is lost, which is why modern models
-use bytes or pieces instead. The same text in all kinds, ``e`` and the mark after it being two code
-points, the family of three joined by U+200D:
+They differ only in their unit: a word, a character or a code point. A unit that is not in the
+training text becomes ``unk`` and is lost, which is why modern models use bytes or subword pieces.
+One text in all kinds (``e`` and its accent are two code points, the emoji three, joined by U+200D):
 
     >>> from gpt_core.tokenizers import (
     ...     ByteTokenizer, CharacterTokenizer, CodePointTokenizer, WordTokenizer
@@ -23,17 +22,18 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import regex
+from typing_extensions import override
 
 from gpt_core.errors import DataError
 from gpt_core.files import read_json, write_json
 from gpt_core.tokenizers.base import Tokenizer, require_encodable
 
 _N_SPECIALS = 2
-_REPLACEMENT = "\ufffd".encode()  # what is shown for a unit that was lost
+_REPLACEMENT = "\ufffd".encode()  # decoded from ``unk``
 
 
 class VocabularyTokenizer(Tokenizer):
-    """Units in the order of their code points, then ``unk``, then the end of a document.
+    """One id for each unit in code-point order, then ``unk``, then the end of a document.
 
     Args:
         units: Distinct units, sorted.
@@ -41,7 +41,7 @@ class VocabularyTokenizer(Tokenizer):
 
     file_name = "vocabulary.json"
     unit_pattern: ClassVar[str]
-    """The regular expression of a unit; it leaves out nothing."""
+    """The regular expression of a unit; it must match every character."""
 
     def __init__(self, units: Sequence[str]) -> None:
         self.units = tuple(units)
@@ -50,13 +50,13 @@ class VocabularyTokenizer(Tokenizer):
 
     @classmethod
     def split(cls, text: str) -> list[str]:
-        """The units of a text; together they are the text."""
+        """Split a text into units, whose concatenation is the text."""
         units: list[str] = regex.findall(cls.unit_pattern, text)
         return units
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int | None) -> Self:
-        """Take the most frequent units of the texts, or all; of equals the first in code points.
+        """Build a vocabulary of the most frequent units; ties go to the lower code point.
 
         Args:
             texts: The training documents, read once.
@@ -64,7 +64,7 @@ class VocabularyTokenizer(Tokenizer):
                 units.
 
         Raises:
-            DataError: If the texts are empty or have fewer distinct units.
+            DataError: If the texts are empty or have too few distinct units.
         """
         counts: Counter[str] = Counter()
         for text in texts:
@@ -84,26 +84,26 @@ class VocabularyTokenizer(Tokenizer):
 
     @property
     def vocab_size(self) -> int:
-        """The units, ``unk`` and the end of a document."""
+        """Number of units, plus ``unk`` and the end of a document."""
         return len(self.units) + _N_SPECIALS
 
     @property
+    @override
     def special_ids(self) -> Mapping[str, int]:
-        """What the vocabulary lacks, and the end of a document."""
         return {"unk": len(self.units), "eos": len(self.units) + 1}
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text; ``unk`` for a unit that training did not see."""
+        """Encode a text, with ``unk`` for units outside the vocabulary."""
         require_encodable(text)
         unknown = len(self.units)
         return [self._ids.get(unit, unknown) for unit in self.split(text)]
 
     def pieces(self, text: str) -> list[bytes]:
-        """The units of a text, also those that are lost."""
+        """The units of a text, unknown ones included."""
         return [require_encodable(unit) for unit in self.split(text)]
 
+    @override
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of a unit."""
         self._require_id(token_id)
         return self._bytes[token_id]
 

@@ -1,10 +1,10 @@
-"""One token a word: short texts, a vocabulary without end, and words that are lost."""
+"""Tokenizer with one token per word: short sequences, but a large vocabulary and unknown words."""
 
 from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
 
 
 class WordTokenizer(VocabularyTokenizer):
-    """Words, each with the space before it, and single marks of punctuation.
+    """Words, each with the space before it, and single punctuation characters.
 
     Example:
         >>> WordTokenizer.split("Well, well.")
@@ -15,5 +15,5 @@ class WordTokenizer(VocabularyTokenizer):
     """
 
     kind = "word"
-    # Marks belong to their word: Python's own \w would cut diacritised Arabic at every vowel sign.
+    # Marks belong to words: Python's \w would cut vocalized Arabic at every vowel sign.
     unit_pattern = r" ?[\p{L}\p{M}\p{N}_]+| ?[^\s\p{L}\p{M}\p{N}_]|\s"
