@@ -1,12 +1,18 @@
 """The pages of documentation agree with the code, and what they show works."""
 
+import dataclasses
 import doctest
 import importlib.util
 import re
+import shlex
+import typing
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from flows.__main__ import FLOWS
+from gpt_core.config import RunConfig, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "data/README.md")
@@ -57,6 +63,46 @@ def test_paths_and_links_lead_to_something(page: str) -> None:
     paths += re.findall(r"`((?:gpt_core|tasks|flows|tests|docs|benchmarks)/[\w./]*)`", text)
     missing += [path for path in paths if not ((ROOT / path).exists() or (folder / path).exists())]
     assert not missing
+
+
+def test_commands_that_are_shown_exist_and_their_settings_load() -> None:
+    shown = [
+        match[0].split("   (")[0]
+        for page in PAGES
+        for code in commands(page)
+        if (match := re.search(r"\bgptflow [a-z-]+( .*)?$", code))
+    ]
+    assert len(shown) >= 10
+    known = {*FLOWS, "generate", "up", "down", "doctor"}
+    for command in shown:
+        _, name, *words = shlex.split(command)
+        assert name in known or name.startswith("--"), command
+        if name in FLOWS and not any(word.isupper() for word in words):
+            preset = words[words.index("--preset") + 1] if "--preset" in words else "tiny"
+            load_config(preset, settings=[word for word in words if "=" in word])
+
+
+def commands(page: str) -> list[str]:
+    """Lines of code blocks, joined where they are continued, and code between backticks."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return lines + re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+
+
+def test_settings_that_are_named_exist() -> None:
+    sections = {field.name for field in dataclasses.fields(RunConfig)}
+    hints = typing.get_type_hints(RunConfig)
+    named = {
+        match
+        for page in (*PAGES, "mlflow/README.md")
+        for code in commands(page)
+        if not re.search(r"python -m|>>>|^\.\.\. ", code)
+        for match in re.findall(r"\b([a-z0-9]+)\.([a-z_0-9]+)\b(?![./(])", code)
+        if match[0] in sections and match[1] not in ("py", "md", "safetensors")
+    }
+    assert ("compute", "recompute") in named
+    assert not [pair for pair in named if not hasattr(hints[pair[0]], pair[1])]
 
 
 def test_tests_that_are_named_exist() -> None:
