@@ -82,12 +82,7 @@ class TerminalDisplay(Display):
         self._total, self._first_step = run.total_steps, run.first_step
         self._bar = self._new_bar(stage, run.total_steps)
         self._bars.update(self._bar, completed=run.first_step)
-        size = f" of {run.tokens_per_step:,} tokens" if run.tokens_per_step else ""
-        resumed = f", going on from step {run.first_step:,}" if run.first_step else ""
-        self._print(
-            f"{run.n_parameters:,} parameters, {run.total_steps:,} steps{size} on {run.device} in "
-            f"{run.precision}{resumed}"
-        )
+        self._print(run.describe())
 
     def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
         """Show loss, rate and time left."""

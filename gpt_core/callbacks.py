@@ -1,4 +1,4 @@
-"""Hooks of a training run: the trainer tells, and knows nothing of who listens."""
+"""Callbacks of a training run: the trainer calls them and knows nothing else of its listeners."""
 
 import json
 import time
@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from typing_extensions import override
 
 from gpt_core.artifact import Artifact
 from gpt_core.files import atomic_write_text, disk_errors
@@ -17,92 +19,103 @@ _ADVICE = "fix that and run the same command again, it resumes from the last che
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
-    """What is known when training starts."""
+    """Facts about a run that are known when training starts."""
 
     total_steps: int
     first_step: int
-    """Steps that were done before: 0, or those of the checkpoint that is resumed."""
+    """Steps done before: 0, or those of the checkpoint that is resumed."""
 
     tokens_per_step: int
+    """0 if it varies."""
+
     n_parameters: int
     device: str
     precision: str
     out_dir: Path
 
+    def describe(self) -> str:
+        """One line: model size, steps, device, precision and, if resumed, the first step."""
+        size = f" of {self.tokens_per_step:,} tokens" if self.tokens_per_step else ""
+        resumed = f", resuming from step {self.first_step:,}" if self.first_step else ""
+        return (
+            f"{self.n_parameters:,} parameters, {self.total_steps:,} steps{size} on {self.device} "
+            f"in {self.precision}{resumed}"
+        )
+
 
 class Callback:
-    """Listens to a run; every method does nothing unless overridden."""
+    """Receives the events of a run; every method does nothing unless overridden."""
 
     def on_start(self, run: RunInfo) -> None:
-        """The first step is about to be done."""
+        """Training starts."""
 
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Figures of a step, such as ``train/loss`` and ``validation/loss``."""
+        """Receive metrics of a step, such as ``train/loss`` and ``validation/loss``."""
 
     def on_sample(self, step: int, prompt: str, text: str) -> None:
-        """What the model goes on with after a prompt."""
+        """Receive a generated continuation of a prompt."""
 
     def on_checkpoint(self, step: int, checkpoint: Artifact) -> None:
-        """A checkpoint is whole and in its place."""
+        """Receive a checkpoint that has been written completely."""
 
     def on_notice(self, message: str) -> None:
-        """Something the user should know, in one sentence."""
+        """Receive a sentence that the user should see."""
 
     def on_end(self, step: int) -> None:
-        """The last step is done."""
+        """Training has ended."""
 
 
 class Callbacks(Callback):
-    """Several listeners as one.
+    """Forwards every event to several callbacks.
 
     Args:
-        listeners: Told in this order.
+        listeners: Called in this order.
     """
 
     def __init__(self, listeners: Sequence[Callback]) -> None:
         self._listeners = list(listeners)
 
+    @override
     def on_start(self, run: RunInfo) -> None:
-        """Tell all."""
         for listener in self._listeners:
             listener.on_start(run)
 
+    @override
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Tell all."""
         for listener in self._listeners:
             listener.on_metrics(step, metrics)
 
+    @override
     def on_sample(self, step: int, prompt: str, text: str) -> None:
-        """Tell all."""
         for listener in self._listeners:
             listener.on_sample(step, prompt, text)
 
+    @override
     def on_checkpoint(self, step: int, checkpoint: Artifact) -> None:
-        """Tell all."""
         for listener in self._listeners:
             listener.on_checkpoint(step, checkpoint)
 
+    @override
     def on_notice(self, message: str) -> None:
-        """Tell all."""
         for listener in self._listeners:
             listener.on_notice(message)
 
+    @override
     def on_end(self, step: int) -> None:
-        """Tell all."""
         for listener in self._listeners:
             listener.on_end(step)
 
 
 class JsonlRecorder(Callback):
-    """Keeps metrics and samples as JSON lines beside the checkpoints, each step once.
+    """Appends metrics and samples as JSON lines to files in the run's directory, each step once.
 
     Args:
         out_dir: The run's directory.
-        first_step: The step that is resumed; records of later steps are dropped, for those
-            steps are done again.
+        first_step: The step to resume from; records of later steps are dropped, because those
+            steps are repeated.
 
     Raises:
-        DataError: If the disk is full or may not be written; the methods raise it too.
+        DataError: If the files cannot be written; the methods raise it too.
     """
 
     def __init__(self, out_dir: Path, first_step: int) -> None:
@@ -113,25 +126,25 @@ class JsonlRecorder(Callback):
             with disk_errors(path, _ADVICE), atomic_write_text(path) as file:
                 file.writelines(_line(row) for row in kept)
 
+    @override
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append a line."""
         self._append(METRICS, {"step": step, **metrics})
 
+    @override
     def on_sample(self, step: int, prompt: str, text: str) -> None:
-        """Append a line."""
         self._append(SAMPLES, {"step": step, "prompt": prompt, "text": text})
 
-    def _append(self, name: str, row: Mapping[str, Any]) -> None:
+    def _append(self, name: str, row: Mapping[str, object]) -> None:
         path = self._out_dir / name
         with disk_errors(path, _ADVICE), path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(_line(row))
 
 
 class ProgressLines(Callback):
-    """Says what happens, a line each: loss, rate and time left.
+    """Reports each event as a line of text: loss, speed and time left.
 
     Args:
-        write: Takes a line, such as ``print``.
+        write: Called with each line, such as ``print``.
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
@@ -139,38 +152,34 @@ class ProgressLines(Callback):
         self._total = self._first_step = 0
         self._started = time.monotonic()
 
+    @override
     def on_start(self, run: RunInfo) -> None:
-        """Say what is trained."""
         self._total, self._first_step = run.total_steps, run.first_step
         self._started = time.monotonic()
-        resumed = f", going on from step {run.first_step:,}" if run.first_step else ""
-        self._write(
-            f"{run.n_parameters:,} parameters, {run.total_steps:,} steps of "
-            f"{run.tokens_per_step:,} tokens on {run.device} in {run.precision}{resumed}"
-        )
+        self._write(run.describe())
 
+    @override
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Say how it goes."""
-        figures = [f"step {step:,} of {self._total:,}"]
+        parts = [f"step {step:,} of {self._total:,}"]
         if "train/loss" in metrics:
-            figures.append(f"loss {metrics['train/loss']:.4f}")
+            parts.append(f"loss {metrics['train/loss']:.4f}")
         if "validation/loss" in metrics:
-            figures.append(f"validation loss {metrics['validation/loss']:.4f}")
+            parts.append(f"validation loss {metrics['validation/loss']:.4f}")
         if "train/tokens_per_second" in metrics:
-            figures.append(f"{metrics['train/tokens_per_second']:,.0f} tokens/s")
-            figures.append(f"{self._time_left(step)} left")
-        self._write(", ".join(figures))
+            parts.append(f"{metrics['train/tokens_per_second']:,.0f} tokens/s")
+            parts.append(f"{self._time_left(step)} left")
+        self._write(", ".join(parts))
 
+    @override
     def on_sample(self, step: int, prompt: str, text: str) -> None:
-        """Show what the model goes on with, in one line."""
         self._write(f"step {step:,}: {' '.join((prompt + text).split())}")
 
+    @override
     def on_checkpoint(self, step: int, checkpoint: Artifact) -> None:
-        """Say where it lies."""
         self._write(f"step {step:,}: saved {checkpoint.path}")
 
+    @override
     def on_notice(self, message: str) -> None:
-        """Say it."""
         self._write(f"note: {message}")
 
     def _time_left(self, step: int) -> str:
@@ -182,7 +191,11 @@ class ProgressLines(Callback):
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a JSONL record; a line that a crash cut short is left out."""
+    """Read the records of a JSON-lines file of a run, or none if there is no such file.
+
+    Unlike ``files.read_json_lines``, it drops a line that a crash cut short: that line's step is
+    repeated.
+    """
     if not path.is_file():
         return []
     rows = []
@@ -190,9 +203,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:
-            continue  # cut short by a crash: its step is done again
+            continue
     return [row for row in rows if isinstance(row, dict) and "step" in row]
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, object]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"

@@ -1,33 +1,26 @@
 """Named runs, as data: each names only what differs from the defaults."""
 
-from typing import Any
-
-Settings = dict[str, Any]
-"""A tree of settings: section to field to value, as a TOML file has it."""
-
-_GPT2_TRAINING: Settings = {
-    "tokenizer": {"kind": "gpt2", "vocab_size": None},
-    "optimizer": {"learning_rate": 6e-4},
-    "schedule": {"warmup_steps": 700},
-    "training": {
-        "steps": 19_073,  # 10 billion tokens
-        "tokens_per_step": 524_288,
-        "micro_batch": 64,
-        "eval_tokens": 2_097_152,
-        "eval_every": 250,
-        "save_every": 1000,
-        "sample_every": 1000,
-    },
-    "compute": {"fit_memory": True},
-}
+Settings = dict[str, object]
+"""A tree of settings: section to field to value, as in a TOML file."""
 
 
-def _gpt2(n_layer: int, n_head: int, n_embd: int, **training: Any) -> Settings:
-    model = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd}
+def _gpt2(n_layer: int, n_head: int, n_embd: int, *, micro_batch: int) -> Settings:
+    """A GPT-2 size, trained on 10 billion tokens in steps of half a million."""
     return {
-        **_GPT2_TRAINING,
-        "model": model,
-        "training": {**_GPT2_TRAINING["training"], **training},
+        "tokenizer": {"kind": "gpt2", "vocab_size": None},
+        "model": {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd},
+        "optimizer": {"learning_rate": 6e-4},
+        "schedule": {"warmup_steps": 700},
+        "training": {
+            "steps": 19_073,
+            "tokens_per_step": 524_288,
+            "micro_batch": micro_batch,
+            "eval_tokens": 2_097_152,
+            "eval_every": 250,
+            "save_every": 1000,
+            "sample_every": 1000,
+        },
+        "compute": {"fit_memory": True},
     }
 
 
@@ -118,7 +111,7 @@ PRESETS: dict[str, Settings] = {
             "zero_init": True,
         },
     },
-    "gpt2-124M": {"name": "gpt2-124M", **_gpt2(12, 12, 768)},
+    "gpt2-124M": {"name": "gpt2-124M", **_gpt2(12, 12, 768, micro_batch=64)},
     "gpt2-355M": {"name": "gpt2-355M", **_gpt2(24, 16, 1024, micro_batch=32)},
     "gpt2-774M": {"name": "gpt2-774M", **_gpt2(36, 20, 1280, micro_batch=16)},
     "gpt2-1558M": {"name": "gpt2-1558M", **_gpt2(48, 25, 1600, micro_batch=8)},

@@ -34,7 +34,7 @@ def killed(module_cli: Any, small: list[str]) -> Any:
         assert not weights_of(module_cli, "killed", 90).is_file()
     answer = module_cli.run(*command)
     assert answer.code == 0, answer.out + answer.err
-    assert "going on from step " in answer.out
+    assert "resuming from step " in answer.out
     return module_cli
 
 
