@@ -105,6 +105,14 @@ def test_settings_that_are_named_exist() -> None:
     assert not [pair for pair in named if not hasattr(hints[pair[0]], pair[1])]
 
 
+def test_picture_of_the_pipeline_names_stages() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"-->\|(\w+)\|", text.split("```mermaid", 2)[1])
+    stages = (ROOT / "tasks" / "stages.py").read_text(encoding="utf-8")
+    assert named
+    assert all(f"def {name}(" in stages for name in named)
+
+
 def test_tests_that_are_named_exist() -> None:
     text = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
     named = re.findall(r"(tests/[\w/]+\.py)::(\w+)", text)
