@@ -49,19 +49,23 @@ def main() -> None:
 
 def write_release(folder: Path) -> Path:
     """A release of 124M with random weights."""
-    from gpt_core.artifact import new_artifact, to_json_value
+    from functools import partial
+
+    from gpt_core.artifact import new_artifact
+    from gpt_core.checkpoints import CheckpointDescription, write_checkpoint
     from gpt_core.config import GPTConfig
-    from gpt_core.files import write_json
     from gpt_core.interop import export_huggingface
     from gpt_core.models import build_model, save_weights
     from gpt_core.tokenizers import GPT2Tokenizer
 
     shape = GPTConfig(vocab_size=50_257)
     with new_artifact(folder.with_name("model"), kind="checkpoint") as draft:
-        save_weights(build_model(shape, seed=0), draft.directory / "model.safetensors")
-        GPT2Tokenizer.from_release(DATA / "gpt2").save(draft.directory / "tokenizer")
-        description = {"kind": "pretrained", "step": 0, "model": to_json_value(shape)}
-        write_json(draft.directory / "config.json", description)
+        write_checkpoint(
+            draft,
+            CheckpointDescription(kind="pretrained", step=0, model=shape),
+            save_weights=partial(save_weights, build_model(shape, seed=0)),
+            save_tokenizer=GPT2Tokenizer.from_release(DATA / "gpt2").save,
+        )
     export_huggingface(draft.artifact, folder)
     shutil.rmtree(draft.artifact.directory)
     return folder

@@ -17,8 +17,8 @@ from benchmarks.report import in_turn, publish
 from benchmarks.training import loader_of
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.callbacks import Callback
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import GPTConfig, PretrainConfig, TrainingConfig
-from gpt_core.data import TOKENIZER
 from gpt_core.execution.placement import build_layout
 from gpt_core.models import build_model
 from gpt_core.tokenizers import ByteTokenizer

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from gpt_core import __version__
+from gpt_core.checkpoints import TRAINING_STATE
 from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
 from gpt_core.errors import ConfigError, DataError, GPTCoreError
 
@@ -176,7 +177,7 @@ def _generate(prompt: str, decoding: DecodingConfig, checkpoint: Path | None) ->
         raise DataError("there is no checkpoint yet: make one with gptflow run")
     if checkpoint is None:
         typer.echo(f"from {directory}", err=True)
-    verify(read_artifact(directory, "checkpoint"), skip=["training_state.pt"])
+    verify(read_artifact(directory, "checkpoint"), skip=[TRAINING_STATE])
     pieces = stream_text(directory, prompt, decoding)
     first = next(pieces, "")  # a mistake shows here, before anything is printed
     sys.stdout.write(prompt + first)

@@ -10,7 +10,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpt_core.artifact import Artifact
+from gpt_core.artifact import MANIFEST, Artifact
+from gpt_core.checkpoints import list_steps, step_of_directory
 from tasks.caching import cached_artifact, stage_key
 from tasks.paths import artifact_dir
 from tasks.specs import StageSpec
@@ -129,5 +130,5 @@ def artifacts_in(inputs: object) -> list[Artifact]:
 
 def _newest_step(run_dir: Path) -> int:
     """The step of the newest checkpoint of an interrupted run; 0 if there is none."""
-    found = run_dir.glob("step-*/manifest.json")
-    return max((int(file.parent.name.removeprefix("step-")) for file in found), default=0)
+    finished = (folder for folder in list_steps(run_dir) if (folder / MANIFEST).is_file())
+    return max(map(step_of_directory, finished), default=0)

@@ -10,7 +10,7 @@ from gpt_core.data.classification import (
     read_examples,
     split_examples,
 )
-from gpt_core.data.encoding import TOKENIZER, copy_tokenizer, encode_corpus
+from gpt_core.data.encoding import encode_corpus
 from gpt_core.data.instruction import (
     InstructionExample,
     InstructionSplits,
@@ -35,7 +35,6 @@ __all__ = [
     "ALPACA",
     "IGNORED",
     "TEMPLATES",
-    "TOKENIZER",
     "Batch",
     "Example",
     "ExampleSplits",
@@ -49,7 +48,6 @@ __all__ = [
     "TokenLoader",
     "balance",
     "collate",
-    "copy_tokenizer",
     "encode_corpus",
     "encode_example",
     "encode_texts",

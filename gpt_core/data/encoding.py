@@ -5,7 +5,6 @@ row groups and their sizes alone, so the shards do not depend on the number of w
 """
 
 import multiprocessing
-import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import ShardConfig
 from gpt_core.cores import usable_cores
 from gpt_core.data.shards import ShardWriter
@@ -24,7 +24,6 @@ from gpt_core.files import Progress
 from gpt_core.text import SPLITS, count_row_groups, documents_file, read_row_group
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
-TOKENIZER = "tokenizer"
 _MIN_PART_BYTES = 4 << 20  # of text; smaller files are not worth a worker
 _TARGET_PARTS = 16  # enough that workers finish at about the same time
 _BYTES_PER_TOKEN = 4  # an estimate, to convert tokens per shard to bytes of text
@@ -192,8 +191,3 @@ def _write_part(part: _Part, tokenizer: Tokenizer) -> _PartCounts:
                 encoded += [token_ids, end]
             writer.write(np.concatenate(encoded))
     return _PartCounts(writer.n_tokens, n_bytes, longest)
-
-
-def copy_tokenizer(shards: Artifact, directory: Path) -> None:
-    """Copy the tokenizer of the shards to another directory, such as a checkpoint's."""
-    shutil.copytree(shards.directory / TOKENIZER, directory / TOKENIZER)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import get_args
 
 from gpt_core.artifact import Artifact
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import Benchmark, BenchmarkConfig
-from gpt_core.data import TOKENIZER
 from gpt_core.errors import DataError
 from gpt_core.evaluation.hellaswag import hellaswag_metrics, read_hellaswag
 from gpt_core.evaluation.lambada import lambada_metrics, read_lambada

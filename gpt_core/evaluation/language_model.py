@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from gpt_core.artifact import Artifact
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import DecodingConfig, EvaluationConfig
-from gpt_core.data import TOKENIZER, Batch, ShardReader, sequential_batches
+from gpt_core.data import Batch, ShardReader, sequential_batches
 from gpt_core.errors import CheckpointError, DataError
 from gpt_core.evaluation.report import write_report
 from gpt_core.execution import resolve_device

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpt_core.artifact import Artifact, Draft, new_artifact, to_json_value
+from gpt_core.artifact import Artifact, Draft, new_artifact
 from gpt_core.callbacks import Callback, Callbacks
+from gpt_core.checkpoints import TOKENIZER, CheckpointDescription
 from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
 from gpt_core.data import (
-    TOKENIZER,
     Example,
     ExampleSplits,
     balance,
@@ -123,15 +123,13 @@ def _named(parts: ExampleSplits) -> dict[str, list[Example]]:
     return {"train": parts.train, "validation": parts.validation, "test": parts.test}
 
 
-def _describe(config: GPTConfig, labels: list[str], width: int, step: int) -> dict[str, Any]:
-    """What ``config.json`` says."""
-    return {
-        "kind": "classifier",
-        "step": step,
-        "model": to_json_value(config),
-        "labels": labels,
-        "max_tokens": width,
-    }
+def _describe(
+    model: GPTConfig, labels: Sequence[str], max_tokens: int, step: int
+) -> CheckpointDescription:
+    """The content of ``config.json``."""
+    return CheckpointDescription(
+        kind="classifier", step=step, model=model, labels=tuple(labels), max_tokens=max_tokens
+    )
 
 
 def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRAConfig) -> Any:

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from gpt_core.artifact import Artifact, Draft, new_artifact, to_json_value
+from gpt_core.artifact import Artifact, Draft, new_artifact
 from gpt_core.callbacks import Callback, Callbacks
+from gpt_core.checkpoints import TOKENIZER, CheckpointDescription
 from gpt_core.config import DecodingConfig, GPTConfig, InstructionConfig, LoRAConfig
 from gpt_core.data import (
     TEMPLATES,
-    TOKENIZER,
     Batch,
     InstructionExample,
     InstructionSplits,
@@ -176,15 +176,15 @@ class _Wording:
         self.template = TEMPLATES[config.template]
         self.limit = min(config.max_tokens or shape.context_length, shape.context_length)
 
-    def describe(self, step: int) -> dict[str, Any]:
-        """What ``config.json`` says."""
-        return {
-            "kind": "instruction",
-            "step": step,
-            "model": to_json_value(self.shape),
-            "template": self.config.template,
-            "max_tokens": self.limit,
-        }
+    def describe(self, step: int) -> CheckpointDescription:
+        """The content of ``config.json``."""
+        return CheckpointDescription(
+            kind="instruction",
+            step=step,
+            model=self.shape,
+            template=self.config.template,
+            max_tokens=self.limit,
+        )
 
     def encode(
         self, examples: Sequence[InstructionExample], part: str, listeners: Callback

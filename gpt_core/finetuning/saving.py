@@ -1,39 +1,38 @@
-"""A fine-tuned model as a checkpoint that every reader of checkpoints opens."""
+"""Save a fine-tuned model as a checkpoint that every reader of checkpoints opens."""
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
 
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from gpt_core.artifact import Draft
-from gpt_core.data import TOKENIZER
-from gpt_core.files import write_json
+from gpt_core.checkpoints import ADAPTER, CheckpointDescription, write_checkpoint
 from gpt_core.models import save_weights
 from gpt_core.tokenizers import Tokenizer
-
-ADAPTER = "adapter.safetensors"
 
 
 def write_finetuned(
     draft: Draft,
     model: nn.Module,
     tokenizer: Tokenizer,
-    description: Mapping[str, Any],
+    description: CheckpointDescription,
     adapters: Mapping[str, Tensor],
 ) -> None:
-    """Write weights, tokenizer and ``config.json``.
+    """Write weights, tokenizer, description and, if there are any, the adapters.
 
     Args:
-        draft: The checkpoint in the making.
-        model: Its adapters merged.
-        tokenizer: The model's.
-        description: What ``config.json`` says.
-        adapters: The adapters by themselves, which go beside the weights; may be empty.
+        draft: The unfinished checkpoint.
+        model: The model with its adapters merged.
+        tokenizer: The model's tokenizer.
+        description: The content of ``config.json``.
+        adapters: The adapters by themselves, stored next to the weights; may be empty.
     """
-    save_weights(model, draft.directory / "model.safetensors")
+    write_checkpoint(
+        draft,
+        description,
+        save_weights=partial(save_weights, model),
+        save_tokenizer=tokenizer.save,
+    )
     if adapters:
         (draft.directory / ADAPTER).write_bytes(save(dict(adapters)))
-    tokenizer.save(draft.directory / TOKENIZER)
-    write_json(draft.directory / "config.json", description)
-    draft.info |= {name: value for name, value in description.items() if name != "model"}

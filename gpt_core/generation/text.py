@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gpt_core.checkpoints import CONFIG, TOKENIZER, read_description
 from gpt_core.config import DecodingConfig
 from gpt_core.data import TEMPLATES
 from gpt_core.errors import CheckpointError
 from gpt_core.generation.decoding import stream
-from gpt_core.models import GPT, load_model, read_model_config
+from gpt_core.models import GPT, load_model
 from gpt_core.tokenizers import StreamDecoder, Tokenizer, load_tokenizer
 
 
@@ -46,18 +47,17 @@ def stream_text(checkpoint: Path, prompt: str, decoding: DecodingConfig) -> Iter
     """
     if not checkpoint.is_dir():
         raise CheckpointError(f"{checkpoint} is not a directory, so it cannot be a checkpoint")
-    description = read_model_config(checkpoint)
+    description = read_description(checkpoint)
     model = load_model(checkpoint)
-    tokenizer = load_tokenizer(checkpoint / "tokenizer")
-    if description.get("kind") != "instruction":
+    tokenizer = load_tokenizer(checkpoint / TOKENIZER)
+    if description.template is None:
         yield from continue_text(model, tokenizer, prompt, decoding)
         return
-    template = TEMPLATES.get(description.get("template", ""))
+    template = TEMPLATES.get(description.template)
     if template is None:
         known = ", ".join(sorted(TEMPLATES))
         raise CheckpointError(
-            f"{checkpoint / 'config.json'}: template must be one of {known}, "
-            f"got {description.get('template')!r}"
+            f"{checkpoint / CONFIG}: template must be one of {known}, got {description.template!r}"
         )
     token_ids = tokenizer.encode(template.format(prompt))
     yield from _to_text(stream(model, token_ids, decoding, tokenizer.eos_id), tokenizer)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import GPTConfig
 from gpt_core.errors import ConversionError
 from gpt_core.files import Progress, write_json
@@ -45,12 +46,12 @@ def export_huggingface(
         prefix = "" if name.ours == "lm_head.weight" else PREFIX
         weight = parameters[name.ours].detach()
         tensors[prefix + name.huggingface] = weight.T if name.transposed else weight
-    tokenizer = load_tokenizer(checkpoint.directory / "tokenizer")
+    tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     with new_artifact(out_dir, kind="release", parents=[checkpoint]) as draft:
         settings = huggingface_settings(model.config, tokenizer.eos_id)
         write_json(draft.directory / CONFIG, settings)
         write_tensors(tensors, draft.directory / WEIGHTS, {"format": "pt"}, progress=progress)
-        tokenizer.save(draft.directory / "tokenizer")
+        tokenizer.save(draft.directory / TOKENIZER)
         export_tokenizer(tokenizer, draft.directory, model.config.context_length)
         card = model_card(checkpoint, model.config, tokenizer)
         (draft.directory / "README.md").write_text(card, encoding="utf-8")

@@ -1,10 +1,12 @@
-"""GPT-2 weights, in any of the forms that people have, into a checkpoint of ours."""
+"""Import GPT-2 weights (Hugging Face or OpenAI format) as a gptflow checkpoint."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from gpt_core.artifact import Artifact, new_artifact, to_json_value
-from gpt_core.files import Progress, sha256_file, write_json
+from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.checkpoints import CheckpointDescription, write_checkpoint
+from gpt_core.files import Progress, sha256_file
 from gpt_core.interop.gpt2_huggingface import (
     CONFIG,
     read_eos_id,
@@ -18,7 +20,7 @@ from gpt_core.interop.gpt2_openai import (
     read_openai_tensors,
 )
 from gpt_core.interop.release_tokenizer import read_release_tokenizer
-from gpt_core.interop.weight_files import WEIGHTS, weight_files
+from gpt_core.interop.weight_files import weight_files
 from gpt_core.models import count_parameters, write_tensors
 
 
@@ -52,16 +54,16 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
     else:
         tensors, sources = read_gpt2_tensors(directory, config), weight_files(directory)
     with (
-        ThreadPoolExecutor(max_workers=2) as beside,
+        ThreadPoolExecutor(max_workers=1) as worker,
         new_artifact(out_dir, kind="checkpoint") as draft,
     ):
-        hashing = beside.submit(lambda: {source.name: sha256_file(source) for source in sources})
-        saving = beside.submit(tokenizer.save, draft.directory / "tokenizer")
-        written = write_tensors(tensors, draft.directory / WEIGHTS, progress=progress)
-        draft.checksums[WEIGHTS] = written
-        saving.result()
-        description = {"kind": "imported", "step": 0, "model": to_json_value(config)}
-        write_json(draft.directory / CONFIG, description)
-        draft.info |= {"step": 0, "kind": "imported", "sources": hashing.result()}
+        hashing = worker.submit(lambda: {source.name: sha256_file(source) for source in sources})
+        write_checkpoint(
+            draft,
+            CheckpointDescription(kind="imported", step=0, model=config),
+            save_weights=partial(write_tensors, tensors, progress=progress),
+            save_tokenizer=tokenizer.save,
+        )
+        draft.info["sources"] = hashing.result()
         draft.metrics["parameters"] = float(count_parameters(config))
     return draft.artifact

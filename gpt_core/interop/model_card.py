@@ -1,6 +1,7 @@
 """What a reader of a release should know, written from what its checkpoint records."""
 
 from gpt_core.artifact import Artifact
+from gpt_core.checkpoints import read_description
 from gpt_core.config import GPTConfig
 from gpt_core.models import count_parameters
 from gpt_core.tokenizers import Tokenizer
@@ -15,7 +16,7 @@ def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) ->
         tokenizer: Its tokenizer.
     """
     manifest = checkpoint.manifest()
-    kind = manifest.info.get("kind", "pretrained")
+    kind = read_description(checkpoint.directory).kind
     shape = {
         "parameters": f"{count_parameters(config):,}",
         "layers": config.n_layer,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.errors import ConversionError, DataError
 from gpt_core.tokenizers import (
     END_OF_TEXT,
@@ -36,8 +37,8 @@ def read_release_tokenizer(described: Path, vocab_size: int, eos_id: int | None)
         DataError: If it is missing or damaged, or no token ends a document.
     """
     directory = described.parent
-    if (directory / "tokenizer").is_dir():
-        tokenizer = load_tokenizer(directory / "tokenizer")
+    if (directory / TOKENIZER).is_dir():
+        tokenizer = load_tokenizer(directory / TOKENIZER)
         _require_size(tokenizer.vocab_size, vocab_size, described, most_padding=0)
         return tokenizer
     one = directory / "tokenizer.json"

@@ -5,22 +5,19 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gpt_core.config import GPTConfig
-from gpt_core.errors import CheckpointError, ConfigError, DataError
-from gpt_core.files import Progress, atomic_write, read_json
+from gpt_core.checkpoints import WEIGHTS, read_description
+from gpt_core.errors import CheckpointError
+from gpt_core.files import Progress, atomic_write
 from gpt_core.models.classifier import GPTClassifier
 from gpt_core.models.factory import allocate_model
 from gpt_core.models.gpt import GPT
 
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 _DTYPE_NAMES = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -34,14 +31,14 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
+def save_weights(model: nn.Module, path: Path) -> str:
     """Write a model's parameters as safetensors; a tied head is written once.
 
     Args:
         model: A GPT or a classifier.
         path: The file, which appears only when it is complete.
     """
-    write_tensors(weights_of(model), path)
+    return write_tensors(weights_of(model), path)
 
 
 def write_tensors(
@@ -124,19 +121,6 @@ def load_weights(model: nn.Module, path: Path) -> None:
             tensor.copy_(tensors[name])
 
 
-def read_model_config(checkpoint: Path) -> dict[str, Any]:
-    """A checkpoint's ``config.json``, with ``model`` turned into a ``GPTConfig``.
-
-    Raises:
-        CheckpointError: If it is missing or does not describe a GPT.
-    """
-    try:
-        config = read_json(checkpoint / CONFIG)
-        return {**config, "model": GPTConfig(**config["model"])}
-    except (DataError, KeyError, TypeError, ConfigError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{checkpoint} is not a checkpoint of gptflow: {error}") from error
-
-
 def load_model(checkpoint: Path, device: torch.device | str = "cpu") -> GPT:
     """Load the language model of a checkpoint directory, in evaluation mode.
 
@@ -147,10 +131,10 @@ def load_model(checkpoint: Path, device: torch.device | str = "cpu") -> GPT:
     Raises:
         CheckpointError: If the checkpoint is incomplete, damaged or a classifier's.
     """
-    config = read_model_config(checkpoint)
-    if config.get("kind") == "classifier":
+    description = read_description(checkpoint)
+    if description.kind == "classifier":
         raise CheckpointError(f"{checkpoint} is a classifier, but a language model is needed")
-    model = allocate_model(config["model"])
+    model = allocate_model(description.model)
     load_weights(model, checkpoint / WEIGHTS)
     return model.to(device).eval()
 
@@ -170,11 +154,11 @@ def load_classifier(
     Raises:
         CheckpointError: If the checkpoint is incomplete, damaged or not a classifier's.
     """
-    config = read_model_config(checkpoint)
-    if config.get("kind") != "classifier" or "labels" not in config:
+    description = read_description(checkpoint)
+    if description.labels is None:
         raise CheckpointError(f"{checkpoint} is a language model, but a classifier is needed")
-    labels = [str(label) for label in config["labels"]]
+    labels = list(description.labels)
     with torch.random.fork_rng(devices=[]):  # its head draws weights, which are then replaced
-        model = GPTClassifier(allocate_model(config["model"]), len(labels))
+        model = GPTClassifier(allocate_model(description.model), len(labels))
     load_weights(model, checkpoint / WEIGHTS)
     return model.to(device).eval(), labels

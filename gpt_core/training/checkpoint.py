@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,16 +14,23 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from gpt_core.artifact import Artifact, new_artifact, read_artifact, to_json_value, verify
+from gpt_core.checkpoints import (
+    SHARDED_STATE,
+    TOKENIZER,
+    TRAINING_STATE,
+    CheckpointDescription,
+    list_steps,
+    read_description,
+    step_directory,
+    write_checkpoint,
+)
 from gpt_core.config import PretrainConfig
-from gpt_core.data import TOKENIZER, copy_tokenizer
 from gpt_core.errors import CheckpointError, DataError
-from gpt_core.files import disk_errors, write_json
-from gpt_core.models import read_model_config, write_tensors
-from gpt_core.models.weights import WEIGHTS
+from gpt_core.files import disk_errors
+from gpt_core.models import write_tensors
 from gpt_core.tokenizers import first_difference, load_tokenizer
 from gpt_core.training.trainer import TrainerState
 
-STATE, SHARDED_STATE = "training_state.pt", "training_state"
 _LOCK, _OWNER = "run.lock", "run.pid"
 _LOG = logging.getLogger(__name__)
 
@@ -92,17 +100,19 @@ def save_checkpoint(
         DataError: If it cannot be written.
     """
     config, step, parents = snapshot.config, snapshot.step, snapshot.parents
-    target = out_dir / f"step-{step:08d}"
+    target = step_directory(out_dir, step)
     with new_artifact(target, kind="checkpoint", config=config, parents=parents) as draft:
-        draft.checksums[WEIGHTS] = write_tensors(snapshot.weights, draft.directory / WEIGHTS)
-        with (draft.directory / STATE).open("wb") as file:  # a full disk is then an OSError
+        write_checkpoint(
+            draft,
+            CheckpointDescription(kind="pretrained", step=step, model=config.model),
+            save_weights=partial(write_tensors, snapshot.weights),
+            save_tokenizer=partial(shutil.copytree, parents[0].directory / TOKENIZER),
+        )
+        draft.info["ended"] = snapshot.ended
+        with (draft.directory / TRAINING_STATE).open("wb") as file:  # a full disk is an OSError
             torch.save(snapshot.state, file)
         if sharded_state is not None:
             sharded_state.rename(draft.directory / SHARDED_STATE)
-        description = {"kind": "pretrained", "step": step, "model": to_json_value(config.model)}
-        write_json(draft.directory / "config.json", description)
-        copy_tokenizer(parents[0], draft.directory)
-        draft.info |= {"step": step, "kind": "pretrained", "ended": snapshot.ended}
         draft.metrics |= snapshot.metrics
     return draft.artifact
 
@@ -113,7 +123,7 @@ def load_state(checkpoint: Artifact, device: torch.device) -> TrainerState:
     Raises:
         CheckpointError: If it cannot be read.
     """
-    file = checkpoint.directory / STATE
+    file = checkpoint.directory / TRAINING_STATE
     try:
         state: TrainerState = torch.load(file, map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError) as error:
@@ -126,11 +136,6 @@ def step_of(checkpoint: Artifact | None) -> int:
     return 0 if checkpoint is None else checkpoint.manifest().info_int("step")
 
 
-def list_checkpoints(out_dir: Path) -> list[Path]:
-    """The directories of a run's checkpoints, newest first, intact or not."""
-    return sorted(out_dir.glob("step-[0-9]*"), reverse=True)
-
-
 def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
     """Find the newest intact checkpoint, verifying every byte.
 
@@ -139,7 +144,7 @@ def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
     """
     damaged: list[str] = []
     intact: Artifact | None = None
-    for directory in list_checkpoints(out_dir):
+    for directory in list_steps(out_dir):
         try:
             checkpoint = read_artifact(directory, "checkpoint")
             verify(checkpoint)
@@ -159,7 +164,7 @@ def best_checkpoint(out_dir: Path) -> Artifact | None:
     """Find the checkpoint with the lowest validation loss; the newest if none was evaluated."""
     best: tuple[float, Artifact] | None = None
     newest: Artifact | None = None
-    for directory in list_checkpoints(out_dir):
+    for directory in list_steps(out_dir):
         try:
             checkpoint = read_artifact(directory, "checkpoint")
         except DataError:
@@ -186,7 +191,7 @@ def require_best(out_dir: Path) -> Artifact:
 def prune(out_dir: Path, keep_last: int) -> None:
     """Delete all checkpoints except the newest ``keep_last`` and the best."""
     best = best_checkpoint(out_dir)
-    for directory in list_checkpoints(out_dir)[keep_last:]:
+    for directory in list_steps(out_dir)[keep_last:]:
         if best is None or directory != best.directory:
             hidden = directory.with_name(f".{directory.name}.old")
             directory.rename(hidden)  # a half-deleted checkpoint must not look intact
@@ -244,7 +249,7 @@ def require_compatible(initial: Artifact, config: PretrainConfig, shards: Artifa
     Raises:
         CheckpointError: Naming the first setting that differs, or the tokenizer.
     """
-    model = read_model_config(initial.directory)["model"]
+    model = read_description(initial.directory).model
     free = ("dropout", "attention_dropout", "attention")
     model = replace(model, **{name: getattr(config.model, name) for name in free})
     difference = _first_difference(to_json_value(model), to_json_value(config.model), "model")

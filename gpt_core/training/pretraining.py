@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback, Callbacks, JsonlRecorder
+from gpt_core.checkpoints import SHARDED_STATE, WEIGHTS
 from gpt_core.config import LaunchConfig, PretrainConfig
 from gpt_core.data import Batch, ShardReader, TokenLoader, rows_of_rank, sequential_batches
 from gpt_core.errors import ConfigError
@@ -17,10 +18,8 @@ from gpt_core.execution.numerics import Numerics
 from gpt_core.execution.placement import build_layout, uses_fsdp
 from gpt_core.execution.ranks import Ranks, join_process_group
 from gpt_core.models import build_model, load_weights
-from gpt_core.models.weights import WEIGHTS
 from gpt_core.training.autotune import autotune, fit_micro_batch
 from gpt_core.training.checkpoint import (
-    SHARDED_STATE,
     latest_checkpoint,
     load_state,
     lock_run_dir,

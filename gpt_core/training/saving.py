@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpt_core.artifact import Artifact
+from gpt_core.checkpoints import step_directory
 from gpt_core.training.checkpoint import Snapshot, save_checkpoint
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class PendingCheckpoint:
 
     def start_shards(self, saver: "ShardedStateSaver", tensors: Mapping[str, Tensor]) -> None:
         """Start writing this rank's shards of the state. Collective."""
-        folder = self._out_dir / f".step-{self._snapshot.step:08d}.shards"
+        name = step_directory(self._out_dir, self._snapshot.step).name
+        folder = self._out_dir / f".{name}.shards"
         self._shards = folder, saver.start(tensors, folder)
 
     def finish(self) -> Artifact | None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback, RunInfo
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import LaunchConfig, PretrainConfig
-from gpt_core.data import TOKENIZER
 from gpt_core.errors import DivergenceError
 from gpt_core.generation import continue_text
 from gpt_core.models import count_parameters

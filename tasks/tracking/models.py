@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 from gpt_core.artifact import Artifact, new_artifact
-from gpt_core.training.checkpoint import STATE
+from gpt_core.checkpoints import is_training_state
 from tasks.paths import data_dir
 from tasks.tracking.params import flatten
 from tasks.tracking.store import client, experiment_id, settings
@@ -55,7 +55,7 @@ def without_training_state(checkpoint: Artifact, out_dir: Path) -> Artifact:
         draft.info.update(manifest.info)
         draft.metrics.update(manifest.metrics)
         for name in manifest.files:
-            if name != STATE:
+            if not is_training_state(name):
                 target = draft.directory / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link(checkpoint.directory / name, target)

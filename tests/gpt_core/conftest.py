@@ -3,14 +3,16 @@
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from gpt_core.artifact import Artifact, new_artifact, to_json_value
+from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.checkpoints import CheckpointDescription, CheckpointKind
+from gpt_core.checkpoints import write_checkpoint as write_files
 from gpt_core.config import CleaningConfig, ReadingConfig, ShardConfig, TokenizerConfig
 from gpt_core.data import encode_corpus
-from gpt_core.files import write_json
 from gpt_core.models import GPT, save_weights
 from gpt_core.text import clean_corpus, register_source
 from gpt_core.tokenizers import train_tokenizer
@@ -49,13 +51,15 @@ def shards(
 def write_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
     """Writes a model with its tokenizer as a checkpoint, in the layout that every one has."""
 
-    def write(model: GPT, tokenizer: Artifact, kind: str = "pretrained") -> Artifact:
+    def write(model: GPT, tokenizer: Artifact, kind: CheckpointKind = "pretrained") -> Artifact:
         out = tmp_path_factory.mktemp("checkpoint") / "checkpoint"
         with new_artifact(out, kind="checkpoint", parents=[tokenizer]) as draft:
-            save_weights(model, draft.directory / "model.safetensors")
-            shutil.copytree(tokenizer.directory, draft.directory / "tokenizer")
-            description = {"kind": kind, "step": 0, "model": to_json_value(model.config)}
-            write_json(draft.directory / "config.json", description)
+            write_files(
+                draft,
+                CheckpointDescription(kind=kind, step=0, model=model.config),
+                save_weights=partial(save_weights, model),
+                save_tokenizer=partial(shutil.copytree, tokenizer.directory),
+            )
         return draft.artifact
 
     return write

@@ -41,7 +41,7 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
         save_weights(model, tmp_path / "model.safetensors")
         write_json(
             tmp_path / "config.json",
-            {"kind": "pretrained", "model": to_json_value(model.config), **description},
+            {"kind": "pretrained", "step": 0, "model": to_json_value(model.config), **description},
         )
         TOKENIZER.save(tmp_path / "tokenizer")
         return tmp_path

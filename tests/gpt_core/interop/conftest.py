@@ -1,13 +1,14 @@
-"""A checkpoint of ours to send out and bring back."""
+"""A gptflow checkpoint to export and import again."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from gpt_core.artifact import Artifact, new_artifact, to_json_value
+from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.checkpoints import CheckpointDescription, write_checkpoint
 from gpt_core.config import GPTConfig
-from gpt_core.files import write_json
 from gpt_core.models import build_model, save_weights
 from gpt_core.tokenizers import ByteTokenizer
 
@@ -24,10 +25,12 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
         for parameter in model.parameters():
             parameter.data.add_(0.01)  # so that biases and norms are not all alike
         with new_artifact(tmp_path / "checkpoint", kind="checkpoint") as draft:
-            save_weights(model, draft.directory / "model.safetensors")
-            description = {"kind": "pretrained", "step": 3, "model": to_json_value(model.config)}
-            write_json(draft.directory / "config.json", description)
-            ByteTokenizer().save(draft.directory / "tokenizer")
+            write_checkpoint(
+                draft,
+                CheckpointDescription(kind="pretrained", step=3, model=model.config),
+                save_weights=partial(save_weights, model),
+                save_tokenizer=ByteTokenizer().save,
+            )
         return draft.artifact
 
     return make

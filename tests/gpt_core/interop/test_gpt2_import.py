@@ -11,12 +11,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gpt_core.artifact import Artifact, verify
+from gpt_core.checkpoints import read_description
 from gpt_core.config import DecodingConfig, GPTConfig
 from gpt_core.errors import ConversionError, DataError
 from gpt_core.files import read_json, write_json
 from gpt_core.generation import generate
 from gpt_core.interop import export_huggingface, import_gpt2, read_gpt2_config, read_gpt2_tensors
-from gpt_core.models import GPT, count_parameters, load_model, read_model_config
+from gpt_core.models import GPT, count_parameters, load_model
 from gpt_core.tokenizers import load_tokenizer
 
 MakeCheckpoint = Callable[..., Artifact]
@@ -54,7 +55,7 @@ def test_what_was_exported_comes_back_bit_for_bit(
             assert torch.equal(one, two), name
         tokenizer = load_tokenizer(imported.directory / "tokenizer")
         assert tokenizer.decode(tokenizer.encode("ab\u0643")) == "ab\u0643"
-        assert read_model_config(imported.directory)["kind"] == "imported"
+        assert read_description(imported.directory).kind == "imported"
 
 
 def test_prefix_masks_and_a_repeated_tied_head_do_not_matter(release: Path, tmp_path: Path) -> None:

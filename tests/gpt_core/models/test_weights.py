@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 from gpt_core.artifact import to_json_value
+from gpt_core.checkpoints import read_description
 from gpt_core.config import GPTConfig
 from gpt_core.errors import CheckpointError
 from gpt_core.files import write_json
@@ -14,7 +15,6 @@ from gpt_core.models import (
     load_classifier,
     load_model,
     load_weights,
-    read_model_config,
     save_weights,
     write_tensors,
 )
@@ -29,7 +29,8 @@ def checkpoint(directory: Path, **settings: object) -> Path:
     if isinstance(config, GPTConfig):
         save_weights(build_model(config, seed=1), directory / "model.safetensors")
     write_json(
-        directory / "config.json", {"kind": "pretrained", "model": to_json_value(CONFIG)} | settings
+        directory / "config.json",
+        {"kind": "pretrained", "step": 0, "model": to_json_value(CONFIG)} | settings,
     )
     return directory
 
@@ -53,13 +54,18 @@ def test_a_checkpoint_is_loaded_in_evaluation_mode(tmp_path: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert not model.training
     assert torch.equal(model.wte.weight, build_model(CONFIG, seed=1).wte.weight)
-    assert read_model_config(tmp_path)["model"] == CONFIG
+    assert read_description(tmp_path).model == CONFIG
 
 
 def test_a_classifier_is_loaded_with_its_labels(tmp_path: Path) -> None:
     model = GPTClassifier(build_model(CONFIG, seed=1), n_classes=2).eval()
     save_weights(model, tmp_path / "model.safetensors")
-    description = {"kind": "classifier", "model": to_json_value(CONFIG), "labels": ["ham", "spam"]}
+    description = {
+        "kind": "classifier",
+        "step": 1,
+        "model": to_json_value(CONFIG),
+        "labels": ["ham", "spam"],
+    }
     write_json(tmp_path / "config.json", description)
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -133,7 +139,7 @@ def test_a_config_that_does_not_describe_a_gpt_is_refused(
     tmp_path: Path, settings: dict[str, object]
 ) -> None:
     with pytest.raises(CheckpointError, match="is not a checkpoint of gptflow"):
-        read_model_config(checkpoint(tmp_path, **settings))
+        read_description(checkpoint(tmp_path, **settings))
 
 
 def test_a_directory_without_a_config_is_refused(tmp_path: Path) -> None:
