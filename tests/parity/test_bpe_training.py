@@ -1,4 +1,4 @@
-"""Our merges equal those of Hugging Face's trainer, one by one and in order."""
+"""Merges equal those of Hugging Face's trainer, in order."""
 
 import json
 import random
@@ -47,8 +47,8 @@ def test_merges_of_real_text_are_equal(shared_data: Path, name: str, pattern: st
 
 
 def test_merges_of_another_text_each_time_are_equal() -> None:
-    draw = random.SystemRandom()
-    texts = ["".join(draw.choices("abcde ابت\n.", k=500)) for _ in range(200)]
+    rng = random.SystemRandom()
+    texts = ["".join(rng.choices("abcde ابت\n.", k=500)) for _ in range(200)]
     assert our_merges(texts, 2000, "marks") == their_merges(texts, 2000, "marks")
 
 
@@ -63,7 +63,7 @@ def test_merges_of_whole_corpora_are_equal(shared_data: Path, source: str) -> No
         assert merge_strings(learn_merges(pieces, n_merges)) == theirs[:n_merges]
 
 
-def test_gpt2s_pattern_runs_out_of_pairs_in_diacritised_arabic(shared_data: Path) -> None:
+def test_gpt2s_pattern_runs_out_of_pairs_in_vocalized_arabic(shared_data: Path) -> None:
     text = (shared_data / "arabic/bukhari_raw.txt").read_text(encoding="utf-8")
     merges = their_merges([text], 22_000, "gpt2")
     with pytest.raises(DataError, match=f"a vocabulary of at most {257 + len(merges)}, "):

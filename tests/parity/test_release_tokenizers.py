@@ -1,4 +1,4 @@
-"""Vocabularies of other models of GPT-2's architecture, as Hugging Face trains and writes them."""
+"""Vocabularies of other models of GPT-2's architecture, as Hugging Face trains and saves them."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,9 @@ def imported(
 
 
 @given(text=st.text())
-def test_ids_are_theirs(release: Path, imported: tuple[Any, Tokenizer], text: str) -> None:
+def test_ids_equal_those_of_hugging_face(
+    release: Path, imported: tuple[Any, Tokenizer], text: str
+) -> None:
     if any(control in text for control in CONTROLS):
         return  # which they take for the control token, and we never do
     theirs = tokenizers.Tokenizer.from_file(str(release / "tokenizer.json"))
@@ -64,7 +66,7 @@ def test_ids_are_theirs(release: Path, imported: tuple[Any, Tokenizer], text: st
     assert ours.decode(ids) == text
 
 
-def test_numbers_and_controls_are_theirs(imported: tuple[Any, Tokenizer]) -> None:
+def test_special_ids_equal_those_of_hugging_face(imported: tuple[Any, Tokenizer]) -> None:
     ours = imported[1]
     assert isinstance(ours, RemappedBPETokenizer)
     assert ours.controls == {token: i for i, token in enumerate(CONTROLS)}
@@ -72,7 +74,9 @@ def test_numbers_and_controls_are_theirs(imported: tuple[Any, Tokenizer]) -> Non
     assert [ours.token_bytes(i) for i in (0, EOS, SIZE, PADDED - 1)] == [b""] * 4
 
 
-def test_the_model_goes_on_as_theirs_does(release: Path, imported: tuple[Any, Any]) -> None:
+def test_generated_text_equals_that_of_hugging_face(
+    release: Path, imported: tuple[Any, Any]
+) -> None:
     checkpoint, tokenizer = imported
     theirs = transformers.GPT2LMHeadModel.from_pretrained(release).eval()
     prompt = tokenizer.encode("في الصباح ذهب")
@@ -85,7 +89,7 @@ def test_the_model_goes_on_as_theirs_does(release: Path, imported: tuple[Any, An
     assert ours == [i for i in text[len(prompt) :] if i != EOS]
 
 
-def test_a_release_of_it_has_their_numbers_again(
+def test_an_exported_release_has_the_same_ids(
     release: Path, imported: tuple[Any, Any], tmp_path: Path
 ) -> None:
     made = export_huggingface(imported[0], tmp_path / "release")

@@ -1,4 +1,4 @@
-"""What ``AutoTokenizer`` opens gives our ids and our text."""
+"""``AutoTokenizer`` gives the same ids and text from an exported tokenizer."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,9 @@ def trained(kind: str, texts: list[str]) -> Tokenizer:
 @pytest.mark.parametrize(
     "kind", ["bpe", "byte", "character", "codepoint", "sentencepiece-bpe", "unigram", "word"]
 )
-def test_ids_and_texts_are_ours(kind: str, texts: list[str], tmp_path: Path) -> None:
+def test_autotokenizer_gives_the_same_ids_and_texts(
+    kind: str, texts: list[str], tmp_path: Path
+) -> None:
     ours = trained(kind, texts)
     export_tokenizer(ours, tmp_path, 128)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)

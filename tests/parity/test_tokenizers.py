@@ -93,7 +93,7 @@ def test_gpt2_ids_of_real_text_equal_those_of_tiktoken_and_hugging_face(
     assert gpt2.decode(ids) == text
 
 
-def test_gpt2s_merges_are_found_again_in_tiktokens_ranks(
+def test_gpt2s_merges_are_reconstructed_from_tiktokens_ranks(
     gpt2: GPT2Tokenizer, tiktokens: tiktoken.Encoding
 ) -> None:
     again = from_tiktoken(tiktokens._mergeable_ranks, tiktokens._pat_str)
@@ -109,7 +109,7 @@ def trained(request: pytest.FixtureRequest, shared_data: Path) -> BPETokenizer:
 
 
 @given(text=TEXTS)
-def test_what_we_export_to_hugging_face_gives_our_ids(
+def test_hugging_face_gives_the_same_ids_from_our_file(
     trained: BPETokenizer, tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / trained.pattern
@@ -123,7 +123,7 @@ def test_what_we_export_to_hugging_face_gives_our_ids(
         assert theirs.decode(ids) == text
 
 
-def test_what_hugging_face_saves_we_read(trained: BPETokenizer, tmp_path: Path) -> None:
+def test_files_saved_by_hugging_face_are_read(trained: BPETokenizer, tmp_path: Path) -> None:
     write_huggingface(trained, tmp_path / "ours.json")
     HuggingFaceTokenizer.from_file(str(tmp_path / "ours.json")).save(str(tmp_path / "theirs.json"))
     again = read_huggingface(tmp_path / "theirs.json")

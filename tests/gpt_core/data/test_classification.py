@@ -1,4 +1,4 @@
-"""Labelled texts: read by the readers' rules, balanced, split without leaks, padded."""
+"""Labelled texts are read, balanced, split without leakage and padded."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def test_blank_lines_and_long_fields_of_a_csv_are_read(
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "json", "ndjson", "parquet", "tsv", "txt"])
-def test_every_form_gives_the_same_examples(tmp_path: Path, form: str) -> None:
+def test_every_format_gives_the_same_examples(tmp_path: Path, form: str) -> None:
     rows = [{"label": "a", "text": 'say "x", y'}, {"label": "b", "text": "z"}]
     file = tmp_path / f"e.{form}"
     if form == "csv":
@@ -80,7 +80,7 @@ def test_every_form_gives_the_same_examples(tmp_path: Path, form: str) -> None:
         ("e.json", "{}", "must hold a JSON array"),
     ],
 )
-def test_a_table_that_cannot_be_used_is_one_sentence(
+def test_unusable_examples_raise_a_one_line_error(
     tmp_path: Path, name: str, content: str, sentence: str
 ) -> None:
     (tmp_path / name).write_text(content)
@@ -88,7 +88,7 @@ def test_a_table_that_cannot_be_used_is_one_sentence(
         read_examples(tmp_path / name)
 
 
-def test_equal_texts_never_stand_in_two_parts() -> None:
+def test_equal_texts_are_in_one_split() -> None:
     examples = [Example(f"text {i % 40}", "ab"[i % 2]) for i in range(200)]
     parts = split_examples(examples, 0.2, 0.2, seed=5)
     texts = [{e.text for e in part} for part in (parts.train, parts.validation, parts.test)]
@@ -99,20 +99,20 @@ def test_equal_texts_never_stand_in_two_parts() -> None:
     assert {e.label for e in parts.test} == {"a", "b"}
 
 
-def test_a_part_without_a_label_is_refused() -> None:
+def test_a_split_without_a_label_is_refused() -> None:
     examples = [Example(str(i), "a") for i in range(30)] + [Example("x", "b")]
     with pytest.raises(DataError, match="part has no example of 'b', of which there are 1"):
         split_examples(examples, 0.2, 0.2, seed=1)
 
 
-def test_rows_are_filled_up_at_the_end() -> None:
+def test_rows_are_padded_at_the_end() -> None:
     rows = encode_texts(["abc", "", "abcdef"], ByteTokenizer(), max_tokens=4)
     token_ids, lengths = pad(rows, pad_id=9)
     assert token_ids.tolist() == [[97, 98, 99, 9], [256, 9, 9, 9], [97, 98, 99, 100]]
     assert lengths.tolist() == [3, 1, 4]
 
 
-def test_labels_of_numbers_become_text(tmp_path: Path) -> None:
+def test_numeric_labels_become_text(tmp_path: Path) -> None:
     table = pa.table({"kind": [0, 1], "body": ["a", "b"]})
     pq.write_table(table, tmp_path / "e.parquet")
     examples = read_examples(tmp_path / "e.parquet", "body", "kind")

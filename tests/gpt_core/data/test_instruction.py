@@ -1,4 +1,4 @@
-"""Instructions: read by the readers' rules, split without leaks, encoded for the loss."""
+"""Instructions are read, split without leakage and encoded with the prompt masked."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from gpt_core.errors import DataError
 from gpt_core.tokenizers import ByteTokenizer
 
 
-def test_the_1100_instructions_are_read_and_split_without_leaks(shared_data: Path) -> None:
+def test_1100_instructions_are_split_without_leakage(shared_data: Path) -> None:
     examples = read_instructions(shared_data / "instruct" / "instruction-data.json")
     assert len(examples) == 1100
     assert sum(bool(e.input) for e in examples) == 325
@@ -64,7 +64,7 @@ def test_unreadable_json_lines_name_their_line(tmp_path: Path) -> None:
         ("[]", "holds no instruction"),
     ],
 )
-def test_instructions_that_cannot_be_used_are_one_sentence(
+def test_unusable_instructions_raise_a_one_line_error(
     tmp_path: Path, content: str, sentence: str
 ) -> None:
     (tmp_path / "i.json").write_text(content)
@@ -72,12 +72,12 @@ def test_instructions_that_cannot_be_used_are_one_sentence(
         read_instructions(tmp_path / "i.json")
 
 
-def test_too_few_instructions_for_a_part_are_refused() -> None:
+def test_too_few_instructions_for_a_split_are_refused() -> None:
     with pytest.raises(DataError, match="leave none for the validation part"):
         split_instructions([InstructionExample("a", "", "b")] * 3, 0.1, 0.1, seed=1)
 
 
-def test_only_the_answer_and_its_end_are_learned() -> None:
+def test_targets_of_the_prompt_are_ignored() -> None:
     tokenizer = ByteTokenizer()
     example = InstructionExample("Say it.", "hello", "HELLO")
     token_ids, targets = encode_example(example, tokenizer, ALPACA)
@@ -91,7 +91,7 @@ def test_only_the_answer_and_its_end_are_learned() -> None:
     assert [len(part) for part in short] == [10, 10]
 
 
-def test_a_batch_is_as_wide_as_its_longest_row() -> None:
+def test_a_batch_is_padded_to_its_longest_row() -> None:
     batch = collate([([1, 2, 3], [IGNORED, 3, 4]), ([5], [6])], pad_id=0)
     assert batch.token_ids.tolist() == [[1, 2, 3], [5, 0, 0]]
     assert batch.targets.tolist() == [[IGNORED, 3, 4], [6, IGNORED, IGNORED]]

@@ -15,7 +15,6 @@ from gpt_core.data import (
     IGNORED,
     ShardReader,
     ShardWriter,
-    SlidingWindowDataset,
     TokenLoader,
     permute,
     sequential_batches,
@@ -47,7 +46,7 @@ def test_seed_and_epoch_change_the_order() -> None:
     assert len(orders) == 9
 
 
-def test_every_epoch_shows_every_sample_once(reader: ShardReader) -> None:
+def test_every_epoch_has_every_sample_once(reader: ShardReader) -> None:
     loader = loader_of(reader, batch_size=1)
     n = loader.n_samples
     assert n == (1000 - 9) // 8 + 1
@@ -57,14 +56,14 @@ def test_every_epoch_shows_every_sample_once(reader: ShardReader) -> None:
     assert loader.epoch == 2.0
 
 
-def test_targets_are_the_ids_one_later(reader: ShardReader) -> None:
+def test_targets_are_the_next_tokens(reader: ShardReader) -> None:
     batch = loader_of(reader).next_batch()
     assert batch.token_ids.shape == batch.targets.shape == (4, 8)
     assert torch.equal(batch.targets, batch.token_ids + 1)
 
 
 @pytest.mark.parametrize("world_size", [2, 4])
-def test_any_number_of_ranks_sees_the_same_global_batches(
+def test_global_batches_do_not_depend_on_the_number_of_ranks(
     reader: ShardReader, world_size: int
 ) -> None:
     alone = loader_of(reader, batch_size=8)
@@ -78,7 +77,7 @@ def test_any_number_of_ranks_sees_the_same_global_batches(
 
 
 @given(steps=st.integers(0, 80))
-def test_a_resumed_loader_goes_on_as_if_nothing_had_happened(shards: Artifact, steps: int) -> None:
+def test_a_restored_loader_continues_with_the_same_batches(shards: Artifact, steps: int) -> None:
     data = ShardReader(shards.directory, "train")
     whole, resumed = (loader_of(data, context_length=300) for _ in range(2))
     for _ in range(steps):
@@ -87,7 +86,7 @@ def test_a_resumed_loader_goes_on_as_if_nothing_had_happened(shards: Artifact, s
     assert torch.equal(whole.next_batch().token_ids, resumed.next_batch().token_ids)
 
 
-def test_a_position_in_other_data_is_refused(reader: ShardReader) -> None:
+def test_a_state_of_other_data_is_refused(reader: ShardReader) -> None:
     state = loader_of(reader).state()
     for other in ({"context_length": 9}, {"config": LoaderConfig(seed=4)}):
         with pytest.raises(CheckpointError, match="the saved position belongs to other shards"):
@@ -96,22 +95,12 @@ def test_a_position_in_other_data_is_refused(reader: ShardReader) -> None:
         loader_of(reader).restore(replace(state, fingerprint="x"))
 
 
-def test_a_stride_overlaps_the_windows(reader: ShardReader) -> None:
-    windows = SlidingWindowDataset(reader, context_length=8, stride=3)
-    assert len(windows) == (1000 - 9) // 3 + 1
-    token_ids, targets = windows[2]
-    assert token_ids.tolist() == list(range(6, 14))
-    assert targets.tolist() == list(range(7, 15))
-    with pytest.raises(IndexError, match="asked for 331"):
-        windows[331]
-
-
-def test_a_text_shorter_than_the_context_is_one_sentence(reader: ShardReader) -> None:
+def test_a_split_shorter_than_a_sample_raises_a_one_line_error(reader: ShardReader) -> None:
     with pytest.raises(DataError, match="has 1000 tokens, one sample needs 1001"):
         loader_of(reader, context_length=1000)
 
 
-def test_windows_go_on_across_row_groups(tmp_path: Path) -> None:
+def test_windows_span_row_groups_and_files(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     for number in range(3):
         file = tmp_path / "train" / f"part-{number:05d}.parquet"
@@ -129,7 +118,9 @@ def test_windows_go_on_across_row_groups(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("max_tokens", [None, 50, 64, 65])
-def test_evaluation_takes_every_target_once(reader: ShardReader, max_tokens: int | None) -> None:
+def test_sequential_batches_have_every_target_once(
+    reader: ShardReader, max_tokens: int | None
+) -> None:
     batches = list(sequential_batches(reader, 8, 4, max_tokens))
     targets = torch.cat([batch.targets.flatten() for batch in batches])
     counted = targets[targets != IGNORED]

@@ -1,4 +1,4 @@
-"""Ids lie on disk as Parquet that is also a memory map, and come back as they were written."""
+"""Token shards are Parquet files that are memory-mapped and read exactly."""
 
 from pathlib import Path
 
@@ -6,13 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from gpt_core.artifact import Artifact, new_artifact
-from gpt_core.config import ShardConfig
-from gpt_core.data import ShardReader, ShardWriter, encode_corpus
+from gpt_core.data import ShardReader, ShardWriter
 from gpt_core.data.shards import BLOCK_TOKENS, GROUP_TOKENS
 from gpt_core.errors import DataError
-from gpt_core.text import SPLITS, Document, DocumentWriter, iter_texts
-from gpt_core.tokenizers import load_tokenizer
 
 SEED = np.random.SeedSequence().entropy
 
@@ -30,23 +26,23 @@ def write(folder: Path, parts: list[np.ndarray], vocab_size: int) -> ShardReader
 
 
 @pytest.mark.parametrize("vocab_size", [300, 65_536, 65_537])
-def test_any_range_reads_back_across_groups_and_files(tmp_path: Path, vocab_size: int) -> None:
-    draw = np.random.default_rng(SEED)
-    parts = [draw.integers(0, vocab_size, n) for n in (GROUP_TOKENS + 5000, 77, BLOCK_TOKENS)]
+def test_any_range_is_read_across_row_groups_and_files(tmp_path: Path, vocab_size: int) -> None:
+    rng = np.random.default_rng(SEED)
+    parts = [rng.integers(0, vocab_size, n) for n in (GROUP_TOKENS + 5000, 77, BLOCK_TOKENS)]
     reader = write(tmp_path, parts, vocab_size)
     whole = np.concatenate(parts)
     assert reader.n_tokens == len(whole)
     assert reader.dtype.itemsize == (2 if vocab_size <= 65_536 else 4)
     reader.verify()
     starts = [0, GROUP_TOKENS - 3, GROUP_TOKENS + 4998, len(whole) - 4]
-    starts += draw.integers(0, len(whole), 50).tolist()
+    starts += rng.integers(0, len(whole), 50).tolist()
     for start in starts:
-        length = int(draw.integers(0, 9000))
+        length = int(rng.integers(0, 9000))
         np.testing.assert_array_equal(reader.read(start, length), whole[start : start + length])
     assert len(reader.read(len(whole), 5)) == 0
 
 
-def test_any_parquet_reader_finds_the_same_ids_in_two_bytes_each(tmp_path: Path) -> None:
+def test_any_parquet_reader_finds_the_ids_in_two_bytes_each(tmp_path: Path) -> None:
     ids = np.random.default_rng(SEED).integers(0, 50_000, 3 * BLOCK_TOKENS)
     write(tmp_path, [ids], 50_000)
     file = tmp_path / "train" / "part-00000.parquet"
@@ -55,7 +51,7 @@ def test_any_parquet_reader_finds_the_same_ids_in_two_bytes_each(tmp_path: Path)
     assert file.stat().st_size < 2 * len(ids) + 2000
 
 
-def test_a_file_that_is_not_one_page_a_group_is_decoded_instead(tmp_path: Path) -> None:
+def test_a_shard_of_other_pages_is_decoded(tmp_path: Path) -> None:
     ids = np.random.default_rng(SEED).integers(0, 300, 5 * BLOCK_TOKENS)
     write(tmp_path, [ids], 300)
     file = tmp_path / "train" / "part-00000.parquet"
@@ -67,7 +63,7 @@ def test_a_file_that_is_not_one_page_a_group_is_decoded_instead(tmp_path: Path) 
     np.testing.assert_array_equal(ShardReader(tmp_path, "train").read(0, 10**6), ids)
 
 
-def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_detected_with_its_row_group(tmp_path: Path) -> None:
     write(tmp_path, [np.arange(5000) % 300], 300)
     file = tmp_path / "train" / "part-00000.parquet"
     content = bytearray(file.read_bytes())
@@ -89,44 +85,3 @@ def test_missing_and_mixed_shards_are_refused(tmp_path: Path) -> None:
         writer.write(np.arange(10))
     with pytest.raises(DataError, match="was made with another tokenizer"):
         ShardReader(tmp_path, "train")
-
-
-def test_shards_hold_every_document_and_its_end(shards: Artifact, corpus: Artifact) -> None:
-    info = shards.manifest().info
-    tokenizer = load_tokenizer(shards.directory / "tokenizer")
-    for split in SPLITS:
-        expected = [i for text in iter_texts(corpus, split) for i in [*tokenizer.encode(text), 256]]
-        reader = ShardReader(shards.directory, split)
-        assert reader.read(0, 10**9).tolist() == expected
-        assert info["n_tokens"][split] == len(expected)
-        assert info["n_bytes"][split] == sum(i != 256 for i in expected)
-
-
-def test_any_number_of_processes_writes_the_same_shards(
-    byte_tokenizer: Artifact, tmp_path: Path
-) -> None:
-    with new_artifact(tmp_path / "corpus", kind="documents") as draft:
-        for split, n in (("train", 30), ("validation", 1), ("test", 0)):
-            with DocumentWriter(draft.directory / f"{split}.parquet") as writer:
-                for i in range(n):
-                    writer.write(Document(str(i), chr(97 + i % 26) * 1_000_000, "test"))
-    made = [
-        encode_corpus(draft.artifact, byte_tokenizer, ShardConfig(workers=n), tmp_path / str(n))
-        for n in (1, 2)
-    ]
-    assert made[0].fingerprint == made[1].fingerprint
-    files = sorted((tmp_path / "2" / "train").glob("*.parquet"))
-    assert len(files) > 1
-
-
-def test_a_document_that_cannot_be_encoded_leaves_nothing(
-    byte_tokenizer: Artifact, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="cannot be read as documents"):
-        encode_corpus(
-            Artifact(kind="documents", path=str(tmp_path / "empty"), fingerprint="x"),
-            byte_tokenizer, ShardConfig(workers=1), out,
-        )  # fmt: skip
-    assert not out.exists()

@@ -1,4 +1,4 @@
-"""Each Arabic rule removes what it names and nothing else; twice is as good as once."""
+"""Each Arabic rule removes what it names and nothing else, and is idempotent."""
 
 import unicodedata
 from collections.abc import Callable
@@ -39,21 +39,21 @@ LINES = st.text(
 )
 
 
-def test_no_sign_above_or_below_an_arabic_letter_remains() -> None:
+def test_all_arabic_combining_marks_are_removed() -> None:
     assert len(MARKS) > 90
     assert strip_diacritics(f"ب{MARKS}\u06e5\u06e6\ufe77ت") == "بت"
 
 
-def test_letters_are_not_touched_by_the_rule_for_marks() -> None:
+def test_stripping_diacritics_keeps_the_letters() -> None:
     assert strip_diacritics(LETTERS) == LETTERS
 
 
-def test_the_signs_of_the_quran_leave_a_space() -> None:
+def test_quranic_signs_become_a_space() -> None:
     assert strip_diacritics("العالمين۝٢ الرحيم۞ملك").split() == ["العالمين", "٢", "الرحيم", "ملك"]
 
 
 @given(st.text(st.sampled_from(LETTERS + MARKS + " x")))
-def test_a_letter_of_one_or_two_characters_stays_the_same_letter(text: str) -> None:
+def test_composed_and_decomposed_letters_clean_alike(text: str) -> None:
     composed = strip_diacritics(unicodedata.normalize("NFC", text))
     decomposed = strip_diacritics(unicodedata.normalize("NFD", text))
     assert composed == decomposed
@@ -87,21 +87,21 @@ def test_a_rule_removes_what_it_names(rule: Callable[[str], str], before: str, a
 
 
 @given(LINES | st.text(), st.sets(st.sampled_from(SWITCHES)))
-def test_cleaning_twice_is_cleaning_once_whatever_is_switched_on(text: str, on: set[str]) -> None:
+def test_cleaning_is_idempotent_for_any_switches(text: str, on: set[str]) -> None:
     switches = {name: name in on for name in SWITCHES}
     once = Cleaner(CleaningConfig(language="arabic", **switches)).clean(text)
     assert Cleaner(CleaningConfig(language="arabic", **switches)).clean(once) == once
 
 
 @given(LINES | st.text())
-def test_no_mark_bracket_digit_or_tatweel_is_left_in_any_text(text: str) -> None:
+def test_no_mark_bracket_digit_or_tatweel_remains_in_any_text(text: str) -> None:
     cleaned = Cleaner(CleaningConfig(language="arabic")).clean(text)
     assert not any(character in DIACRITICS for character in cleaned)
     assert not set(cleaned) & set("()[]{}«»0123456789٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹\u0640\u200f\r")
 
 
 @given(st.text(st.sampled_from(LETTERS + " \n")))
-def test_letters_and_words_stay_as_they_are(text: str) -> None:
+def test_words_of_letters_are_unchanged(text: str) -> None:
     assert Cleaner(CleaningConfig(language="arabic")).clean(text).split() == text.split()
 
 
@@ -117,6 +117,6 @@ def test_every_rule_has_a_switch(switch: str) -> None:
     assert switch not in one_off.report()
 
 
-def test_one_letter_words_do_not_cut_a_line() -> None:
+def test_one_letter_words_are_no_page_marks() -> None:
     text = "قال و سكت ثم مضى"
     assert Cleaner(CleaningConfig(language="arabic")).clean(text) == text

@@ -1,4 +1,4 @@
-"""A table of offsets gives the exact documents, whatever stands in and between them."""
+"""Documents are cut out exactly at the offsets of a table."""
 
 import gzip
 import logging
@@ -25,7 +25,7 @@ def write_index(folder: Path, *spans: tuple[object, object]) -> None:
 
 
 @given(st.lists(st.tuples(st.text("اب \r\n😀", max_size=9), st.sampled_from(["", "\n\n", "xx"]))))
-def test_what_is_joined_by_anything_is_cut_apart_again(
+def test_documents_separated_by_any_text_are_cut_out(
     tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[str, str]]
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
@@ -59,7 +59,7 @@ def test_documents_far_into_a_long_text_are_found(tmp_path: Path) -> None:
         ([(-1, 2)], "got '-1' and '2'"),
     ],
 )
-def test_a_span_that_is_not_in_the_text_is_one_sentence(
+def test_a_span_outside_the_text_raises_a_one_line_error(
     tmp_path: Path, spans: list[tuple[object, object]], sentence: str
 ) -> None:
     (tmp_path / "a.txt").write_text("text")
@@ -84,7 +84,7 @@ def test_spans_out_of_order_are_refused(tmp_path: Path) -> None:
         (b"\xff\xfe", "index.tsv is not utf-8"),
     ],
 )
-def test_a_table_without_boundaries_is_one_sentence(
+def test_an_invalid_boundaries_table_raises_a_one_line_error(
     tmp_path: Path, table: bytes, sentence: str
 ) -> None:
     (tmp_path / "a.txt").write_text("text")
@@ -93,7 +93,7 @@ def test_a_table_without_boundaries_is_one_sentence(
         texts_of(tmp_path / "a.txt")
 
 
-def test_where_there_is_no_table_the_split_holds_and_is_told(
+def test_without_a_table_the_split_applies_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "a.txt").write_text("a\n\nb")

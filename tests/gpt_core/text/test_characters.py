@@ -1,4 +1,4 @@
-"""What is invisible goes, white space is one space, and a table removes what it lists."""
+"""Invisible characters are removed, and white space is collapsed."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ from gpt_core.text.characters import CharacterSet, collapse_whitespace, strip_co
         ("tab\there\n", "tab\there\n"),
     ],
 )
-def test_what_is_not_seen_goes_and_what_spells_words_stays(before: str, after: str) -> None:
+def test_invisible_characters_are_removed_and_joiners_kept(before: str, after: str) -> None:
     assert strip_controls(before) == after
 
 
@@ -35,19 +35,21 @@ def test_what_is_not_seen_goes_and_what_spells_words_stays(before: str, after: s
         (" \n \n", ""),
     ],
 )
-def test_white_space_is_one_space_and_at_most_one_blank_line(before: str, after: str) -> None:
+def test_white_space_collapses_to_one_space_and_one_blank_line(before: str, after: str) -> None:
     assert collapse_whitespace(before) == after
 
 
 @given(st.text(st.sampled_from("ab \t\n\u00a0\u3000\r")))
-def test_words_and_their_order_survive_the_collapse(text: str) -> None:
+def test_collapsing_keeps_the_words_and_their_order(text: str) -> None:
     collapsed = collapse_whitespace(text)
     assert collapsed.split() == text.split()
     assert collapse_whitespace(collapsed) == collapsed
 
 
 @given(st.text(), st.sets(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])))
-def test_a_table_removes_what_str_translate_removes(text: str, characters: set[str]) -> None:
+def test_a_character_set_removes_what_str_translate_removes(
+    text: str, characters: set[str]
+) -> None:
     table = CharacterSet(characters)
     assert table.remove_from(text) == text.translate(str.maketrans("", "", "".join(characters)))
     assert all(character in table for character in characters)

@@ -1,4 +1,4 @@
-"""A corpus is cleaned, deduplicated and split, and says what was done to it."""
+"""A corpus is cleaned, deduplicated and split, with a report of the rules."""
 
 import json
 import unicodedata
@@ -42,7 +42,7 @@ def report_of(made: Artifact) -> dict[str, Any]:
     return report
 
 
-def test_every_document_lands_in_the_split_of_its_id(corpus: Artifact) -> None:
+def test_every_document_is_in_the_split_of_its_id(corpus: Artifact) -> None:
     counts = {}
     for split in SPLITS:
         documents = list(iter_documents(corpus, split))
@@ -86,7 +86,7 @@ def test_the_report_shows_what_each_rule_removed(tmp_path: Path) -> None:
     assert rules["straighten_quotes"]["examples"] == [{"before": "“so”", "after": '"so"'}]
 
 
-def test_duplicates_stay_when_asked(tmp_path: Path) -> None:
+def test_duplicates_are_kept_when_deduplication_is_off(tmp_path: Path) -> None:
     made = clean(tmp_path, "a\n\na\n\na", deduplicate=False, **ALL_TRAIN)
     assert texts_of(made) == ["a", "a", "a"]
     assert made.metrics()["duplicates"] == 0
@@ -97,12 +97,12 @@ def test_short_documents_are_dropped_and_counted(tmp_path: Path) -> None:
     assert made.metrics()["dropped_short"] == 1
 
 
-def test_documents_keep_their_lines_and_each_its_language(tmp_path: Path) -> None:
+def test_each_document_is_cleaned_by_the_rules_of_its_language(tmp_path: Path) -> None:
     made = clean(tmp_path, "قال ١\r\nو قال\r\n\r\nNumber 1 –\r\nstays", **ALL_TRAIN)
     assert texts_of(made) == ["قال\nو قال", "Number 1 -\nstays"]
 
 
-def test_no_language_leaves_every_character(tmp_path: Path) -> None:
+def test_language_none_changes_no_character(tmp_path: Path) -> None:
     text = "قَالَ  (٣)\u200f “x” "
     assert texts_of(clean(tmp_path, text, language="none", **ALL_TRAIN)) == [text]
 
@@ -118,18 +118,18 @@ def test_the_same_source_and_settings_give_the_same_bytes(tmp_path: Path) -> Non
     }  # fmt: skip
 
 
-def test_progress_is_told_of_documents(tmp_path: Path) -> None:
+def test_progress_counts_documents(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n\n".join(f"document {number}" for number in range(1200)))
     raw = register_source(tmp_path / "a.txt", tmp_path / "raw")
-    told: list[tuple[str, int, int | None]] = []
+    calls: list[tuple[str, int, int | None]] = []
     clean_corpus(
         raw,
         ReadingConfig(),
         CleaningConfig(),
         tmp_path / "out",
-        progress=lambda *args: told.append(args),
+        progress=lambda *args: calls.append(args),
     )
-    assert told == [
+    assert calls == [
         ("documents", 500, None), ("documents", 1000, None), ("documents", 1200, 1200),
     ]  # fmt: skip
 
@@ -142,7 +142,7 @@ def test_progress_is_told_of_documents(tmp_path: Path) -> None:
         (" \n\n", {}, "no document to train on: 0 read"),
     ],
 )
-def test_nothing_to_train_on_is_one_sentence_and_leaves_nothing(
+def test_no_document_to_train_on_raises_and_leaves_no_artifact(
     tmp_path: Path, text: str, cleaning: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(DataError, match=sentence):
@@ -150,14 +150,14 @@ def test_nothing_to_train_on_is_one_sentence_and_leaves_nothing(
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "raw"}
 
 
-def test_a_source_that_turns_out_bad_leaves_nothing(tmp_path: Path) -> None:
+def test_a_source_that_fails_midway_leaves_no_artifact(tmp_path: Path) -> None:
     lines = '{"text": "good"}\n' * 3000 + "{bad\n"
     with pytest.raises(DataError, match=r"a.jsonl, line 3001: not valid JSON"):
         clean(tmp_path, lines, "a.jsonl")
     assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", "raw"}
 
 
-def test_half_a_character_is_removed_or_refused_by_its_document(tmp_path: Path) -> None:
+def test_a_lone_surrogate_is_removed_or_refused_with_its_document(tmp_path: Path) -> None:
     line = '{"text": "half \\ud83d of one"}\n'
     assert texts_of(clean(tmp_path, line, "a.jsonl", **ALL_TRAIN)) == ["half of one"]
     with pytest.raises(DataError, match=r"document a.jsonl#0 holds U\+D83D, half of a character"):
@@ -174,11 +174,11 @@ def test_half_a_character_is_removed_or_refused_by_its_document(tmp_path: Path) 
         ("123", "english"),
     ],
 )
-def test_the_language_is_that_of_most_letters(text: str, language: str) -> None:
+def test_the_language_is_detected_by_most_letters(text: str, language: str) -> None:
     assert language_of(text) == language
 
 
-def test_the_hadiths_come_out_without_a_diacritic(shared_data: Path, tmp_path: Path) -> None:
+def test_the_cleaned_hadiths_have_no_diacritics(shared_data: Path, tmp_path: Path) -> None:
     raw = register_source(shared_data / "arabic" / "bukhari_raw.txt", tmp_path / "raw")
     reading = ReadingConfig(boundaries="bukhari_index.tsv")
     made = clean_corpus(raw, reading, CleaningConfig(language="arabic"), tmp_path / "out")
@@ -193,7 +193,7 @@ def test_the_hadiths_come_out_without_a_diacritic(shared_data: Path, tmp_path: P
     assert not characters & set("(){}[]«»")
 
 
-def test_page_references_of_a_classical_text_are_gone(shared_data: Path, tmp_path: Path) -> None:
+def test_page_references_of_a_classical_text_are_removed(shared_data: Path, tmp_path: Path) -> None:
     raw = register_source(shared_data / "arabic" / "tashkeela_test.txt", tmp_path / "raw")
     made = clean_corpus(
         raw, ReadingConfig(split="line"), CleaningConfig(language="arabic"), tmp_path / "out"

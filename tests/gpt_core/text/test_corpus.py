@@ -1,4 +1,4 @@
-"""Documents come back as they were written, and their split is a matter of their id alone."""
+"""Documents are read as they were written, and their split depends on their id alone."""
 
 from pathlib import Path
 
@@ -20,11 +20,11 @@ from gpt_core.text import (
     split_of,
 )
 
-SHARES = st.floats(0, 0.5)
+FRACTIONS = st.floats(0, 0.5)
 
 
-@given(st.text(), SHARES, SHARES)
-def test_a_larger_test_share_moves_no_document_out_of_the_test_part(
+@given(st.text(), FRACTIONS, FRACTIONS)
+def test_a_larger_test_fraction_keeps_the_test_documents(
     document_id: str, validation: float, test: float
 ) -> None:
     if split_of(document_id, validation, test / 2) == "test":
@@ -32,7 +32,7 @@ def test_a_larger_test_share_moves_no_document_out_of_the_test_part(
 
 
 @pytest.mark.parametrize(("validation", "test"), [(0.1, 0.2), (0.05, 0.05), (0.0, 0.5)])
-def test_the_shares_are_about_what_was_asked_for(validation: float, test: float) -> None:
+def test_the_splits_have_about_the_configured_fractions(validation: float, test: float) -> None:
     splits = [split_of(f"doc#{number}", validation, test) for number in range(20_000)]
     assert abs(splits.count("validation") / len(splits) - validation) < 0.01
     assert abs(splits.count("test") / len(splits) - test) < 0.01
@@ -60,7 +60,7 @@ def test_documents_come_back_in_order_from_several_row_groups(
     assert list(iter_documents(draft.artifact, "test")) == documents
 
 
-def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_file_raises_a_one_line_error(tmp_path: Path) -> None:
     with new_artifact(tmp_path / "made", kind="documents") as draft:
         (draft.directory / "train.parquet").write_bytes(b"PAR1 but no more")
     with pytest.raises(DataError, match=r"train.parquet cannot be read as documents"):

@@ -1,4 +1,4 @@
-"""Texts seen before are known, from a file that leaves no trace."""
+"""Duplicate texts are detected, by a temporary file."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from gpt_core.text.duplicates import SeenTexts
 
 
 @given(st.lists(st.sampled_from([b"", b"a", b"b", b"\xff\0", b"ab"])))
-def test_it_says_of_each_text_what_a_set_says(
+def test_membership_equals_that_of_a_set(
     tmp_path_factory: pytest.TempPathFactory, texts: list[bytes]
 ) -> None:
     folder = tmp_path_factory.mktemp("seen")
@@ -23,7 +23,7 @@ def test_it_says_of_each_text_what_a_set_says(
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_folder_raises_a_one_line_error(tmp_path: Path) -> None:
     with (
         pytest.raises(DataError, match="missing cannot be written: "),
         SeenTexts(tmp_path / "missing" / "seen.db"),

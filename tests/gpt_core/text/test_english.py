@@ -1,4 +1,4 @@
-"""Typographic signs become those of a keyboard; nothing else changes."""
+"""Typographic signs become ASCII; nothing else changes."""
 
 from collections.abc import Callable
 
@@ -23,24 +23,24 @@ SIGNS = st.text(st.sampled_from("ab \t\n\r“”‘’«»–—−…'\"-.\u009
         (straighten_dashes, "a \u0097 b\u0096c", "a -- b-c"),
     ],
 )
-def test_a_rule_writes_what_a_keyboard_has(
+def test_a_rule_replaces_typographic_signs_by_ascii(
     rule: Callable[[str], str], before: str, after: str
 ) -> None:
     assert rule(before) == after
 
 
 @given(SIGNS | st.text(), st.sets(st.sampled_from(SWITCHES)))
-def test_cleaning_twice_is_cleaning_once_whatever_is_switched_on(text: str, on: set[str]) -> None:
+def test_cleaning_is_idempotent_for_any_switches(text: str, on: set[str]) -> None:
     switches = {name: name in on for name in SWITCHES}
     once = Cleaner(CleaningConfig(language="english", **switches)).clean(text)
     assert Cleaner(CleaningConfig(language="english", **switches)).clean(once) == once
 
 
 @given(SIGNS)
-def test_only_ascii_is_left_of_typographic_english(text: str) -> None:
+def test_typographic_english_becomes_ascii(text: str) -> None:
     assert Cleaner(CleaningConfig(language="english")).clean(text).isascii()
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126)))
-def test_plain_ascii_stays_as_it_is(text: str) -> None:
+def test_ascii_is_unchanged(text: str) -> None:
     assert Cleaner(CleaningConfig(language="english")).clean(text) == text

@@ -1,4 +1,4 @@
-"""Any form becomes the same texts; what cannot be read is one sentence that says where."""
+"""Every format gives the same texts; an unreadable file raises a one-line error with its place."""
 
 import json
 import re
@@ -40,7 +40,7 @@ CONTENTS = {
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte-order mark"])
 @pytest.mark.parametrize("name", CONTENTS)
-def test_every_form_gives_the_same_texts(tmp_path: Path, name: str, mark: str) -> None:
+def test_every_format_gives_the_same_texts(tmp_path: Path, name: str, mark: str) -> None:
     (tmp_path / name).write_bytes((mark + CONTENTS[name]).encode())
     assert texts_of(tmp_path / name) == TEXTS
 
@@ -64,7 +64,7 @@ def test_a_tsv_has_no_quotes_and_may_end_in_a_blank_line(tmp_path: Path) -> None
     assert texts_of(tmp_path / "a.tsv", text_column="label") == ["ham", "spam"]
 
 
-def test_text_is_split_as_asked(tmp_path: Path) -> None:
+def test_text_is_split_by_the_setting(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_bytes("\ufeffa\r\nb\r\n \r\n\r\nc".encode())
     assert texts_of(file) == ["a\nb", "c"]
@@ -73,18 +73,18 @@ def test_text_is_split_as_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["cp1256", "utf-16", "utf-32", "utf-8-sig"])
-def test_any_encoding_is_read_when_named(tmp_path: Path, encoding: str) -> None:
+def test_any_encoding_is_read_by_its_name(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.txt").write_text("قال\n\nنعم", encoding=encoding)
     assert texts_of(tmp_path / "a.txt", encoding=encoding) == ["قال", "نعم"]
 
 
-def test_the_form_can_be_set_for_a_strange_name(tmp_path: Path) -> None:
+def test_the_format_can_be_set_for_an_unknown_suffix(tmp_path: Path) -> None:
     (tmp_path / "a.dump").write_text('{"text": "a"}\n')
     assert texts_of(tmp_path / "a.dump", format="jsonl") == ["a"]
 
 
 @pytest.mark.parametrize("split", ["line", "file", "blank-line"])
-def test_a_huge_file_in_one_line_comes_in_pieces_cut_at_spaces(tmp_path: Path, split: str) -> None:
+def test_a_huge_line_is_cut_into_documents_at_spaces(tmp_path: Path, split: str) -> None:
     words = "word " * (MAX_DOCUMENT_CHARACTERS // 5 + 100_000)
     (tmp_path / "a.txt").write_text(words)
     pieces = texts_of(tmp_path / "a.txt", split=split)
@@ -128,7 +128,7 @@ def test_a_huge_file_in_one_line_comes_in_pieces_cut_at_spaces(tmp_path: Path, s
         ("a.parquet", b"PAR1" + b"\0" * 99 + b"PAR1", "is not an intact Parquet file"),
     ],
 )
-def test_what_cannot_be_read_is_one_sentence(
+def test_an_unreadable_file_raises_a_one_line_error(
     tmp_path: Path, name: str, content: bytes, sentence: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -138,14 +138,14 @@ def test_what_cannot_be_read_is_one_sentence(
     assert str(tmp_path / name) in str(caught.value)
 
 
-def test_wide_text_without_a_mark_is_one_sentence(tmp_path: Path) -> None:
+def test_wide_text_without_a_byte_order_mark_raises(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("long enough".encode("utf-16-le"))
     with pytest.raises(DataError, match=r"a.txt is not utf-16"):
         texts_of(tmp_path / "a.txt", encoding="utf-16")
 
 
 @pytest.mark.parametrize("encoding", ["utf-9", "hex", "undefined"])
-def test_an_encoding_that_python_does_not_know_is_refused_at_once(encoding: str) -> None:
+def test_an_unknown_encoding_is_refused_by_the_configuration(encoding: str) -> None:
     with pytest.raises(ConfigError, match=f"encoding must be one that .* got '{encoding}'"):
         ReadingConfig(encoding=encoding)
 
@@ -158,7 +158,7 @@ def test_an_encoding_that_python_does_not_know_is_refused_at_once(encoding: str)
         ("text", "row 1: 'text' holds no text but None"),
     ],
 )
-def test_a_parquet_column_must_be_there_and_hold_text(
+def test_a_parquet_column_must_exist_and_hold_text(
     tmp_path: Path, column: str, sentence: str
 ) -> None:
     table = pa.table({"number": [1, 2], "text": ["a", None]})
@@ -167,7 +167,7 @@ def test_a_parquet_column_must_be_there_and_hold_text(
         texts_of(tmp_path / "a.parquet", text_column=column)
 
 
-def test_parquet_that_holds_no_utf8_is_one_sentence(tmp_path: Path) -> None:
+def test_parquet_with_invalid_utf8_raises_a_one_line_error(tmp_path: Path) -> None:
     broken = pa.array([b"\xff"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": broken}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="is not an intact Parquet file"):

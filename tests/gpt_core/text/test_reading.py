@@ -1,4 +1,4 @@
-"""A file, a folder, a gz and a zip give the same texts; nothing is unpacked to disk."""
+"""A file, a folder, a gz and a zip give the same texts, without extraction to disk."""
 
 import gzip
 import re
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     return source
 
 
-def test_a_folder_is_read_by_name_without_what_is_hidden(folder: Path) -> None:
+def test_a_folder_is_read_in_path_order_without_hidden_files(folder: Path) -> None:
     expected = [("b.jsonl#0", "three"), ("deep/a.txt#0", "one"), ("deep/a.txt#1", "two")]
     assert ids_and_texts(folder) == expected
     documents = list(read_documents(folder, ReadingConfig()))
@@ -37,7 +37,7 @@ def test_a_folder_is_read_by_name_without_what_is_hidden(folder: Path) -> None:
     assert {document.source for document in documents} == {"source"}
 
 
-def test_a_zip_is_read_in_place_whatever_its_names_say(folder: Path, tmp_path: Path) -> None:
+def test_a_zip_is_read_without_extracting_any_path(folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(folder / "b.jsonl", "b.jsonl")
         archive.write(folder / "deep" / "a.txt", "../outside.txt")
@@ -52,12 +52,12 @@ def test_a_zip_is_read_in_place_whatever_its_names_say(folder: Path, tmp_path: P
     assert sorted(tmp_path.parent.rglob("*")) == before
 
 
-def test_a_gz_is_read_by_the_name_before_its_suffix(tmp_path: Path) -> None:
+def test_the_format_of_a_gz_follows_from_the_suffix_before(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text\na\n") + gzip.compress(b"b\n"))
     assert ids_and_texts(tmp_path / "a.csv.gz") == [("a.csv.gz#0", "a"), ("a.csv.gz#1", "b")]
 
 
-def test_a_damaged_byte_in_an_archive_is_told_by_its_place_in_the_text(tmp_path: Path) -> None:
+def test_an_undecodable_byte_in_an_archive_is_named_by_its_offset(tmp_path: Path) -> None:
     content = b"line\n" * 9000 + b"\xff"
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(content))
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -82,7 +82,7 @@ def test_a_damaged_byte_in_an_archive_is_told_by_its_place_in_the_text(tmp_path:
         ("a.zip", b"PK", "is not an intact .zip archive"),
     ],
 )
-def test_a_damaged_archive_is_one_sentence(
+def test_a_damaged_archive_raises_a_one_line_error(
     tmp_path: Path, name: str, content: bytes, sentence: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -99,7 +99,7 @@ def test_a_damaged_archive_is_one_sentence(
         (16, 12345, "is not an intact .zip archive: Bad CRC-32"),
     ],
 )
-def test_a_zip_that_python_cannot_unpack_is_one_sentence(
+def test_an_unsupported_zip_raises_a_one_line_error(
     tmp_path: Path, field: int, value: int, sentence: str
 ) -> None:
     """The field is one of the archive's own list of members: flags, method or checksum."""
@@ -112,7 +112,7 @@ def test_a_zip_that_python_cannot_unpack_is_one_sentence(
         ids_and_texts(tmp_path / "a.zip")
 
 
-def test_a_file_that_goes_away_while_it_is_read_is_one_sentence(folder: Path) -> None:
+def test_a_file_deleted_during_reading_raises_a_one_line_error(folder: Path) -> None:
     texts = read_texts(folder, ReadingConfig())
     assert next(texts) == ("b.jsonl#0", "three")
     (folder / "deep" / "a.txt").unlink()

@@ -143,7 +143,7 @@ def test_a_parquet_file_of_several_batches_is_numbered_through(tmp_path: Path) -
         ("tsv", "a\tb".encode("utf-16"), "is utf-16 text, not utf-8: save it as UTF-8"),
     ],
 )
-def test_an_unreadable_file_is_one_sentence_with_its_place(
+def test_an_unreadable_file_raises_a_one_line_error_with_its_place(
     tmp_path: Path, form: RecordFormat, content: str | bytes, sentence: str
 ) -> None:
     file = write(tmp_path / "a", content)
@@ -153,7 +153,7 @@ def test_an_unreadable_file_is_one_sentence_with_its_place(
     assert str(file) in str(caught.value)
 
 
-def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_file_raises_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="gone cannot be read: No such file"):
         values_of(tmp_path / "gone", "csv")
     with pytest.raises(DataError, match="cannot be read: Is a directory"):

@@ -1,4 +1,4 @@
-"""A source is known by its content and noticed when it changes."""
+"""Sources are fingerprinted by their content, and later changes are detected."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from gpt_core.errors import DataError
 from gpt_core.text import register_source, source_files, source_path
 
 
-def test_a_source_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
+def test_the_fingerprint_of_a_source_depends_on_content_not_location(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.txt").write_text("text")
@@ -23,7 +23,7 @@ def test_a_source_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -
     assert changed.manifest().info_int("bytes") == 4
 
 
-def test_a_change_since_the_record_is_noticed(tmp_path: Path) -> None:
+def test_a_change_since_registration_is_detected(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "a.txt").write_text("text")
@@ -44,7 +44,7 @@ def test_a_change_since_the_record_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("make", "sentence"), [(None, "does not exist"), (b"", "is empty")])
-def test_a_source_with_nothing_in_it_is_refused_and_leaves_nothing(
+def test_a_missing_or_empty_source_leaves_no_artifact(
     tmp_path: Path, make: bytes | None, sentence: str
 ) -> None:
     if make is not None:
@@ -72,7 +72,7 @@ def test_a_file_name_that_is_not_unicode_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that cannot be read")
-def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_without_read_access_raises_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "a.txt").write_text("text")
     (tmp_path / "source" / "b.txt").symlink_to("/proc/self/mem")
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
         register_source(tmp_path / "source", tmp_path / "raw")
 
 
-def test_what_says_how_to_read_a_source_is_part_of_it(tmp_path: Path) -> None:
+def test_the_fingerprint_includes_the_companion_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     alone = register_source(tmp_path / "a.txt", tmp_path / "raw", companion="a.tsv")
     (tmp_path / "a.tsv").write_text("0\t2\n")

@@ -1,4 +1,4 @@
-"""Bytes are decoded strictly; a byte that cannot be decoded is told with its line."""
+"""Streams are decoded strictly; errors name the byte and its line."""
 
 import io
 
@@ -18,7 +18,7 @@ def test_a_byte_order_mark_is_dropped(name: str) -> None:
     assert decode("\ufeffa\ufeff".encode(), name) == "a\ufeff"
 
 
-def test_line_ends_become_lf_unless_they_are_left() -> None:
+def test_line_ends_become_lf_unless_newline_is_empty() -> None:
     assert decode(b"a\r\nb\rc\n") == "a\nb\nc\n"
     assert decode(b"a\r\nb\rc\n", newline="") == "a\r\nb\rc\n"
 
@@ -61,6 +61,6 @@ def test_the_setting_is_advised_where_there_is_one(wide: str) -> None:
         decode(b"\xff")
 
 
-def test_wide_text_without_a_byte_order_mark_is_one_sentence() -> None:
+def test_wide_text_without_a_byte_order_mark_raises() -> None:
     with pytest.raises(DataError, match=r"is not utf-16: .*; set reading.encoding$"):
         decode("long enough".encode("utf-16-le"), "utf-16", setting="reading.encoding")

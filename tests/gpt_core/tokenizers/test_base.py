@@ -1,4 +1,4 @@
-"""Every kind gives back what it was given, and never turns text into a control token."""
+"""Every kind round-trips text and never encodes text as a control token."""
 
 import json
 from itertools import pairwise
@@ -28,7 +28,7 @@ TEXTS = st.one_of(st.text(), st.lists(st.sampled_from(TRICKY)).map("".join))
 
 
 @given(text=TEXTS)
-def test_what_is_encoded_decodes_to_itself(complete: Tokenizer, text: str) -> None:
+def test_decoding_inverts_encoding(complete: Tokenizer, text: str) -> None:
     token_ids = complete.encode(text)
     assert complete.decode(token_ids) == text
     assert not set(token_ids) & set(complete.special_ids.values())
@@ -36,9 +36,7 @@ def test_what_is_encoded_decodes_to_itself(complete: Tokenizer, text: str) -> No
 
 
 @given(text=TEXTS)
-def test_what_the_vocabulary_lacks_becomes_unk_and_nothing_else(
-    partial: Tokenizer, text: str
-) -> None:
+def test_only_unknown_units_are_lost(partial: Tokenizer, text: str) -> None:
     token_ids = partial.encode(text)
     assert partial.eos_id not in token_ids
     assert (partial.decode(token_ids) == text) == (partial.unk_id not in token_ids) or (
@@ -46,7 +44,7 @@ def test_what_the_vocabulary_lacks_becomes_unk_and_nothing_else(
     )
 
 
-def test_the_training_text_comes_back_whole(tokenizer: Tokenizer, made_up_texts: list[str]) -> None:
+def test_the_training_text_round_trips(tokenizer: Tokenizer, made_up_texts: list[str]) -> None:
     encoded = tokenizer.encode_batch(made_up_texts)
     arrays = [tokenizer.encode_array(text) for text in made_up_texts]
     assert [array.tolist() for array in arrays] == encoded
@@ -54,7 +52,9 @@ def test_the_training_text_comes_back_whole(tokenizer: Tokenizer, made_up_texts:
 
 
 @pytest.mark.parametrize("text", ["<s>", "</s>", "<0x0A>", "<unk>", "<|endoftext|>", "[PAD]"])
-def test_text_that_spells_a_control_token_stays_text(complete: Tokenizer, text: str) -> None:
+def test_text_that_spells_a_control_token_is_encoded_as_text(
+    complete: Tokenizer, text: str
+) -> None:
     token_ids = complete.encode(f"a{text}b")
     assert complete.decode(token_ids) == f"a{text}b"
     assert not set(token_ids) & set(complete.special_ids.values())
@@ -62,14 +62,14 @@ def test_text_that_spells_a_control_token_stays_text(complete: Tokenizer, text: 
 
 
 @given(text=TEXTS)
-def test_decoding_piece_by_piece_is_decoding_at_once(complete: Tokenizer, text: str) -> None:
+def test_streaming_a_text_gives_the_text(complete: Tokenizer, text: str) -> None:
     decoder = StreamDecoder(complete)
     pieces = [decoder.push(token_id) for token_id in complete.encode(text)]
     assert "".join(pieces) + decoder.flush() == text
 
 
 @given(data=st.data())
-def test_any_ids_stream_to_what_they_decode_to(tokenizer: Tokenizer, data: st.DataObject) -> None:
+def test_streaming_any_ids_equals_decoding_them(tokenizer: Tokenizer, data: st.DataObject) -> None:
     some_id = st.integers(0, tokenizer.vocab_size - 1)
     token_ids = data.draw(st.lists(some_id))
     decoder = StreamDecoder(tokenizer)
@@ -78,7 +78,7 @@ def test_any_ids_stream_to_what_they_decode_to(tokenizer: Tokenizer, data: st.Da
 
 
 @pytest.mark.parametrize("character", ["é", "ق", "日", "👩"])
-def test_a_character_is_held_back_until_it_is_whole(character: str) -> None:
+def test_an_incomplete_character_is_buffered(character: str) -> None:
     decoder = StreamDecoder(ByteTokenizer())
     *first, last = ByteTokenizer().encode(character)
     assert [decoder.push(byte) for byte in first] == [""] * len(first)
@@ -87,7 +87,7 @@ def test_a_character_is_held_back_until_it_is_whole(character: str) -> None:
     assert decoder.flush() == "\ufffd"
 
 
-def test_special_ids_stand_for_no_text(tokenizer: Tokenizer, made_up_texts: list[str]) -> None:
+def test_special_ids_decode_to_nothing(tokenizer: Tokenizer, made_up_texts: list[str]) -> None:
     silent = {i for name, i in tokenizer.special_ids.items() if name != "unk"}
     assert silent
     assert {tokenizer.token_bytes(token_id) for token_id in silent} == {b""}
@@ -95,7 +95,7 @@ def test_special_ids_stand_for_no_text(tokenizer: Tokenizer, made_up_texts: list
     assert tokenizer.decode([tokenizer.eos_id, *ids, tokenizer.eos_id]) == made_up_texts[0]
 
 
-def test_special_ids_are_found_by_their_names(tokenizer: Tokenizer) -> None:
+def test_special_ids_are_properties(tokenizer: Tokenizer) -> None:
     ids = tokenizer.special_ids
     assert (tokenizer.eos_id, tokenizer.bos_id, tokenizer.unk_id) == (
         ids["eos"],
@@ -106,7 +106,7 @@ def test_special_ids_are_found_by_their_names(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("offset", [-1, 0, 1000])
-def test_ids_that_do_not_exist_are_refused(tokenizer: Tokenizer, offset: int) -> None:
+def test_undefined_ids_are_refused(tokenizer: Tokenizer, offset: int) -> None:
     token_id = -1 if offset < 0 else tokenizer.vocab_size + offset
     last = tokenizer.vocab_size - 1
     with pytest.raises(DataError, match=f"no token {token_id}: .* ids are 0 to {last}"):
@@ -122,7 +122,7 @@ def test_a_lone_surrogate_is_refused(tokenizer: Tokenizer) -> None:
         tokenizer.encode_batch(["fine", "\udfff"])
 
 
-def test_a_tokenizer_survives_the_disk(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_saved_tokenizer_loads_with_the_same_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
     text = "the cat سلام 😀\n"
     again = load_tokenizer(tmp_path)
@@ -141,7 +141,7 @@ def test_saving_twice_writes_the_same_bytes(tokenizer: Tokenizer, tmp_path: Path
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_a_flipped_byte_is_noticed(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_flipped_bit_is_detected(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
     for file in sorted(tmp_path.iterdir()):
         content = bytearray(file.read_bytes())
@@ -170,7 +170,7 @@ def rewrite(directory: Path, **changes: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
-def test_a_description_of_something_else_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_an_altered_description_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
     rewrite(tmp_path, vocab_size=tokenizer.vocab_size + 1)
     with pytest.raises(DataError, match="its vocab_size or specials are not those"):
@@ -188,7 +188,7 @@ def test_a_description_of_something_else_is_refused(tokenizer: Tokenizer, tmp_pa
         load_tokenizer(tmp_path)
 
 
-def test_every_unit_of_every_kind_is_told_apart(tokenizer: Tokenizer) -> None:
+def test_tokens_have_distinct_bytes(tokenizer: Tokenizer) -> None:
     silent = set(tokenizer.special_ids.values())
     units = [tokenizer.token_bytes(i) for i in range(tokenizer.vocab_size) if i not in silent]
     assert all(units)
@@ -196,7 +196,7 @@ def test_every_unit_of_every_kind_is_told_apart(tokenizer: Tokenizer) -> None:
         assert all(a != b for a, b in pairwise(sorted(units)))
 
 
-def test_tokenizers_differ_in_their_size_or_first_in_a_token() -> None:
+def test_first_difference_names_the_size_or_the_first_token() -> None:
     ours = CodePointTokenizer(["a", "b", "c"])
     assert first_difference(ours, CodePointTokenizer(["a", "b", "c"])) is None
     assert first_difference(ours, CodePointTokenizer(["a", "b"])) == "5 and 4 tokens"

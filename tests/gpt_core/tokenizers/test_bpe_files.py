@@ -1,4 +1,4 @@
-"""What is written in other people's forms is read back, and what is damaged is refused."""
+"""BPE files of GPT-2, Hugging Face and tiktoken round-trip; damaged ones are refused."""
 
 import json
 from collections.abc import Callable
@@ -21,9 +21,7 @@ PATTERNS = ["gpt2", "gpt4", "marks", r"\p{L}+|\s"]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_the_forms_of_others_come_back_as_the_same_tokenizer(
-    bpe: BPETokenizer, pattern: str, tmp_path: Path
-) -> None:
+def test_every_file_format_round_trips(bpe: BPETokenizer, pattern: str, tmp_path: Path) -> None:
     tokenizer = BPETokenizer(bpe.merges, pattern)
     write_huggingface(tokenizer, tmp_path / "tokenizer.json")
     write_gpt2_files(tokenizer, tmp_path)
@@ -38,9 +36,7 @@ def test_the_forms_of_others_come_back_as_the_same_tokenizer(
     assert tuple(read_gpt2_merges(tmp_path)) == tokenizer.merges
 
 
-def test_files_without_a_last_line_end_or_header_are_read(
-    bpe: BPETokenizer, tmp_path: Path
-) -> None:
+def test_a_missing_header_or_last_line_end_is_accepted(bpe: BPETokenizer, tmp_path: Path) -> None:
     write_gpt2_files(bpe, tmp_path)
     file = tmp_path / "merges.txt"
     file.write_text(file.read_text(encoding="utf-8").split("\n", 1)[1].rstrip("\n"), "utf-8")
@@ -55,7 +51,7 @@ def test_files_without_a_last_line_end_or_header_are_read(
         ("#version: 0.2\n", "#version: 0.2\nb c\n", r"does not fit its merges \('bc'\)"),
     ],
 )
-def test_merges_that_do_not_belong_are_refused(
+def test_merges_that_do_not_fit_the_vocabulary_are_refused(
     bpe: BPETokenizer, tmp_path: Path, old: str, new: str, sentence: str
 ) -> None:
     write_gpt2_files(bpe, tmp_path)
@@ -69,7 +65,7 @@ def test_merges_that_do_not_belong_are_refused(
         read_gpt2_merges(tmp_path)
 
 
-def test_a_merges_file_that_is_no_text_is_refused(bpe: BPETokenizer, tmp_path: Path) -> None:
+def test_a_merges_file_that_is_not_utf8_is_refused(bpe: BPETokenizer, tmp_path: Path) -> None:
     write_gpt2_files(bpe, tmp_path)
     (tmp_path / "merges.txt").write_bytes(b"a b\n\xff")
     with pytest.raises(DataError, match=r"merges\.txt is not UTF-8 text: byte 4"):
@@ -77,7 +73,7 @@ def test_a_merges_file_that_is_no_text_is_refused(bpe: BPETokenizer, tmp_path: P
 
 
 @pytest.mark.parametrize("change", [{"zzzz": 9999}, {"<|endoftext|>": 0}, {"a": 3}])
-def test_a_vocabulary_with_other_ids_is_refused(
+def test_a_vocabulary_with_ids_in_another_order_is_refused(
     bpe: BPETokenizer, tmp_path: Path, change: dict[str, int]
 ) -> None:
     write_gpt2_files(bpe, tmp_path)
@@ -122,7 +118,7 @@ def specials_first(content: dict[str, Any]) -> None:
         (specials_first, "does not fit its merges"),
     ],
 )
-def test_a_tokenizer_json_of_another_make_is_refused(
+def test_an_unsupported_tokenizer_json_is_refused(
     bpe: BPETokenizer, tmp_path: Path, change: Callable[[dict[str, Any]], None], sentence: str
 ) -> None:
     file = tmp_path / "tokenizer.json"
@@ -134,7 +130,7 @@ def test_a_tokenizer_json_of_another_make_is_refused(
         read_huggingface(file)
 
 
-def test_ranks_of_another_layout_are_refused(bpe: BPETokenizer) -> None:
+def test_ranks_in_another_order_are_refused(bpe: BPETokenizer) -> None:
     ranks = {bpe.token_bytes(i): i for i in range(bpe.vocab_size - 1)}
     with pytest.raises(DataError, match=r"must be 0, 1, 2, \.\.\. and begin with the bytes"):
         from_tiktoken({token: rank + 1 for token, rank in ranks.items()}, "gpt2")

@@ -1,4 +1,4 @@
-"""The fast training learns what the textbook's training learns."""
+"""The fast training learns the same merges as the textbook algorithm."""
 
 from collections import Counter
 from itertools import pairwise
@@ -36,7 +36,7 @@ def textbook(pieces: dict[bytes, int], n_merges: int) -> list[Pair]:
 
 
 @given(pieces=PIECES, n_merges=st.integers(0, 40))
-def test_fast_training_learns_the_merges_of_the_textbook(
+def test_training_learns_the_merges_of_the_textbook_algorithm(
     pieces: dict[bytes, int], n_merges: int
 ) -> None:
     assert learn_merges(pieces, n_merges) == textbook(pieces, n_merges)
@@ -50,11 +50,11 @@ def test_no_two_merges_make_the_same_token(pieces: dict[bytes, int]) -> None:
     assert len(set(tokens)) == len(tokens)
 
 
-def test_of_equal_pairs_the_smaller_ids_are_merged_first() -> None:
+def test_ties_go_to_the_pair_of_smaller_ids() -> None:
     assert learn_merges({b"\5\6": 2, b"\1\2": 2, b"\1\1": 2}, 3) == [(1, 1), (1, 2), (5, 6)]
 
 
-def test_a_run_of_one_letter_is_merged_in_doublings() -> None:
+def test_a_run_of_one_letter_is_merged_by_doubling() -> None:
     assert learn_merges({b"\7" * 64: 1}, 100) == [
         (7, 7), (256, 256), (257, 257), (258, 258), (259, 259), (260, 260)
     ]  # fmt: skip
@@ -73,7 +73,7 @@ def test_too_little_text_names_the_largest_vocabulary(texts: list[str]) -> None:
     assert train_bpe(texts, largest, "gpt2").vocab_size == largest
 
 
-def test_a_vocabulary_without_room_for_the_bytes_is_refused() -> None:
+def test_a_vocabulary_smaller_than_the_bytes_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"at least 257 for byte-level BPE, .* got 256"):
         train_bpe(["abab"], 256, "gpt2")
     assert train_bpe(["abab"], 257, "gpt2").encode("ab") == train_bpe([], 257, "gpt2").encode("ab")
@@ -91,8 +91,8 @@ def test_a_users_pattern_is_used() -> None:
         train_bpe(["abab"], 258, "(ab)*")
 
 
-def test_progress_is_told_of_merges() -> None:
-    told: list[tuple[str, int, int | None]] = []
+def test_progress_counts_merges() -> None:
+    calls: list[tuple[str, int, int | None]] = []
     texts = [f"{i:x}{i * 7919:x}{i * 104729:o}" for i in range(2000)]
-    train_bpe(texts, 257 + 1200, r"\w+", progress=lambda *args: told.append(args))
-    assert told == [("merges", 500, 1200), ("merges", 1000, 1200)]
+    train_bpe(texts, 257 + 1200, r"\w+", progress=lambda *args: calls.append(args))
+    assert calls == [("merges", 500, 1200), ("merges", 1000, 1200)]

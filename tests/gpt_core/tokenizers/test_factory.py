@@ -1,4 +1,4 @@
-"""Any kind is trained from documents by its setting and found again by its directory."""
+"""Every kind is trained from documents by its settings and loaded from its directory."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def corpus_of(directory: Path, **texts: list[str]) -> Artifact:
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings["kind"])
-def test_each_kind_is_trained_alike_and_found_again(
+def test_each_kind_trains_deterministically_and_loads(
     corpus: Artifact, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     config = TokenizerConfig(**settings)
@@ -54,7 +54,9 @@ def test_each_kind_is_trained_alike_and_found_again(
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings["kind"])
-def test_held_out_text_changes_no_tokenizer(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_held_out_text_does_not_influence_training(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
     train = [f"some words to learn number {i:x} {i * 7919:x}" for i in range(300)]
     config = TokenizerConfig(**settings)
     files = []
@@ -65,30 +67,28 @@ def test_held_out_text_changes_no_tokenizer(tmp_path: Path, settings: dict[str, 
     assert files[0] == files[1]
 
 
-def test_the_figures_are_what_they_are_called(tmp_path: Path) -> None:
+def test_metrics_of_a_trained_tokenizer(tmp_path: Path) -> None:
     documents = corpus_of(tmp_path / "corpus", train=["ab"], validation=["ab سلام"])
     config = TokenizerConfig(kind="codepoint", vocab_size=None)
     made = train_tokenizer(documents, config, tmp_path / "tokenizer")
-    figures = made.metrics()
-    assert figures["bytes_per_token"] == 11 / 7
-    assert figures["tokens_per_word"] == 7 / 2
-    assert figures["unknown_share"] == 5 / 7
+    metrics = made.metrics()
+    assert metrics["bytes_per_token"] == 11 / 7
+    assert metrics["tokens_per_word"] == 7 / 2
+    assert metrics["unknown_share"] == 5 / 7
     only_train = corpus_of(tmp_path / "small", train=["ab"])
     assert held_out_metrics(load_tokenizer(made.directory), only_train)["tokens_per_word"] == 2
 
 
-def test_progress_is_told_of_documents(tmp_path: Path) -> None:
+def test_progress_counts_documents(tmp_path: Path) -> None:
     documents = corpus_of(tmp_path / "corpus", train=[f"text {i}" for i in range(1100)])
-    told: list[tuple[str, int, int | None]] = []
+    calls: list[tuple[str, int, int | None]] = []
     config = TokenizerConfig(kind="word", vocab_size=None)
-    train_tokenizer(documents, config, tmp_path / "out", progress=lambda *a: told.append(a))
-    assert told == [("documents", 500, None), ("documents", 1000, None)]
+    train_tokenizer(documents, config, tmp_path / "out", progress=lambda *a: calls.append(a))
+    assert calls == [("documents", 500, None), ("documents", 1000, None)]
 
 
 @pytest.mark.parametrize("kind", ["unigram", "sentencepiece-bpe", "bpe", "word"])
-def test_a_vocabulary_that_the_text_does_not_support_leaves_nothing_behind(
-    corpus: Artifact, tmp_path: Path, kind: Any
-) -> None:
+def test_a_failed_training_leaves_no_artifact(corpus: Artifact, tmp_path: Path, kind: Any) -> None:
     config = TokenizerConfig(kind=kind, vocab_size=90_000)
     with pytest.raises(DataError, match=r"at most \d+, tokenizer\.vocab_size is 90000: set it"):
         train_tokenizer(corpus, config, tmp_path / "out")
@@ -104,7 +104,7 @@ def test_gpt2_needs_a_folder_with_its_files(corpus: Artifact, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_gpt2_takes_its_files_from_the_folder(
+def test_gpt2_is_loaded_from_the_configured_folder(
     corpus: Artifact, tmp_path: Path, shared_data: Path
 ) -> None:
     config = TokenizerConfig(kind="gpt2", vocab_size=None, directory=str(shared_data / "gpt2"))

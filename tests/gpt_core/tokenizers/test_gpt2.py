@@ -1,4 +1,4 @@
-"""GPT-2's vocabulary comes from its two files and from no others."""
+"""GPT-2's vocabulary is loaded from its two files, and no other is accepted."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ def release(shared_data: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_known_texts_have_their_known_ids(release: Path) -> None:
+def test_known_texts_have_gpt2s_ids(release: Path) -> None:
     gpt2 = GPT2Tokenizer.from_release(release)
     assert (gpt2.vocab_size, gpt2.eos_id, gpt2.unk_id) == (50_257, 50_256, None)
     assert gpt2.encode("Hello, I'm a language model,") == [
@@ -33,7 +33,7 @@ def test_known_texts_have_their_known_ids(release: Path) -> None:
     assert gpt2.eos_id not in gpt2.encode("a<|endoftext|>b")
 
 
-def test_it_is_saved_as_what_it_is(release: Path, tmp_path: Path) -> None:
+def test_saving_and_loading_keeps_the_kind(release: Path, tmp_path: Path) -> None:
     gpt2 = GPT2Tokenizer.from_release(release)
     gpt2.save(tmp_path / "saved")
     again = load_tokenizer(tmp_path / "saved")
@@ -43,7 +43,7 @@ def test_it_is_saved_as_what_it_is(release: Path, tmp_path: Path) -> None:
         BPETokenizer.load(tmp_path / "saved")
 
 
-def test_the_names_of_hugging_face_do_as_well(release: Path) -> None:
+def test_hugging_faces_file_names_are_accepted(release: Path) -> None:
     (release / "encoder.json").rename(release / "vocab.json")
     merges = (release / "vocab.bpe").read_text(encoding="utf-8").split("\n", 1)[1]
     (release / "vocab.bpe").unlink()
@@ -58,25 +58,25 @@ def test_a_missing_file_is_named(release: Path, name: str) -> None:
         GPT2Tokenizer.from_release(release)
 
 
-@pytest.mark.parametrize("share", [0.001, 0.3, 0.7, 0.999])
+@pytest.mark.parametrize("position", [0.001, 0.3, 0.7, 0.999])
 @pytest.mark.parametrize("name", ["encoder.json", "vocab.bpe"])
-def test_a_flipped_byte_is_noticed(release: Path, name: str, share: float) -> None:
+def test_a_flipped_bit_is_detected(release: Path, name: str, position: float) -> None:
     content = bytearray((release / name).read_bytes())
-    content[int(len(content) * share)] ^= 1
+    content[int(len(content) * position)] ^= 1
     (release / name).write_bytes(content)
     with pytest.raises(DataError, match=str(release)):
         GPT2Tokenizer.from_release(release)
 
 
 @pytest.mark.parametrize("name", ["encoder.json", "vocab.bpe"])
-def test_half_a_file_is_noticed(release: Path, name: str) -> None:
+def test_a_truncated_file_is_detected(release: Path, name: str) -> None:
     content = (release / name).read_bytes()
     (release / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=name.replace(".", r"\.") + "|encoder.json"):
         GPT2Tokenizer.from_release(release)
 
 
-def test_another_vocabulary_is_not_gpt2s(bpe: BPETokenizer, tmp_path: Path) -> None:
+def test_another_vocabulary_is_refused(bpe: BPETokenizer, tmp_path: Path) -> None:
     write_gpt2_files(bpe, tmp_path)
     with pytest.raises(DataError, match="is not GPT-2's released one: the sha256 of its merges is"):
         GPT2Tokenizer.from_release(tmp_path)

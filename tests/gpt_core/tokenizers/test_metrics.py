@@ -1,4 +1,4 @@
-"""Tokenizer metrics are counted by the formulas that their names say."""
+"""Tokenizer metrics follow the formulas of their names."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ class UnknownFirst(WordTokenizer):
         return {"unk": 0, "eos": len(self.units) + 1}
 
 
-def test_the_metrics_of_counts() -> None:
+def test_metrics_follow_from_the_counts() -> None:
     counts = TokenCounts(WordTokenizer(["a", " b"]))
     counts.add("a b", [0, 1])
     counts.add("é é b", [2, 2, 1])
@@ -28,13 +28,13 @@ def test_the_metrics_of_counts() -> None:
     }  # fmt: skip
 
 
-def test_an_unknown_id_of_0_counts() -> None:
+def test_an_unknown_id_of_zero_is_counted() -> None:
     counts = TokenCounts(UnknownFirst(["a"]))
     counts.add("x a", [0, 1])
     assert counts.metrics()["unknown_share"] == 0.5
 
 
-def test_a_tokenizer_without_unknown_tokens_and_no_text_have_metrics() -> None:
+def test_no_text_has_metrics_of_zero() -> None:
     counts = TokenCounts(ByteTokenizer())
     assert counts.metrics() == {
         "vocab_size": 257.0, "bytes_per_token": 0.0, "tokens_per_word": 0.0, "unknown_share": 0.0,
@@ -42,7 +42,7 @@ def test_a_tokenizer_without_unknown_tokens_and_no_text_have_metrics() -> None:
 
 
 @pytest.mark.parametrize("validation", [["a b c"], []])
-def test_held_out_text_is_validation_text_or_else_training_text(
+def test_metrics_are_of_validation_text_or_else_of_training_text(
     tmp_path: Path, validation: list[str]
 ) -> None:
     texts = {"train": ["ab cd"] * 3, "validation": validation, "test": ["x"]}

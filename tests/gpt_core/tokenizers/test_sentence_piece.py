@@ -1,4 +1,4 @@
-"""SentencePiece, trained in silence, the same every time, on any text."""
+"""SentencePiece trains silently and deterministically, on any text."""
 
 import random
 import re
@@ -23,7 +23,7 @@ def config_of(kind: type[SentencePieceTokenizer], **settings: object) -> Tokeniz
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_ids_of_specials_are_those_of_the_reference(
+def test_special_ids_equal_the_references(
     kind: type[SentencePieceTokenizer], made_up_texts: list[str]
 ) -> None:
     tokenizer = kind.train(made_up_texts, config_of(kind))
@@ -32,7 +32,7 @@ def test_the_ids_of_specials_are_those_of_the_reference(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_twice_makes_the_same_model(
+def test_training_is_deterministic(
     kind: type[SentencePieceTokenizer], made_up_texts: list[str]
 ) -> None:
     config = config_of(kind, max_sentences=150)  # of 300, so that a sample is drawn
@@ -41,7 +41,7 @@ def test_training_twice_makes_the_same_model(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_says_nothing(
+def test_training_prints_nothing(
     kind: type[SentencePieceTokenizer],
     made_up_texts: list[str],
     capfd: pytest.CaptureFixture[str],
@@ -71,7 +71,7 @@ def test_another_process_trains_the_same_model(made_up_texts: list[str]) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("texts", [["ab ab ba"], ["a" * 5_000], ["سلام عليكم"]])
-def test_a_vocabulary_that_the_text_does_not_support_names_the_largest(
+def test_too_large_a_vocabulary_names_the_largest(
     kind: type[SentencePieceTokenizer], texts: list[str]
 ) -> None:
     with pytest.raises(DataError, match=r"at most \d+, tokenizer.vocab_size is 5000: ") as error:
@@ -83,13 +83,15 @@ def test_a_vocabulary_that_the_text_does_not_support_names_the_largest(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("texts", [[], [""], ["\n\n", "\0"]])
-def test_no_text_is_one_sentence(kind: type[SentencePieceTokenizer], texts: list[str]) -> None:
+def test_training_on_no_text_is_refused(
+    kind: type[SentencePieceTokenizer], texts: list[str]
+) -> None:
     with pytest.raises(DataError, match="no text in the training split"):
         kind.train(texts, config_of(kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_more_characters_than_tokens_names_the_smallest(kind: type[SentencePieceTokenizer]) -> None:
+def test_too_small_a_vocabulary_names_the_smallest(kind: type[SentencePieceTokenizer]) -> None:
     text = " ".join(chr(0x4E00 + i) for i in range(2000))
     with pytest.raises(
         DataError, match=r"need a vocabulary of at least (\d+), .* is 320: "
@@ -100,7 +102,7 @@ def test_more_characters_than_tokens_names_the_smallest(kind: type[SentencePiece
     assert made.vocab_size == smallest
 
 
-def test_words_may_be_crossed_when_asked(made_up_texts: list[str]) -> None:
+def test_pieces_span_words_with_cross_words(made_up_texts: list[str]) -> None:
     texts = [f"{text.strip()} in the name of god" for text in made_up_texts]
     spaces = []
     for cross_words in (False, True):
@@ -112,7 +114,7 @@ def test_words_may_be_crossed_when_asked(made_up_texts: list[str]) -> None:
     assert spaces[1] > 0
 
 
-def test_the_settings_reach_the_trainer(made_up_texts: list[str]) -> None:
+def test_every_setting_changes_the_model(made_up_texts: list[str]) -> None:
     texts = [f"{text} {number}" for number, text in enumerate(made_up_texts, start=100)]
     for settings in (
         {"max_piece_length": 3},
@@ -128,17 +130,17 @@ def test_the_settings_reach_the_trainer(made_up_texts: list[str]) -> None:
     assert max(len(short.token_bytes(i).decode("utf-8", "replace")) for i in range(320)) == 3
 
 
-def test_a_line_without_end_is_learnt_from_and_encoded() -> None:
-    draw = random.Random(9)
-    words = ["".join(draw.choices("abcdef", k=5)) for _ in range(60)]
-    line = " ".join(draw.choices(words, k=100_000))
+def test_a_huge_line_is_trained_on_and_encoded() -> None:
+    rng = random.Random(9)
+    words = ["".join(rng.choices("abcdef", k=5)) for _ in range(60)]
+    line = " ".join(rng.choices(words, k=100_000))
     made = UnigramTokenizer.train([line], config_of(UnigramTokenizer, vocab_size=320))
     assert made.decode(made.encode(line)) == line
     assert len(made.encode(line)) < len(line) / 2
 
 
 @given(line=st.text("ab  c", max_size=60), width=st.integers(1, 12))
-def test_a_line_is_cut_before_spaces_and_nothing_is_lost(line: str, width: int) -> None:
+def test_cutting_a_line_is_lossless_and_prefers_spaces(line: str, width: int) -> None:
     parts = list(_cut(line, width))
     assert "".join(parts) == line
     assert all(len(part) <= width for part in parts)

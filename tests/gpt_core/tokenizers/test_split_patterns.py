@@ -1,4 +1,4 @@
-"""The fast ways to cut a text into pieces give what the plain ones give."""
+"""The fast forms of the split patterns equal the published ones."""
 
 from collections import Counter
 
@@ -19,7 +19,7 @@ TEXTS = st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS)).map("".join))
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=TEXTS)
-def test_the_fast_form_cuts_where_the_published_one_does(name: str, text: str) -> None:
+def test_the_fast_form_equals_the_published_one(name: str, text: str) -> None:
     pattern = split_pattern(name)
     assert pattern.split(text) == regex.findall(pattern.published, text)
     assert "".join(pattern.split(text)) == text
@@ -27,28 +27,28 @@ def test_the_fast_form_cuts_where_the_published_one_does(name: str, text: str) -
 
 @pytest.mark.parametrize("name", [*NAMES, r"\w+| +"])
 @given(texts=st.lists(TEXTS))
-def test_counting_by_chunks_counts_every_piece(name: str, texts: list[str]) -> None:
+def test_counting_equals_splitting_every_text(name: str, texts: list[str]) -> None:
     pattern = split_pattern(name)
     assert pattern.count(texts) == Counter(p for text in texts for p in pattern.split(text))
 
 
-def test_counting_goes_on_after_the_chunks_were_put_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_continues_after_the_chunks_were_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["one two three one", "two two one four"]
     expected = split_pattern("gpt2").count(texts)
     monkeypatch.setattr("gpt_core.tokenizers.split_patterns._MAX_CHUNKS", 1)
     assert split_pattern("gpt2").count(texts) == expected
 
 
-def test_a_piece_without_end_is_counted_in_parts() -> None:
+def test_a_huge_piece_is_counted_in_parts() -> None:
     assert split_pattern("gpt2").count(["a" * 150_000]) == {"a" * 65_536: 2, "a" * 18_928: 1}
 
 
-def test_the_marks_pattern_keeps_a_vowel_sign_at_its_letter() -> None:
+def test_the_marks_pattern_keeps_marks_with_their_letter() -> None:
     assert split_pattern("marks").split("قُلْ هُوَ") == ["قُلْ", " هُوَ"]
     assert len(split_pattern("gpt2").split("قُلْ هُوَ")) == 8
 
 
-def test_what_a_users_pattern_leaves_out_is_not_lost() -> None:
+def test_characters_that_a_users_pattern_does_not_match_become_pieces() -> None:
     assert split_pattern(r"(a|b)+").split("ab-abba") == ["ab", "-", "abba"]
 
 
@@ -60,13 +60,13 @@ def test_what_a_users_pattern_leaves_out_is_not_lost() -> None:
         ("", "matches the empty text"),
     ],
 )
-def test_a_pattern_that_cannot_cut_is_refused(pattern: str, sentence: str) -> None:
+def test_an_invalid_or_empty_pattern_is_refused(pattern: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         split_pattern(pattern)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_known_expression_gets_its_name_back(name: str) -> None:
+def test_the_name_of_a_known_expression_is_found(name: str) -> None:
     pattern = split_pattern(name)
     assert [name_of_pattern(p) for p in (pattern.published, pattern.fast)] == [name, name]
     assert name_of_pattern(r"\w+") == r"\w+"

@@ -1,4 +1,4 @@
-"""Words, characters and code points: the most frequent get an id, the rest is lost and shown so."""
+"""Closed vocabularies keep the most frequent units; others become unk."""
 
 import unicodedata
 
@@ -15,14 +15,14 @@ KINDS = (CharacterTokenizer, CodePointTokenizer, WordTokenizer)
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=st.text())
-def test_the_units_of_a_text_are_the_text(kind: type[VocabularyTokenizer], text: str) -> None:
+def test_the_units_concatenate_to_the_text(kind: type[VocabularyTokenizer], text: str) -> None:
     units = kind.split(text)
     assert "".join(units) == text
     assert all(units)
 
 
 @given(text=st.text(min_size=1))
-def test_a_tokenizer_of_code_points_numbers_the_sorted_set(text: str) -> None:
+def test_code_point_ids_are_ranks_in_the_sorted_set(text: str) -> None:
     tokenizer = CodePointTokenizer.train([text], None)
     number = {character: i for i, character in enumerate(sorted(set(text)))}
     assert tokenizer.encode(text) == [number[character] for character in text]
@@ -35,12 +35,12 @@ def test_a_small_vocabulary_keeps_the_most_frequent_units() -> None:
     assert tokenizer.decode(tokenizer.encode(" c x b")) == " c\ufffd b"
 
 
-def test_of_equally_frequent_units_the_first_in_code_points_is_kept() -> None:
+def test_ties_go_to_the_lower_code_point() -> None:
     assert CodePointTokenizer.train(["zyx"], 3).units == ("x",)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_vocabulary_that_the_text_does_not_have_names_the_largest(
+def test_too_large_a_vocabulary_names_the_largest(
     kind: type[VocabularyTokenizer],
 ) -> None:
     with pytest.raises(DataError, match=f"{kind.kind} vocabulary of at most 3, .* is 9: set"):
@@ -48,12 +48,12 @@ def test_a_vocabulary_that_the_text_does_not_have_names_the_largest(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_text_has_no_vocabulary(kind: type[VocabularyTokenizer]) -> None:
+def test_training_on_no_text_is_refused(kind: type[VocabularyTokenizer]) -> None:
     with pytest.raises(DataError, match="no text in the training split"):
         kind.train(["", ""], None)
 
 
-def test_words_and_characters_keep_their_marks() -> None:
+def test_combining_marks_stay_with_their_letters() -> None:
     text = "قُلْ هُوَ cafe\u0301"
     assert WordTokenizer.split(text) == ["قُلْ", " هُوَ", " cafe\u0301"]
     for character in CharacterTokenizer.split(text):
