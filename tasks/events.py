@@ -19,7 +19,7 @@ class EventWriter(Callback):
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file.open("a", encoding="utf-8", newline="\n")
+        self._file = file
 
     @override
     def on_start(self, run: RunInfo) -> None:
@@ -46,8 +46,8 @@ class EventWriter(Callback):
         self._write("end", step)
 
     def _write(self, name: str, *values: object) -> None:
-        self._file.write(json.dumps([name, *values]) + "\n")
-        self._file.flush()
+        with self._file.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps([name, *values]) + "\n")
 
 
 def read_events(file: Path, has_ended: Callable[[], bool]) -> Iterator[object]:
