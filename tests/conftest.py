@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-EXPENSIVE_FIXTURES = ("shared_cli", "second_cli", "module_cli", "run", "prefect_api")
+EXPENSIVE_FIXTURES = ("shared_cli", "second_cli", "run", "prefect_api")
 """Tests that share one of these run in the same worker, in this order, before the others."""
 
 SLOW_FOLDERS = ("flows", "distributed", "faults", "tasks", "parity")

@@ -19,6 +19,33 @@ finally:
     print("LOADED", *[name for name in {heavy!r} if name in sys.modules])
 """
 
+MISTAKES = [
+    (["run", "training.stepss=5"], r"training\.stepss; did you mean steps\?"),
+    (["run", "training.steps=many"], r"training\.steps must be a whole number, got 'many'"),
+    (["run", "training.steps=0"], r"training\.steps must be at least 1, got 0"),
+    (["run", "model.n_embd=130"], r"model\.n_embd \(130\) must be a multiple of"),
+    (["run", "--preset", "huge"], r"no preset 'huge'; there are tiny"),
+    (["run", "--config", "no.toml"], r"no\.toml does not exist"),
+    (["run", "--preset"], r"--preset"),
+    (["fly"], r"No such command 'fly'"),
+    (["run", "source=no/such.txt"], r"'no/such\.txt' is neither a file or folder nor a named"),
+    (["run", "classification.source=nowhere"], r"'nowhere' is neither"),
+    (["run", "instruction.source=nowhere"], r"'nowhere' is neither"),
+    (
+        ["run", "checkpoint=nowhere"],
+        r"nowhere is not a directory, so it cannot be a checkpoint",
+    ),
+    (
+        ["import-gpt2", "gpt2.source=nowhere"],
+        r"gpt2\.source must be a directory .* got 'nowhere'",
+    ),
+    (["run", "source=bukhari"], r"bukhari is not published as one file: put .* at "),
+    (["generate", "one", "two"], r"one prompt is expected, put it in quotes; there are 2"),
+    (["generate", "heat=1", "prompt"], r"no setting generation\.heat"),
+    (["generate", "prompt"], r"no checkpoint yet: make one with gptflow run"),
+    (["generate", "--checkpoint", "none", "prompt"], r"none is not a directory"),
+]
+
 
 @pytest.mark.parametrize(
     "arguments",
@@ -57,41 +84,11 @@ def test_help_names_every_command(cli: Any) -> None:
     assert all(f" {name} " in answer.out for name in [*flows, "generate", "up", "down", "doctor"])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["run", "training.stepss=5"], r"training\.stepss; did you mean steps\?"),
-        (["run", "training.steps=many"], r"training\.steps must be a whole number, got 'many'"),
-        (["run", "training.steps=0"], r"training\.steps must be at least 1, got 0"),
-        (["run", "model.n_embd=130"], r"model\.n_embd \(130\) must be a multiple of"),
-        (["run", "--preset", "huge"], r"no preset 'huge'; there are tiny"),
-        (["run", "--config", "no.toml"], r"no\.toml does not exist"),
-        (["run", "--preset"], r"--preset"),
-        (["fly"], r"No such command 'fly'"),
-        (["run", "source=no/such.txt"], r"'no/such\.txt' is neither a file or folder nor a named"),
-        (["run", "classification.source=nowhere"], r"'nowhere' is neither"),
-        (["run", "instruction.source=nowhere"], r"'nowhere' is neither"),
-        (
-            ["run", "checkpoint=nowhere"],
-            r"nowhere is not a directory, so it cannot be a checkpoint",
-        ),
-        (
-            ["import-gpt2", "gpt2.source=nowhere"],
-            r"gpt2\.source must be a directory .* got 'nowhere'",
-        ),
-        (["run", "source=bukhari"], r"bukhari is not published as one file: put .* at "),
-        (["generate", "one", "two"], r"one prompt is expected, put it in quotes; there are 2"),
-        (["generate", "heat=1", "prompt"], r"no setting generation\.heat"),
-        (["generate", "prompt"], r"no checkpoint yet: make one with gptflow run"),
-        (["generate", "--checkpoint", "none", "prompt"], r"none is not a directory"),
-    ],
-)
-def test_a_mistake_is_one_sentence_and_code_2(
-    cli: Any, arguments: list[str], sentence: str
-) -> None:
-    answer = cli.run(*arguments)
-    message = answer.user_error()
-    assert re.search(sentence, message), message
+def test_a_mistake_is_one_sentence_and_code_2(cli: Any) -> None:
+    results = cli.run_several([arguments for arguments, _ in MISTAKES])
+    for result, (arguments, sentence) in zip(results, MISTAKES, strict=True):
+        message = result.user_error()
+        assert re.search(sentence, message), (arguments, message)
     assert not cli.home.exists()
 
 

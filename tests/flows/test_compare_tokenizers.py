@@ -51,18 +51,20 @@ def test_another_tokenizer_leaves_the_rest_as_it_is(second_cli: Any, small: list
     assert " to do" not in plan.out
 
 
-@pytest.mark.parametrize(
-    ("names", "sentence"),
-    [
-        ("bp:300", "there is no kind 'bp'; there are unigram"),
-        ("bpe:many", "bpe:many: after the colon comes a size"),
-        ("bpe:5", "comparison.tokenizers: bpe:5: vocab_size must be at least 257"),
-        ("./nowhere", "nowhere is not a directory, so it cannot be a tokenizer"),
-        ("[]", "comparison.tokenizers must name at least one"),
-        ('["byte", "byte"]', "comparison.tokenizers must differ"),
-    ],
-)
-def test_a_wrong_name_is_one_sentence(cli: Any, names: str, sentence: str) -> None:
-    answer = cli.run("compare-tokenizers", f"comparison.tokenizers={names}")
-    assert sentence in answer.user_error()
+MISTAKES = [
+    ("bp:300", "there is no kind 'bp'; there are unigram"),
+    ("bpe:many", "bpe:many: after the colon comes a size"),
+    ("bpe:5", "comparison.tokenizers: bpe:5: vocab_size must be at least 257"),
+    ("./nowhere", "nowhere is not a directory, so it cannot be a tokenizer"),
+    ("[]", "comparison.tokenizers must name at least one"),
+    ('["byte", "byte"]', "comparison.tokenizers must differ"),
+]
+
+
+def test_a_wrong_name_is_one_sentence(cli: Any) -> None:
+    results = cli.run_several(
+        [["compare-tokenizers", f"comparison.tokenizers={names}"] for names, _ in MISTAKES]
+    )
+    for result, (names, sentence) in zip(results, MISTAKES, strict=True):
+        assert sentence in result.user_error(), names
     assert not cli.home.exists()
