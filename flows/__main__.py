@@ -11,10 +11,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from flows.declarations import FLOWS, Flow
 from gpt_core import __version__
 from gpt_core.checkpoints import TRAINING_STATE
 from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
@@ -31,28 +32,6 @@ Settings = Annotated[list[str] | None, typer.Argument(help="section.field=value 
 Preset = Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
-
-FLOWS = {
-    "run": ("end_to_end", "end_to_end", "The whole way, from raw text to fine-tuned models."),
-    "prepare": ("prepare_data", "prepare_data", "Raw text to token shards."),
-    "compare-tokenizers": (
-        "compare_tokenizers",
-        "compare_on_corpus",
-        "Several tokenizers on one corpus, side by side.",
-    ),
-    "pretrain": ("pretrain", "pretrain_model", "Raw text to a pretrained model."),
-    "import-gpt2": ("import_gpt2", "import_release", "A GPT-2 release to a checkpoint."),
-    "evaluate": ("evaluate", "evaluate_model", "A model to a report."),
-    "compare-models": (
-        "compare_models",
-        "compare_checkpoints",
-        "Several checkpoints on public benchmarks, side by side.",
-    ),
-    "release": ("release", "release_model", "A model to a directory that transformers opens."),
-    "classify": ("finetune_classifier", "train_classifier", "Fine-tune a text classifier."),
-    "instruct": ("finetune_instructions", "train_instructions", "Fine-tune on instructions."),
-}
-"""Command to module, flow function and help."""
 
 _SETTING = re.compile(r"(generation\.)?[a-z_]+=\S*")
 
@@ -75,76 +54,64 @@ def _root(
     pass
 
 
-def _command(name: str) -> Callable[..., None]:
+def _command(flow: Flow) -> Callable[..., None]:
     def command(
         settings: Settings = None,
         preset: Preset = "tiny",
         config: ConfigFile = None,
         dry_run: DryRun = False,
     ) -> None:
-        given = settings or []
-        if name == "import-gpt2":
-            given = [f"gpt2.{each}" if each.startswith("size=") else each for each in given]
-        resolved = load_config(preset, config, given)
+        resolved = load_config(
+            preset, config, [flow.resolve_alias(each) for each in settings or []]
+        )
         if dry_run:
-            _show_plan(name, resolved)
+            _show_plan(flow, resolved)
         else:
-            _run(name, resolved)
+            _run(flow, resolved)
 
     return command
 
 
-def _show_plan(name: str, config: RunConfig) -> None:
+def _show_plan(flow: Flow, config: RunConfig) -> None:
     from rich.console import Console
 
     from flows.preflight import check_flow, check_tables
     from tasks.servers import configure_environment
 
-    check_flow(name, config)
+    check_flow(flow, config)
     configure_environment()
     with tempfile.TemporaryDirectory() as folder:
         if not Path(os.environ["PREFECT_HOME"]).is_dir():
-            os.environ["PREFECT_HOME"] = folder  # Prefect makes its home, a plan makes nothing
+            os.environ["PREFECT_HOME"] = folder  # Prefect creates its home, a plan creates nothing
         from flows.plan import print_plan
 
-        check_tables(name, config)
-        print_plan(name, config, Console())
+        check_tables(flow, config)
+        print_plan(flow, config, Console())
 
 
-def _run(name: str, config: RunConfig) -> None:
-    """Run a flow on the local servers and say what came of it."""
-    from importlib import import_module
-
+def _run(flow: Flow, config: RunConfig) -> None:
+    """Run a flow on the local servers and print its result."""
     from rich.console import Console
 
     from flows.preflight import check_flow, check_tables
     from tasks.servers import PrefectServer
 
     console, started = Console(), time.monotonic()
-    check_flow(name, config)
+    check_flow(flow, config)
     server = PrefectServer()
     server.start()
-    console.print(f"gptflow {name}: {config.name}, from {config.source}", highlight=False)
+    console.print(f"gptflow {flow.name}: {config.name}, from {config.source}", highlight=False)
     with console.status("loading ..."):  # while the server starts
-        module, function, _ = FLOWS[name]
-        flow: Any = getattr(import_module(f"flows.{module}"), function)
         from flows.display import TerminalDisplay
-        from flows.summary import print_artifact, print_comparison, print_models, print_summary
+        from flows.running import run_flow
+        from flows.summary import print_result
         from tasks.progress import use_display
 
-        check_tables(name, config)
+        check_tables(flow, config)
         server.wait()
     with TerminalDisplay(console) as display, use_display(display):
-        made = flow(config)
-    seconds = time.monotonic() - started
-    if name == "run":
-        print_summary(console, config, made, seconds, server.url)
-    elif name == "compare-tokenizers":
-        print_comparison(console, made, seconds)
-    elif name == "compare-models":
-        print_models(console, made, seconds)
-    else:
-        print_artifact(console, made, seconds)
+        result = run_flow(flow, config)
+    print_result(console, config, result, time.monotonic() - started, server.url)
 
 
 @app.command()
@@ -207,7 +174,7 @@ def up(
     typer.echo("starting ...")
     from flows.serving import serve_all
 
-    serve_all(server, FLOWS, resolved, cron)
+    serve_all(server, resolved, cron)
 
 
 @app.command()
@@ -229,8 +196,8 @@ def doctor() -> None:
 
 def main() -> None:
     """The console script: 0 done, 2 the user's mistake, 1 anything else."""
-    for name, (_, _, text) in FLOWS.items():
-        app.command(name, help=text)(_command(name))
+    for flow in FLOWS.values():
+        app.command(flow.name, help=flow.help)(_command(flow))
     try:
         app(standalone_mode=False)
     except GPTCoreError as error:

@@ -2,34 +2,27 @@
 
 from dataclasses import replace
 
-from prefect import flow
-
-from flows.import_gpt2 import to_import
-from flows.preflight import given_checkpoint
-from flows.recorded import recorded
+from flows.import_gpt2 import import_gpt2
 from gpt_core.artifact import Artifact
 from gpt_core.config import Benchmark, RunConfig
 from tasks import stages
+from tasks.reads import Given
 from tasks.stage import labelled
 
 
-@flow(name="compare-models", flow_run_name="{config.name}")
-def compare_checkpoints(config: RunConfig) -> Artifact:
-    """Several checkpoints on public benchmarks, side by side."""
-    with recorded("compare-models", config):
-        sources = {
-            name: stages.fetch_corpus(source, role=name)
-            for name, source in config.benchmarks.sources().items()
-        }
-        labels = config.benchmarks.by_label()
-        reports = [_measured(label, sources, config) for label in labels]
-        return stages.compare_models(reports)
+def compare_models(config: RunConfig) -> Artifact:
+    """Run the benchmarks on each checkpoint and combine the reports."""
+    given = config.benchmarks.sources()
+    benchmarks = {name: stages.fetch_corpus(source, name) for name, source in given.items()}
+    checkpoints = config.benchmarks.by_label()
+    reports = [measure(label, benchmarks, config) for label in checkpoints]
+    return stages.compare_models(reports)
 
 
-def _measured(label: str, sources: dict[Benchmark, Artifact], config: RunConfig) -> Artifact:
-    """One checkpoint's figures; the others do not matter for them."""
+def measure(label: str, benchmarks: dict[Benchmark, Artifact], config: RunConfig) -> Artifact:
+    """Run the benchmarks on one checkpoint; the report does not depend on the others."""
     named = config.benchmarks.by_label()[label]
-    checkpoint = to_import(config) if named == "gpt2" else given_checkpoint(named)
-    alone = replace(config.benchmarks, checkpoints=(label,))
+    checkpoint = import_gpt2(config) if named == "gpt2" else Given(named, "checkpoint").read()
     with labelled(label):
-        return stages.run_benchmarks(checkpoint, sources, alone)
+        alone = replace(config.benchmarks, checkpoints=(label,))
+        return stages.run_benchmarks(checkpoint, benchmarks, alone)

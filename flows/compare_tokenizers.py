@@ -3,30 +3,30 @@
 from dataclasses import replace
 from pathlib import Path
 
-from prefect import flow
-
-from flows.preflight import given_tokenizer
-from flows.prepare_data import to_corpus
-from flows.recorded import recorded
+from flows.prepare import clean
 from gpt_core.artifact import Artifact
-from gpt_core.config import RunConfig
+from gpt_core.config import RunConfig, TokenizerConfig
 from tasks import stages
+from tasks.reads import Given
 from tasks.stage import labelled
 
 
-@flow(name="compare-tokenizers", flow_run_name="{config.name}")
-def compare_on_corpus(config: RunConfig) -> Artifact:
-    """Several tokenizers on one corpus, side by side."""
-    with recorded("compare-tokenizers", config):
-        corpus = to_corpus(config)
-        reports = []
-        for name, wanted in config.comparison.candidates(config.tokenizer).items():
-            with labelled(name):
-                tokenizer = (
-                    given_tokenizer(wanted)
-                    if isinstance(wanted, Path)
-                    else stages.train_tokenizer(corpus, wanted)
-                )
-                alone = replace(config.comparison, tokenizers=(name,))
-                reports.append(stages.measure_tokenizer(corpus, tokenizer, alone))
-        return stages.compare_tokenizers(reports)
+def compare_tokenizers(config: RunConfig) -> Artifact:
+    """Train each tokenizer, unless its directory is given, measure all and combine the reports."""
+    corpus = clean(config)
+    candidates = config.comparison.candidates(config.tokenizer)
+    reports = [measure(corpus, name, each, config) for name, each in candidates.items()]
+    return stages.compare_tokenizers(reports)
+
+
+def measure(
+    corpus: Artifact, name: str, candidate: TokenizerConfig | Path, config: RunConfig
+) -> Artifact:
+    """Measure one tokenizer; the report does not depend on the others."""
+    alone = replace(config.comparison, tokenizers=(name,))
+    with labelled(name):
+        if isinstance(candidate, Path):
+            tokenizer = Given(str(candidate), "tokenizer").read()
+        else:
+            tokenizer = stages.train_tokenizer(corpus, candidate)
+        return stages.measure_tokenizer(corpus, tokenizer, alone)

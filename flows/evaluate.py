@@ -1,39 +1,35 @@
 """A model to a report."""
 
-from prefect import flow
-
-from flows.prepare_data import to_shards
-from flows.pretrain import to_checkpoint
-from flows.recorded import recorded
+from flows.prepare import prepare
+from flows.pretrain import ensure_checkpoint
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from gpt_core.errors import DataError
 from tasks import stages
+from tasks.planning import PendingArtifact
 
 
-@flow(name="evaluate", flow_run_name="{config.name}")
-def evaluate_model(config: RunConfig) -> Artifact:
-    """A model to a report; what it needs is made first, if it is not there."""
-    with recorded("evaluate", config):
-        shards = to_shards(config)
-        require_held_out(shards, config)
-        return to_report(to_checkpoint(config, shards), shards, config)
+def evaluate(
+    config: RunConfig, checkpoint: Artifact | None = None, shards: Artifact | None = None
+) -> Artifact:
+    """Evaluate a model on held-out text; shards and model are made first if none are given."""
+    shards = shards or prepare(config)
+    require_held_out(shards, config)
+    checkpoint = checkpoint or ensure_checkpoint(config, shards)
+    return stages.evaluate_language_model(checkpoint, shards, config.evaluation, config.generation)
 
 
 def require_held_out(shards: Artifact, config: RunConfig) -> None:
-    """See before anything is trained that there is text to measure it on.
+    """Require, before anything is trained, that there is text to evaluate on.
 
     Raises:
-        DataError: If the part that is to be evaluated has no text.
+        DataError: If the split that is to be evaluated has no text.
     """
     split = config.evaluation.split
-    if not shards.manifest().info_int("n_tokens", split):
+    if not isinstance(shards, PendingArtifact) and not shards.manifest().info_int(
+        "n_tokens", split
+    ):
         raise DataError(
             f"no document of {config.source} fell into the {split} part: raise "
             f"cleaning.{split}_share or give more documents"
         )
-
-
-def to_report(checkpoint: Artifact, shards: Artifact, config: RunConfig) -> Artifact:
-    """Measure on held-out text."""
-    return stages.evaluate_language_model(checkpoint, shards, config.evaluation, config.generation)

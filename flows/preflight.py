@@ -1,26 +1,19 @@
-"""What can be known to be wrong before anything starts."""
+"""Checks before a flow starts: what can be known to fail is reported at once."""
 
 import os
 from pathlib import Path
-from typing import get_args
 
-from gpt_core.artifact import Artifact, read_artifact
-from gpt_core.config import Benchmark, BenchmarkConfig, RunConfig
+from flows.declarations import Flow
+from gpt_core.config import GPT2ImportConfig, RunConfig
 from gpt_core.errors import ConfigError, DataError
 from tasks.hub import release_of
 from tasks.paths import data_dir, prefect_dir, project_root, tracking_dir
-from tasks.sources import (
-    PublicSource,
-    check_sources,
-    find_source,
-    placed_file,
-    reads_release,
-    sources_of,
-)
+from tasks.reads import Given, Source
+from tasks.sources import PublicSource, check_source, find_source, placed_file
 
 
-def check_flow(flow: str, config: RunConfig) -> None:
-    """Find all that a flow reads, and see that it can write.
+def check_flow(flow: Flow, config: RunConfig) -> None:
+    """Check that everything a flow reads exists and that its results can be written.
 
     Raises:
         ConfigError: If a source is unknown, or there is no release.
@@ -28,51 +21,17 @@ def check_flow(flow: str, config: RunConfig) -> None:
             project's folder cannot be written.
     """
     check_home()
-    if reads_release(config, flow):
-        _require_release(config)
-    if flow == "compare-tokenizers":
-        for wanted in config.comparison.candidates(config.tokenizer).values():
-            if isinstance(wanted, Path):
-                given_tokenizer(wanted)
-    elif flow == "compare-models":
-        _check_benchmarks(config.benchmarks)
-    elif config.checkpoint not in (None, "gpt2"):
-        given_checkpoint(str(config.checkpoint))
-    check_sources(config, flow)
-
-
-def _check_benchmarks(config: BenchmarkConfig) -> None:
-    if not config.checkpoints:
-        raise ConfigError("benchmarks.checkpoints must name at least one checkpoint's directory")
-    if not config.sources():
-        *others, last = get_args(Benchmark)
-        names = f"{', '.join(others)} and {last}"
-        raise ConfigError(f"benchmarks needs one of {names}, with a file's path")
-    for checkpoint in config.checkpoints:
-        if checkpoint != "gpt2":
-            given_checkpoint(checkpoint)
-
-
-def given_checkpoint(directory: str) -> Artifact:
-    """A checkpoint that was made before.
-
-    Raises:
-        DataError: If there is none in the directory.
-    """
-    return read_artifact(Path(directory).expanduser().resolve(), "checkpoint")
-
-
-def given_tokenizer(directory: Path) -> Artifact:
-    """A tokenizer that was trained before.
-
-    Raises:
-        DataError: If there is none in the directory.
-    """
-    return read_artifact(directory.expanduser().resolve(), "tokenizer")
+    for read in flow.all_reads(config):
+        if isinstance(read, Source):
+            check_source(read)
+        elif isinstance(read, Given):
+            read.read()
+        else:
+            _check_release(config.gpt2)
 
 
 def check_home() -> None:
-    """See that the project's folders can be written.
+    """Check that the project's folders can be written.
 
     Raises:
         DataError: Naming the folder that cannot.
@@ -81,8 +40,8 @@ def check_home() -> None:
         _require_writable(folder)
 
 
-def check_tables(flow: str, config: RunConfig) -> None:
-    """Read the tables of the fine-tunes, which would else be read only after pretraining.
+def check_tables(flow: Flow, config: RunConfig) -> None:
+    """Read the tables of examples for fine-tuning, which would otherwise fail after pretraining.
 
     Raises:
         DataError: Naming the line, the column or the key that is not there.
@@ -90,13 +49,14 @@ def check_tables(flow: str, config: RunConfig) -> None:
     from gpt_core.data import read_examples, read_instructions  # torch: too slow for check_flow
 
     columns = config.classification.text_column, config.classification.label_column
-    for name, role in sources_of(config, flow):
-        found = find_source(name, role)
-        file = placed_file(name, found) if isinstance(found, PublicSource) else found
-        if role == "classification" and file.is_file():
-            read_examples(file, *columns)
-        elif role == "instruction" and file.is_file():
-            read_instructions(file)
+    for read in flow.all_reads(config):
+        if isinstance(read, Source) and read.role in ("classification", "instruction"):
+            found = find_source(read)
+            file = placed_file(read.name, found) if isinstance(found, PublicSource) else found
+            if read.role == "classification" and file.is_file():
+                read_examples(file, *columns)
+            elif file.is_file():
+                read_instructions(file)
 
 
 def _require_writable(folder: Path) -> None:
@@ -109,12 +69,12 @@ def _require_writable(folder: Path) -> None:
         )
 
 
-def _require_release(config: RunConfig) -> None:
-    if release_of(config.gpt2) is not None:
+def _check_release(config: GPT2ImportConfig) -> None:
+    if release_of(config) is not None:
         return
-    folder = Path(config.gpt2.source).expanduser()
-    if not folder.is_dir():
+    if not Path(config.source).expanduser().is_dir():
         raise ConfigError(
             f"gpt2.source must be a directory with config.json, model.safetensors and GPT-2's "
-            f"vocabulary files, or hub:OWNER/NAME, got {config.gpt2.source!r}; or set gpt2.size"
+            f"vocabulary files, or hub:OWNER/NAME, got {config.source!r}; or set gpt2.size"
         )
+    check_source(Source(config.source))

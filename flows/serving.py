@@ -2,31 +2,27 @@
 
 import signal
 import sys
-from importlib import import_module
-from typing import Any
 
 import typer
 from prefect import serve
+from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 
+from flows.declarations import FLOWS, Flow
+from flows.forms import to_form
+from flows.running import as_prefect_flow
 from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError
 from tasks.servers import PrefectServer, start_mlflow_server, stop_prefect_server
 from tasks.tracking import runs_link
 
 
-def serve_all(
-    server: PrefectServer,
-    flows: dict[str, tuple[str, str, str]],
-    config: RunConfig,
-    cron: str | None,
-) -> None:
+def serve_all(server: PrefectServer, config: RunConfig, cron: str | None) -> None:
     """Start MLflow beside Prefect and serve every flow as a deployment, until Ctrl-C.
 
     Args:
         server: Prefect's, started.
-        flows: Deployment to module, function and description.
         config: What a run of a deployment begins with; its form in the UI changes it.
         cron: When the deployment ``run`` starts by itself, such as ``0 3 * * *``; None never.
 
@@ -43,8 +39,8 @@ def serve_all(
         typer.echo(f"Prefect  {prefect_url}/deployments\nMLflow   {runs_link()}")
         typer.echo("Runs started there work here. Ctrl-C stops all of it.")
         deployments = [
-            _deployment(name, *flow, config, schedule if name == "run" else None)
-            for name, flow in flows.items()
+            _deployment(flow, config, schedule if flow.name == "run" else None)
+            for flow in FLOWS.values()
         ]
         serve(*deployments, print_starting_message=False, limit=1)
     finally:
@@ -52,19 +48,12 @@ def serve_all(
         stop_prefect_server()
 
 
-def _deployment(
-    name: str,
-    module: str,
-    function: str,
-    description: str,
-    config: RunConfig,
-    schedule: Schedule | None,
-) -> Any:
-    flow = getattr(import_module(f"flows.{module}"), function)
-    return flow.to_deployment(
-        name=name,
-        description=description,
-        parameters={"config": config},
+def _deployment(flow: Flow, config: RunConfig, schedule: Schedule | None) -> RunnerDeployment:
+    return RunnerDeployment.from_flow(
+        as_prefect_flow(flow, flow.form_sections),
+        name=flow.name,
+        description=flow.help,
+        parameters={"config": to_form(config, flow.form_sections)},
         schedule=schedule,
         entrypoint_type=EntrypointType.MODULE_PATH,  # a file's path could not import its siblings
     )

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.declarations import FlowResult
 from flows.display import short
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
@@ -45,6 +46,27 @@ _MADE = {
     "classifier": "classifier",
     "instructions": "instructions",
 }
+
+
+def print_result(
+    console: Console, config: RunConfig, result: FlowResult, seconds: float, prefect_url: str
+) -> None:
+    """Print what a flow made, in the form that fits it.
+
+    Args:
+        console: Where to print.
+        config: The run's.
+        result: The artifacts of a whole run, or one artifact.
+        seconds: How long the run took.
+        prefect_url: The Prefect API's address.
+    """
+    if isinstance(result, dict):
+        print_summary(console, config, result, seconds, prefect_url)
+        return
+    compared = result.manifest().config if result.kind == "report" else None
+    shown = {"tokenizers": print_comparison, "checkpoints": print_models}
+    show = shown.get(compared, print_artifact) if isinstance(compared, str) else print_artifact
+    show(console, result, seconds)
 
 
 def print_summary(

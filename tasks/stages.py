@@ -27,6 +27,7 @@ from tasks.paths import artifact_dir
 from tasks.pieces import pieces_page
 from tasks.planning import PendingDownload
 from tasks.plots import confusion_matrix, loss_curves, metric_bars, zipf_curves
+from tasks.reads import Role, Source
 from tasks.reporting import report_table
 from tasks.stage import StageRun, display_progress, fetch, stage
 from tasks.tracking import run_link
@@ -44,10 +45,10 @@ _TOKENIZER_METRICS = {
 
 
 def _plan_corpus(
-    folder: Path, source: str, role: sources.Role = "text", companion: str | None = None
+    folder: Path, source: str, role: Role = "text", companion: str | None = None
 ) -> Artifact | PendingDownload:
     """Register a source in a folder if its file is present."""
-    found = sources.find_source(source, role)
+    found = sources.find_source(Source(source, role))
     if isinstance(found, Path):
         return text.register_source(found, folder / role, companion=companion)
     file = sources.placed_file(source, found)
@@ -57,11 +58,9 @@ def _plan_corpus(
 
 
 @fetch(planned=_plan_corpus, run_name="fetch_corpus ({role})")
-def fetch_corpus(
-    source: str, role: sources.Role = "text", companion: str | None = None
-) -> Artifact:
+def fetch_corpus(source: str, role: Role = "text", companion: str | None = None) -> Artifact:
     """Register a source, given by name or path, by its content, see ``tasks.sources``."""
-    return sources.fetch_source(source, role, companion, display_progress("fetch_corpus"))
+    return sources.fetch_source(Source(source, role), companion, display_progress("fetch_corpus"))
 
 
 @stage(package="text", kind="documents")

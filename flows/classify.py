@@ -1,0 +1,13 @@
+"""A model to a classifier of texts."""
+
+from flows.pretrain import ensure_checkpoint
+from gpt_core.artifact import Artifact
+from gpt_core.config import RunConfig
+from tasks import stages
+
+
+def classify(config: RunConfig, checkpoint: Artifact | None = None) -> Artifact:
+    """Fine-tune a model on labelled texts; the model is made first if none is given."""
+    checkpoint = checkpoint or ensure_checkpoint(config)
+    examples = stages.fetch_corpus(config.classification.source, "classification")
+    return stages.finetune_classifier(checkpoint, examples, config.classification, config.lora)

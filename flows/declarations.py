@@ -1,0 +1,286 @@
+"""Every flow, declared once: its command, checks, form, plan and records follow from this.
+
+Importing a flow's function imports torch and Prefect, so each declaration has a function that does
+it when the flow is needed.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import get_args
+
+from flows.sections import SECTIONS, sections_read
+from gpt_core.artifact import Artifact
+from gpt_core.config import Benchmark, PretrainConfig, RunConfig
+from gpt_core.errors import ConfigError
+from tasks.reads import Given, Read, Release, Source
+
+FlowResult = Artifact | dict[str, Artifact]
+FlowFunction = Callable[[RunConfig], Artifact] | Callable[[RunConfig], dict[str, Artifact]]
+
+TEXT = ("source", "reading", "cleaning", "tokenizer", "shards")
+"""The settings that turn raw text into token shards."""
+
+PRETRAINING = (*(section.name for section in fields(PretrainConfig)), "launch")
+"""The settings that turn token shards into a model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flow:
+    """A flow's declaration.
+
+    Raises:
+        ValueError: If ``sections`` names one that ``RunConfig`` does not have.
+    """
+
+    name: str
+    """The command; with ``_`` for ``-`` the name of the function and of its module."""
+
+    help: str
+    """One line for ``gptflow --help`` and the deployment's page."""
+
+    load: Callable[[], FlowFunction]
+    """Imports the function; call ``function`` instead."""
+
+    reads: Callable[[RunConfig], Iterable[Read]]
+    """What the flow reads from outside, checked before anything starts."""
+
+    sections: tuple[str, ...]
+    """The sections and fields of ``RunConfig`` that the flow reads."""
+
+    makes_checkpoint: bool = False
+    """The flow starts from the model in ``checkpoint`` and makes it first if it is not given; the
+    settings for that need not be named in ``reads`` and ``sections``."""
+
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Settings that may be given by a short name, as ``size=`` for ``gpt2.size=``."""
+
+    def __post_init__(self) -> None:
+        unknown = set(self.sections) - SECTIONS
+        if unknown:
+            raise ValueError(f"flow {self.name}: RunConfig has no {', '.join(sorted(unknown))}")
+
+    def resolve_alias(self, setting: str) -> str:
+        """Write out a setting that is given by a short name.
+
+        Example:
+            >>> FLOWS["import-gpt2"].resolve_alias("size=124M")
+            'gpt2.size=124M'
+        """
+        name, equals, value = setting.partition("=")
+        return f"{self.aliases.get(name, name)}{equals}{value}"
+
+    def function(self) -> FlowFunction:
+        """Import the flow's function.
+
+        Raises:
+            ValueError: If its name is not the flow's, or it reads other sections than are declared.
+        """
+        function = self.load()
+        if function.__name__ != self.name.replace("-", "_"):
+            raise ValueError(f"flow {self.name} has a function named {function.__name__}")
+        read, declared = sections_read(function) - {"name"}, set(self.form_sections)
+        if read != declared:
+            differing = ", ".join(sorted(read ^ declared))
+            raise ValueError(f"flow {self.name} reads or declares {differing}, but not both")
+        return function
+
+    @property
+    def form_sections(self) -> tuple[str, ...]:
+        """What a form shows: the flow's own sections, then those that make a checkpoint."""
+        making = ("checkpoint", *TEXT, *PRETRAINING, "gpt2") if self.makes_checkpoint else ()
+        return tuple(dict.fromkeys((*self.sections, *making)))
+
+    def sections_used(self, config: RunConfig) -> tuple[str, ...]:
+        """The sections that the flow reads with this configuration."""
+        if not self.makes_checkpoint:
+            return self.sections
+        making = {None: (*TEXT, *PRETRAINING), "gpt2": ("gpt2",)}.get(config.checkpoint, ())
+        return tuple(dict.fromkeys(("checkpoint", *self.sections, *making)))
+
+    def all_reads(self, config: RunConfig) -> list[Read]:
+        """What the flow reads with this configuration, to make a missing checkpoint too."""
+        making: list[Read] = []
+        if self.makes_checkpoint and config.checkpoint is None:
+            making = [Source(config.source)]
+        elif self.makes_checkpoint and config.checkpoint == "gpt2":
+            making = [Release()]
+        elif self.makes_checkpoint:
+            making = [Given(str(config.checkpoint), "checkpoint")]
+        return list(dict.fromkeys((*making, *self.reads(config))))
+
+
+def _run() -> FlowFunction:
+    from flows.run import run
+
+    return run
+
+
+def _prepare() -> FlowFunction:
+    from flows.prepare import prepare
+
+    return prepare
+
+
+def _compare_tokenizers() -> FlowFunction:
+    from flows.compare_tokenizers import compare_tokenizers
+
+    return compare_tokenizers
+
+
+def _pretrain() -> FlowFunction:
+    from flows.pretrain import pretrain
+
+    return pretrain
+
+
+def _import_gpt2() -> FlowFunction:
+    from flows.import_gpt2 import import_gpt2
+
+    return import_gpt2
+
+
+def _evaluate() -> FlowFunction:
+    from flows.evaluate import evaluate
+
+    return evaluate
+
+
+def _compare_models() -> FlowFunction:
+    from flows.compare_models import compare_models
+
+    return compare_models
+
+
+def _release() -> FlowFunction:
+    from flows.release import release
+
+    return release
+
+
+def _classify() -> FlowFunction:
+    from flows.classify import classify
+
+    return classify
+
+
+def _instruct() -> FlowFunction:
+    from flows.instruct import instruct
+
+    return instruct
+
+
+def _text(config: RunConfig) -> list[Read]:
+    return [Source(config.source)]
+
+
+def _messages(config: RunConfig) -> list[Read]:
+    return [Source(config.classification.source, "classification")]
+
+
+def _instructions(config: RunConfig) -> list[Read]:
+    return [Source(config.instruction.source, "instruction")]
+
+
+def _tokenizers(config: RunConfig) -> list[Read]:
+    candidates = config.comparison.candidates(config.tokenizer).values()
+    given = [Given(str(each), "tokenizer") for each in candidates if isinstance(each, Path)]
+    return [*given, Source(config.source)]
+
+
+def _benchmarks(config: RunConfig) -> list[Read]:
+    checkpoints, sources = config.benchmarks.checkpoints, config.benchmarks.sources()
+    if not checkpoints:
+        raise ConfigError("benchmarks.checkpoints must name at least one checkpoint's directory")
+    if not sources:
+        *others, last = get_args(Benchmark)
+        names = f"{', '.join(others)} and {last}"
+        raise ConfigError(f"benchmarks needs one of {names}, with a file's path")
+    models = [Release() if each == "gpt2" else Given(each, "checkpoint") for each in checkpoints]
+    return [*models, *(Source(source, name) for name, source in sources.items())]
+
+
+FLOWS = {
+    flow.name: flow
+    for flow in (
+        Flow(
+            name="run",
+            help="The whole pipeline, from raw text to fine-tuned models.",
+            load=_run,
+            reads=lambda config: [*_text(config), *_messages(config), *_instructions(config)],
+            sections=(
+                *TEXT, "evaluation", "generation", "classification", "instruction", "lora",
+            ),
+            makes_checkpoint=True,
+        ),
+        Flow(
+            name="prepare",
+            help="Raw text to token shards.",
+            load=_prepare,
+            reads=_text,
+            sections=TEXT,
+        ),
+        Flow(
+            name="compare-tokenizers",
+            help="Several tokenizers on one corpus, side by side.",
+            load=_compare_tokenizers,
+            reads=_tokenizers,
+            sections=("comparison", "source", "reading", "cleaning", "tokenizer"),
+        ),
+        Flow(
+            name="pretrain",
+            help="Raw text to a pretrained model.",
+            load=_pretrain,
+            reads=_text,
+            sections=(*TEXT, *PRETRAINING),
+        ),
+        Flow(
+            name="import-gpt2",
+            help="A GPT-2 release to a checkpoint.",
+            load=_import_gpt2,
+            reads=lambda config: [Release()],
+            sections=("gpt2",),
+            aliases={"size": "gpt2.size"},
+        ),
+        Flow(
+            name="evaluate",
+            help="A model to a report.",
+            load=_evaluate,
+            reads=_text,
+            sections=(*TEXT, "evaluation", "generation"),
+            makes_checkpoint=True,
+        ),
+        Flow(
+            name="compare-models",
+            help="Several checkpoints on public benchmarks, side by side.",
+            load=_compare_models,
+            reads=_benchmarks,
+            sections=("benchmarks", "gpt2"),
+        ),
+        Flow(
+            name="release",
+            help="A model to a directory that transformers opens.",
+            load=_release,
+            reads=lambda config: [],
+            sections=(),
+            makes_checkpoint=True,
+        ),
+        Flow(
+            name="classify",
+            help="Fine-tune a text classifier.",
+            load=_classify,
+            reads=_messages,
+            sections=("classification", "lora"),
+            makes_checkpoint=True,
+        ),
+        Flow(
+            name="instruct",
+            help="Fine-tune on instructions.",
+            load=_instruct,
+            reads=_instructions,
+            sections=("instruction", "lora"),
+            makes_checkpoint=True,
+        ),
+    )
+}  # fmt: skip
+"""Every flow by its name."""
