@@ -168,6 +168,10 @@ def test_a_model_is_released_once(shared_cli: Any, small: list[str], first: Any)
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} < names
     plan = shared_cli.run("release", "--dry-run", *settings)
     assert re.findall(r"^(\w+) +done ", plan.out, re.M) == ["export_huggingface"]
+    runs = [run for run in recorded_runs(shared_cli) if run.data.tags["stage"] == "release"]
+    assert [set(run.data.params) for run in runs] == [{"name", "checkpoint"}] * 2
+    latest = ask_prefect(shared_cli, "flow_runs", {"sort": "START_TIME_DESC"})[0]
+    assert set(latest["parameters"]["config"]) == {"name", "checkpoint"}
 
 
 def flip_a_byte(file: Path) -> None:

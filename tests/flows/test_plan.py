@@ -1,0 +1,82 @@
+"""A plan lists the stages that a run does, in their order, with sizes that can be computed."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.declarations import FLOWS
+from flows.plan import duration, plan_stages
+from gpt_core.config import load_config
+from tasks.tracking import store
+
+COMPARE = 'comparison.tokenizers=["byte", "bpe:300"]'
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GPTFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / ".prefect"))
+    return tmp_path
+
+
+def planned(name: str, *settings: str) -> list[str]:
+    return [stage.name for stage in plan_stages(FLOWS[name], load_config(settings=settings))]
+
+
+def test_every_flow_is_planned_without_a_server_or_a_store(home: Path) -> None:
+    preparing = ["clean_corpus", "train_tokenizer", "encode_corpus"]
+    assert planned("prepare") == preparing
+    assert planned("pretrain") == [*preparing, "pretrain"]
+    assert planned("classify") == [*preparing, "pretrain", "finetune_classifier"]
+    assert planned("compare-tokenizers", COMPARE) == [
+        "clean_corpus", *["train_tokenizer", "measure_tokenizer"] * 2, "compare_tokenizers"
+    ]  # fmt: skip
+    assert planned("import-gpt2", "gpt2.size=124M") == [
+        "fetch openai-community/gpt2", "import_gpt2"
+    ]  # fmt: skip
+    assert not list(home.iterdir())
+    assert store.client_for.cache_info().currsize >= 0
+
+
+def test_a_duration_is_in_the_unit_that_fits() -> None:
+    assert [duration(s) for s in (89, 90, 5399, 5400)] == [
+        "89 s", "1.5 minutes", "90.0 minutes", "1.5 hours"
+    ]  # fmt: skip
+
+
+def made(answer: Any) -> list[str]:
+    return re.findall(r"^✓ (\w+) \(", answer.out, re.M)
+
+
+def listed(answer: Any) -> list[str]:
+    return re.findall(r"^(\w+) +(?:done|to do)\b", answer.out, re.M)
+
+
+def test_the_plan_of_every_flow_names_the_stages_that_its_run_does(
+    shared_cli: Any, small: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "lambada.jsonl").write_text(json.dumps({"text": "once upon a time"}))
+    commands = [
+        [name, *small]
+        for name in ("run", "prepare", "pretrain", "evaluate", "classify", "instruct", "release")
+    ]
+    commands.append(["compare-tokenizers", *small, COMPARE])
+    plans = shared_cli.run_several([[*command, "--dry-run"] for command in commands])
+    answers = shared_cli.run_several(commands)
+    assert [answer.code for answer in answers] == [0] * len(commands), answers
+    release = next((shared_cli.home / "data" / "releases").iterdir())
+    trained = next((shared_cli.home / "data" / "checkpoints").glob("*/step-*"))
+    more = [
+        ["import-gpt2", "name=small", f"gpt2.source={release}"],
+        ["compare-models", "name=small", f"benchmarks.checkpoints={trained}",
+         f"benchmarks.lambada={tmp_path / 'lambada.jsonl'}"],
+    ]  # fmt: skip
+    plans += shared_cli.run_several([[*command, "--dry-run"] for command in more])
+    answers += shared_cli.run_several(more)
+    assert {command[0] for command in (*commands, *more)} == set(FLOWS)
+    for command, plan, answer in zip((*commands, *more), plans, answers, strict=True):
+        assert listed(plan) == made(answer), f"{command[0]}: {plan.out}{answer.out}{answer.err}"
+        assert made(answer), command[0]
