@@ -8,7 +8,7 @@ from typing import Annotated, get_type_hints
 from pydantic import Field, TypeAdapter
 
 from gpt_core.config import RunConfig
-from gpt_core.config.checks import Section
+from gpt_core.config.section import Section
 
 
 @dataclass(frozen=True, kw_only=True)

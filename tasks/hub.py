@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from gpt_core.config import GPT2ImportConfig
 from gpt_core.errors import ConfigError
-from tasks.paths import data_dir
+from tasks.paths import raw_dir
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -29,7 +29,7 @@ class HubRelease:
         """Where its files go; a revision's name may have slashes, a folder's has none."""
         revision = self.revision[:12] if _COMMIT.fullmatch(self.revision) else self.revision
         name = f"{self.repository.replace('/', '--')}-{quote(revision, safe='')}"
-        return data_dir() / "raw" / name
+        return raw_dir() / name
 
 
 _SIZES = {

@@ -38,6 +38,11 @@ def samples_dir() -> Path:
     return checkout() / "data" / "samples"
 
 
+def raw_dir() -> Path:
+    """Downloaded sources and releases."""
+    return data_dir() / FOLDERS["raw"]
+
+
 def unsent_dir() -> Path:
     """Metrics that MLflow could not be sent yet."""
     return data_dir() / "unsent"

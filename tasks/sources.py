@@ -9,7 +9,7 @@ from gpt_core.download import download
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, sha256_file
 from gpt_core.text import register_source, source_files
-from tasks.paths import artifact_dir, data_dir, samples_dir, sources_file
+from tasks.paths import artifact_dir, raw_dir, samples_dir, sources_file
 from tasks.reads import Role, Source
 
 _SAMPLES: dict[Role, str] = {
@@ -78,7 +78,7 @@ def public_sources() -> dict[str, PublicSource]:
 
 def placed_file(name: str, source: PublicSource) -> Path:
     """The path of a public source's file, once it is fetched or put there by hand."""
-    return data_dir() / "raw" / name / source.file
+    return raw_dir() / name / source.file
 
 
 def fetch_source(
