@@ -4,8 +4,9 @@ Run it as ``make mutants`` or ``python .ci/mutants.py [PATH ...] [--sample N] [-
 on a copy of the checkout. A mutant is tested by the doctests and the mirrored test file of its
 module; one that survives these is tested by the whole test folder of its package.
 
-It exists beside mutmut and cosmic-ray because neither deletes a statement, a keyword argument or a
-``with`` block, which is what a refactoring forgets; each runs one test command for all modules.
+It exists although there are mutmut and cosmic-ray because neither deletes a statement, a keyword
+argument or a ``with`` block, which is what a refactoring forgets; each runs one test command for
+all modules.
 """
 
 import argparse
