@@ -4,12 +4,14 @@ Only the configuration is imported until it is known to be right, so that help a
 answered at once.
 """
 
+import gc
 import os
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -101,17 +103,34 @@ def _run(flow: Flow, config: RunConfig) -> None:
     server = PrefectServer()
     server.start()
     console.print(f"gptflow {flow.name}: {config.name}, from {config.source}", highlight=False)
-    with console.status("loading ..."):  # while the server starts
+    with console.status("loading ..."), _without_gc():  # while the server starts
         from flows.display import TerminalDisplay
         from flows.running import run_flow
         from flows.summary import print_result
         from tasks.progress import use_display
+        from tasks.tracking import client
 
         check_tables(flow, config)
+        client()  # opens the MLflow store, or creates it
         server.wait()
     with TerminalDisplay(console) as display, use_display(display):
         result = run_flow(flow, config)
     print_result(console, config, result, time.monotonic() - started, server.url)
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """Load without garbage collection, and keep what was loaded out of every later collection.
+
+    It is hundreds of thousands of objects that live until the end: this saves a tenth of the time
+    that imports take, and more than a second at the interpreter's exit.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @app.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 from flows.declarations import Flow
 from gpt_core.config import GPT2ImportConfig, RunConfig
 from gpt_core.errors import ConfigError, DataError
+from gpt_core.text import read_examples, read_instructions
 from tasks.hub import release_of
 from tasks.paths import data_dir, prefect_dir, project_root, tracking_dir
 from tasks.reads import Given, Source
@@ -46,8 +47,6 @@ def check_tables(flow: Flow, config: RunConfig) -> None:
     Raises:
         DataError: Naming the line, the column or the key that is not there.
     """
-    from gpt_core.data import read_examples, read_instructions  # torch: too slow for check_flow
-
     columns = config.classification.text_column, config.classification.label_column
     for read in flow.all_reads(config):
         if isinstance(read, Source) and read.role in ("classification", "instruction"):

@@ -10,9 +10,8 @@ from rich.text import Text
 
 from flows.declarations import FlowResult
 from flows.display import short
-from gpt_core.artifact import Artifact
+from gpt_core.artifact import REPORT, Artifact
 from gpt_core.config import RunConfig
-from gpt_core.evaluation import REPORT
 from gpt_core.files import read_json
 
 _ROWS = (

@@ -23,7 +23,7 @@ from gpt_core.files import (
     write_json,
 )
 
-MANIFEST = "manifest.json"
+MANIFEST, REPORT = "manifest.json", "report.json"
 FORMAT_VERSION = 1
 KINDS = ("raw", "documents", "tokenizer", "shards", "checkpoint", "report", "release")
 T = TypeVar("T")

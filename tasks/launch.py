@@ -2,6 +2,8 @@
 
 Several processes run in a subprocess with a torchrun of its own. Rank 0 appends callback events
 to a file and this process replays them, so that callbacks need not know where a run is done.
+
+Functions import torch, because stages that are answered from the cache do without its 3 seconds.
 """
 
 import os
@@ -13,8 +15,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from gpt_core import errors
 from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.callbacks import Callback
@@ -22,8 +22,6 @@ from gpt_core.config import ComputeConfig, LaunchConfig, PretrainConfig
 from gpt_core.cores import usable_cores
 from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.files import read_json, write_json
-from gpt_core.training import pretrain
-from gpt_core.training.checkpoint import require_best
 from tasks.events import read_events, replay
 from tasks.paths import checkout
 
@@ -46,6 +44,9 @@ def train(
         RuntimeError: If a process failed for a reason that is not the user's.
         SystemExit: If the processes were asked to stop, after they saved a checkpoint.
     """
+    from gpt_core.training import pretrain
+    from gpt_core.training.checkpoint import require_best
+
     n_processes = count_processes(launch, config.compute)
     if n_processes == 1:
         return pretrain(shards, config, out_dir, callbacks=callbacks, launch=launch)
@@ -68,6 +69,8 @@ def count_processes(launch: LaunchConfig, compute: ComputeConfig) -> int:
     Raises:
         ConfigError: If there are fewer GPUs than processes.
     """
+    import torch
+
     on_gpus = compute.device in ("auto", "cuda") and torch.cuda.is_available()
     n_gpus = torch.cuda.device_count() if on_gpus else 0
     wanted = launch.processes or max(1, n_gpus)

@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def loss_curves(metrics: pd.DataFrame) -> Figure:
+def loss_curves(metrics: pd.DataFrame) -> "Figure":
     """Training and validation loss over the steps.
 
     Args:
         metrics: ``step`` with ``train/loss`` and ``validation/loss``, each of which may be missing.
     """
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = _new_figure(7, 4)
     axes = figure.add_subplot()
     for name, style in (("train/loss", "-"), ("validation/loss", "o-")):
         if name in metrics:
@@ -26,7 +29,7 @@ def loss_curves(metrics: pd.DataFrame) -> Figure:
     return figure
 
 
-def confusion_matrix(counts: pd.DataFrame) -> Figure:
+def confusion_matrix(counts: pd.DataFrame) -> "Figure":
     """A confusion matrix with its counts.
 
     Args:
@@ -34,7 +37,7 @@ def confusion_matrix(counts: pd.DataFrame) -> Figure:
     """
     labels = [str(label) for label in counts["expected"]]
     cells = counts[[f"predicted {label}" for label in labels]].to_numpy()
-    figure = Figure(figsize=(1.2 * len(labels) + 3, 1.0 * len(labels) + 2), layout="constrained")
+    figure = _new_figure(1.2 * len(labels) + 3, 1.0 * len(labels) + 2)
     axes = figure.add_subplot()
     axes.imshow(cells, cmap="Blues")
     axes.set_xticks(range(len(labels)), labels)
@@ -48,7 +51,9 @@ def confusion_matrix(counts: pd.DataFrame) -> Figure:
     return figure
 
 
-def metric_bars(rows: pd.DataFrame, column: str, titles: Mapping[str, str] | None = None) -> Figure:
+def metric_bars(
+    rows: pd.DataFrame, column: str, titles: Mapping[str, str] | None = None
+) -> "Figure":
     """Metrics side by side: a panel for each metric, a bar for each row.
 
     Args:
@@ -59,8 +64,7 @@ def metric_bars(rows: pd.DataFrame, column: str, titles: Mapping[str, str] | Non
     drawn = titles or {str(key): str(key) for key in rows.columns if key != column}
     n_columns = min(3, len(drawn))
     n_rows = math.ceil(len(drawn) / n_columns)
-    size = (3.7 * n_columns, n_rows * (0.7 + 0.25 * len(rows)))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = _new_figure(3.7 * n_columns, n_rows * (0.7 + 0.25 * len(rows)))
     grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False).flat
     for axes, (key, title) in zip(grid, drawn.items(), strict=False):
         widths = rows[key].fillna(0.0) if key in rows else [0.0] * len(rows)
@@ -73,13 +77,13 @@ def metric_bars(rows: pd.DataFrame, column: str, titles: Mapping[str, str] | Non
     return figure
 
 
-def zipf_curves(ranks: pd.DataFrame) -> Figure:
+def zipf_curves(ranks: pd.DataFrame) -> "Figure":
     """Occurrences of tokens by their rank, the most frequent first, on logarithmic axes.
 
     Args:
         ranks: ``tokenizer``, ``rank`` and ``count``.
     """
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = _new_figure(7, 4)
     axes = figure.add_subplot()
     for name, curve in ranks.groupby("tokenizer", sort=False):
         axes.loglog(curve["rank"], curve["count"], label=str(name))
@@ -88,3 +92,10 @@ def zipf_curves(ranks: pd.DataFrame) -> Figure:
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
+
+
+def _new_figure(width: float, height: float) -> "Figure":
+    """An empty figure; sizes in inches."""
+    from matplotlib.figure import Figure  # takes a second, without which cached stages do
+
+    return Figure(figsize=(width, height), layout="constrained")

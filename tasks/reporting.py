@@ -6,12 +6,11 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import pandas as pd
 from httpx import HTTPError
-from matplotlib.figure import Figure
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -21,6 +20,9 @@ from prefect.artifacts import (
 from prefect.exceptions import PrefectException
 
 from gpt_core.artifact import Artifact
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SECONDS_BETWEEN_UPDATES = 5.0
 
@@ -66,7 +68,7 @@ def report_run(name: str, metrics: Mapping[str, Mapping[str, float]]) -> str:
     return page
 
 
-def report_table(name: str, rows: pd.DataFrame, figures: Sequence[Figure], link: str) -> None:
+def report_table(name: str, rows: pd.DataFrame, figures: "Sequence[Figure]", link: str) -> None:
     """Publish one page with a table and its plots.
 
     Args:
@@ -99,7 +101,7 @@ def _cell(value: object) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"
 
 
-def _data_url(figure: Figure) -> str:
+def _data_url(figure: "Figure") -> str:
     """A plot as an address that holds the picture itself."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)

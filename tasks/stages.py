@@ -1,8 +1,12 @@
-"""Every stage of the pipeline in its order, each named like the core's function that it runs."""
+"""Every stage of the pipeline in its order, each named like the core's function that it runs.
+
+Packages that import torch are imported by the functions, because a stage that is answered from the
+cache does without the seconds that it takes.
+"""
 
 from pathlib import Path
 
-from gpt_core import data, evaluation, finetuning, interop, text, tokenizers
+from gpt_core import text, tokenizers
 from gpt_core.artifact import Artifact, fingerprint_of
 from gpt_core.config import (
     Benchmark,
@@ -22,7 +26,6 @@ from gpt_core.config import (
     TokenizerConfig,
 )
 from tasks import hub, launch, sources, tables
-from tasks.hub_download import fetch_release
 from tasks.paths import artifact_dir
 from tasks.pieces import pieces_page
 from tasks.planning import PendingDownload
@@ -84,6 +87,8 @@ def encode_corpus(
     run: StageRun, corpus: Artifact, tokenizer: Artifact, config: ShardConfig
 ) -> Artifact:
     """Encode documents into token shards, see ``gpt_core.data.encode_corpus``."""
+    from gpt_core import data
+
     return data.encode_corpus(corpus, tokenizer, config, run.out_dir, progress=run.progress)
 
 
@@ -124,6 +129,8 @@ def _plan_gpt2(folder: Path, config: GPT2ImportConfig) -> Artifact | PendingDown
 @fetch(planned=_plan_gpt2, run_name="fetch_gpt2")
 def fetch_gpt2(config: GPT2ImportConfig) -> Artifact:
     """Register a GPT-2 release by its content, downloaded first if it is one of a model hub."""
+    from tasks.hub_download import fetch_release
+
     release = hub.release_of(config)
     folder = Path(config.source).expanduser().resolve()
     if release is not None:
@@ -136,6 +143,8 @@ def fetch_gpt2(config: GPT2ImportConfig) -> Artifact:
 @stage(package="interop", kind="checkpoint")
 def import_gpt2(run: StageRun, release: Artifact) -> Artifact:
     """Import a GPT-2 release as a checkpoint, see ``gpt_core.interop.import_gpt2``."""
+    from gpt_core import interop
+
     directory = text.source_path(release)
     checkpoint = interop.import_gpt2(directory, run.out_dir, progress=run.progress)
     run.record.log_model(checkpoint, f"{run.flow.name}-imported")
@@ -151,6 +160,8 @@ def evaluate_language_model(
     decoding: DecodingConfig,
 ) -> Artifact:
     """Evaluate a checkpoint, see ``gpt_core.evaluation.evaluate_language_model``."""
+    from gpt_core import evaluation
+
     report = evaluation.evaluate_language_model(
         checkpoint, shards, config, decoding, run.out_dir, progress=run.progress
     )
@@ -167,6 +178,8 @@ def finetune_classifier(
     lora: LoRAConfig,
 ) -> Artifact:
     """Fine-tune a classifier, see ``gpt_core.finetuning.finetune_classifier``."""
+    from gpt_core import finetuning
+
     with TrainingReporter(run) as reporter:
         classifier = finetuning.finetune_classifier(
             checkpoint, examples, config, lora, run.out_dir, callbacks=[reporter]
@@ -187,6 +200,8 @@ def finetune_instructions(
     lora: LoRAConfig,
 ) -> Artifact:
     """Fine-tune a model on instructions, see ``gpt_core.finetuning.finetune_instructions``."""
+    from gpt_core import finetuning
+
     with TrainingReporter(run) as reporter:
         model = finetuning.finetune_instructions(
             checkpoint, examples, config, lora, run.out_dir, callbacks=[reporter]
@@ -209,6 +224,8 @@ def measure_tokenizer(
         tokenizer: The tokenizer.
         config: What is measured; it names this tokenizer only, so that others do not matter.
     """
+    from gpt_core import evaluation
+
     return evaluation.measure_tokenizer(
         corpus, tokenizer, config, run.out_dir, progress=run.progress
     )
@@ -217,6 +234,8 @@ def measure_tokenizer(
 @stage(package="evaluation", kind="report")
 def compare_tokenizers(run: StageRun, reports: list[Artifact]) -> Artifact:
     """Combine reports on tokenizers, see ``gpt_core.evaluation.compare_tokenizers``."""
+    from gpt_core import evaluation
+
     comparison = evaluation.compare_tokenizers(reports, run.out_dir)
     rows = tables.comparison(comparison)
     bars = metric_bars(rows, "tokenizer", _TOKENIZER_METRICS)
@@ -242,6 +261,8 @@ def run_benchmarks(
         sources: The benchmarks' files.
         config: How they are run; it names this checkpoint only, so that others do not matter.
     """
+    from gpt_core import evaluation
+
     report = evaluation.run_benchmarks(
         checkpoint, sources, config, run.out_dir, progress=run.progress
     )
@@ -253,6 +274,8 @@ def run_benchmarks(
 @stage(package="evaluation", kind="report")
 def compare_models(run: StageRun, reports: list[Artifact]) -> Artifact:
     """Combine benchmark reports on checkpoints, see ``gpt_core.evaluation.compare_models``."""
+    from gpt_core import evaluation
+
     comparison = evaluation.compare_models(reports, run.out_dir)
     rows = tables.comparison(comparison)
     bars = metric_bars(rows, "checkpoint")
@@ -265,4 +288,6 @@ def compare_models(run: StageRun, reports: list[Artifact]) -> Artifact:
 @stage(package="interop", kind="release")
 def export_huggingface(run: StageRun, checkpoint: Artifact) -> Artifact:
     """Export a checkpoint for ``transformers``, see ``gpt_core.interop.export_huggingface``."""
+    from gpt_core import interop
+
     return interop.export_huggingface(checkpoint, run.out_dir)

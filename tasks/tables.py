@@ -2,9 +2,8 @@
 
 import pandas as pd
 
-from gpt_core.artifact import Artifact
+from gpt_core.artifact import REPORT, Artifact
 from gpt_core.callbacks import METRICS, SAMPLES, read_records
-from gpt_core.evaluation import REPORT
 from gpt_core.files import read_json
 
 

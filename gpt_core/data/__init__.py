@@ -2,21 +2,17 @@
 
 from gpt_core.config import IGNORED
 from gpt_core.data.classification import (
-    Example,
     ExampleSplits,
     balance,
     encode_texts,
     pad,
-    read_examples,
     split_examples,
 )
 from gpt_core.data.encoding import encode_corpus
 from gpt_core.data.instruction import (
-    InstructionExample,
     InstructionSplits,
     collate,
     encode_example,
-    read_instructions,
     split_instructions,
 )
 from gpt_core.data.loader import (
@@ -30,6 +26,7 @@ from gpt_core.data.loader import (
 from gpt_core.data.prompts import ALPACA, TEMPLATES, PromptTemplate
 from gpt_core.data.shards import ShardReader, ShardWriter
 from gpt_core.data.windows import SlidingWindowDataset
+from gpt_core.text import Example, InstructionExample, read_examples, read_instructions
 
 __all__ = [
     "ALPACA",

@@ -1,4 +1,4 @@
-"""Labelled texts for classification: read, balance, split without leakage, pad.
+"""Labelled texts for classification: balance, split without leakage, pad.
 
 Shapes: B batch, T time.
 """
@@ -7,26 +7,13 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gpt_core.errors import DataError
-from gpt_core.text import SPLITS, RecordFormat, read_record_file
+from gpt_core.text import SPLITS, Example
 from gpt_core.tokenizers import Tokenizer
-
-_FORMATS: dict[str, RecordFormat] = {
-    ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A text and its label."""
-
-    text: str
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,40 +23,6 @@ class ExampleSplits:
     train: list[Example]
     validation: list[Example]
     test: list[Example]
-
-
-def read_examples(
-    path: Path, text_column: str = "text", label_column: str = "label"
-) -> list[Example]:
-    """Read the labelled texts of a CSV, TSV, JSON, JSON-lines or Parquet file.
-
-    A TSV without a header has the label in its first column and the text in its second. A file of
-    an unknown suffix is read as TSV. Labels that are numbers become text.
-
-    Args:
-        path: The file.
-        text_column: Name of the column with the texts.
-        label_column: Name of the column with the labels.
-
-    Raises:
-        DataError: If the file cannot be read, naming the place in it, lacks a column, or has fewer
-            than two labels.
-    """
-    form = _FORMATS.get(path.suffix.lower(), "tsv")
-    columns, headerless = (text_column, label_column), (label_column, text_column)
-    examples = []
-    for place, row in read_record_file(path, form, columns, headerless):
-        values = row if isinstance(row, dict) else {}
-        missing = next((column for column in columns if column not in values), None)
-        if missing is not None:
-            found = ", ".join(values) if isinstance(row, dict) else type(row).__name__
-            raise DataError(f"{path}, {place} has no {missing!r}; it has {found}")
-        examples.append(Example(str(values[text_column]), str(values[label_column])))
-    labels = sorted({example.label for example in examples})
-    if len(labels) < 2:
-        found = f"only the label {labels[0]!r}" if labels else "no example"
-        raise DataError(f"{path} has {found}: a classifier needs at least two labels")
-    return examples
 
 
 def balance(examples: Sequence[Example], seed: int) -> list[Example]:

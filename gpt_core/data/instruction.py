@@ -1,4 +1,4 @@
-"""Instructions with answers: read, split without leakage, encode with the prompt masked.
+"""Instructions with answers: split without leakage, encode with the prompt masked.
 
 Shapes: B batch, T time.
 """
@@ -7,7 +7,6 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -15,17 +14,8 @@ from gpt_core.config import IGNORED
 from gpt_core.data.loader import Batch
 from gpt_core.data.prompts import PromptTemplate
 from gpt_core.errors import DataError
-from gpt_core.text import RecordFormat, read_record_file
+from gpt_core.text import InstructionExample
 from gpt_core.tokenizers import Tokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class InstructionExample:
-    """An instruction, its optional input, and the answer."""
-
-    instruction: str
-    input: str
-    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +25,6 @@ class InstructionSplits:
     train: list[InstructionExample]
     validation: list[InstructionExample]
     test: list[InstructionExample]
-
-
-def read_instructions(path: Path) -> list[InstructionExample]:
-    """Read the examples of a JSON array (``.json``) or of JSON lines (any other suffix).
-
-    Raises:
-        DataError: If the file cannot be read, or naming the first entry that lacks ``instruction``
-            or ``output``, or holds anything but text.
-    """
-    form: RecordFormat = "json" if path.suffix.lower() == ".json" else "jsonl"
-    examples = []
-    for place, row in read_record_file(path, form, ("instruction", "output")):
-        values = {"input": "", **row} if isinstance(row, dict) else {}
-        for key in ("instruction", "input", "output"):
-            if not isinstance(values.get(key), str):
-                found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-                raise DataError(f"{path}, {place}: no text under {key!r}; it has {found}")
-        examples.append(
-            InstructionExample(values["instruction"], values["input"], values["output"])
-        )
-    if not examples:
-        raise DataError(f"{path} holds no instruction")
-    return examples
 
 
 def split_instructions(

@@ -1,5 +1,6 @@
 """Metrics of language models, classifiers, generated answers and tokenizers, as reports."""
 
+from gpt_core.artifact import REPORT
 from gpt_core.evaluation.answers import exact_match, longest_common_subsequence, rouge_l
 from gpt_core.evaluation.benchmarks import run_benchmarks
 from gpt_core.evaluation.classification import classification_metrics
@@ -12,7 +13,6 @@ from gpt_core.evaluation.language_model import (
 )
 from gpt_core.evaluation.perplexity import detokenize_wikitext, text_metrics
 from gpt_core.evaluation.report import (
-    REPORT,
     compare_models,
     compare_reports,
     compare_tokenizers,

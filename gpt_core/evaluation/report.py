@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.artifact import REPORT, Artifact, new_artifact
 from gpt_core.files import read_json, write_json
-
-REPORT = "report.json"
 
 Rows = list[dict[str, object]]
 """A table: one JSON object per row, with the same keys."""

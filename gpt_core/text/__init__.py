@@ -14,6 +14,12 @@ from gpt_core.text.corpus import (
     read_row_group,
     split_of,
 )
+from gpt_core.text.examples import (
+    Example,
+    InstructionExample,
+    read_examples,
+    read_instructions,
+)
 from gpt_core.text.reading import read_texts
 from gpt_core.text.records import RecordFormat, read_record_file
 from gpt_core.text.sources import register_source, source_files, source_path
@@ -23,6 +29,8 @@ __all__ = [
     "Cleaner",
     "Document",
     "DocumentWriter",
+    "Example",
+    "InstructionExample",
     "RecordFormat",
     "Split",
     "clean_corpus",
@@ -32,6 +40,8 @@ __all__ = [
     "iter_texts",
     "language_of",
     "read_documents",
+    "read_examples",
+    "read_instructions",
     "read_record_file",
     "read_row_group",
     "read_texts",

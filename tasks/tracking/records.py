@@ -12,10 +12,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -36,6 +35,9 @@ from tasks.tracking.store import (
     require_answer,
     tracking_uri,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _BATCH = 100  # parameters that MLflow takes at once
 
@@ -102,7 +104,7 @@ class StageRecord:
         if len(rows):
             client().log_table(self.run_id, rows, f"{name}.json")
 
-    def log_figure(self, figure: Figure, name: str) -> None:
+    def log_figure(self, figure: "Figure", name: str) -> None:
         """Record a plot."""
         client().log_figure(self.run_id, figure, f"{name}.png")
 
