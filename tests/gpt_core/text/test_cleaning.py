@@ -200,3 +200,23 @@ def test_page_references_of_a_classical_text_are_removed(shared_data: Path, tmp_
     )
     assert made.metrics()["read"] == 2500
     assert not set("".join(texts_of(made))) & set("()[]{}0123456789٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹")
+
+
+def test_the_language_is_detected_in_the_first_2000_characters() -> None:
+    assert language_of("a" * 2000 + "ب" * 9000) == "english"
+    assert language_of("a" * 999 + "ب" * 1001 + "a" * 9000) == "arabic"
+
+
+def test_three_examples_of_each_rule_are_reported_with_their_surroundings() -> None:
+    cleaner = Cleaner(CleaningConfig(language="english", collapse_whitespace=False))
+    for number in range(5):
+        cleaner.clean("x" * 50 + f"{number}“quoted”" + "y" * 100)
+    report = cleaner.report()["straighten_quotes"]
+    assert report["documents"] == 5
+    assert report["examples"] == [
+        {
+            "before": "x" * 19 + f"{number}“quoted”" + "y" * 52,
+            "after": "x" * 19 + f'{number}"quoted"' + "y" * 52,
+        }
+        for number in range(3)
+    ]
