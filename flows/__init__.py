@@ -1,1 +1,1 @@
-"""In which order the tasks run, and the command line."""
+"""Flows: the order of the stages, and the command line."""

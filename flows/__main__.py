@@ -1,7 +1,7 @@
-"""The front door: ``gptflow FLOW [--preset P] [--config F] [--dry-run] [section.field=value ...]``.
+"""Command line: ``gptflow FLOW [--preset P] [--config F] [--dry-run] [section.field=value ...]``.
 
-Only the configuration is imported until it is known to be right, so that help and mistakes are
-answered at once.
+Only the configuration is imported until it is validated, so that help and mistakes are answered at
+once.
 """
 
 import gc
@@ -137,13 +137,13 @@ def _without_gc() -> Iterator[None]:
 def generate(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar='[field=value ...] "prompt"', help="What to go on from."),
+        typer.Argument(metavar='[field=value ...] "prompt"', help="The text to continue."),
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A checkpoint's directory; the newest if not given.")
     ] = None,
 ) -> None:
-    """Write on from a prompt. Settings are of the section generation, such as temperature=0.5."""
+    """Continue a prompt. Settings are those of the section generation, such as temperature=0.5."""
     settings = [word for word in words or [] if _SETTING.fullmatch(word)]
     prompts = [word for word in words or [] if not _SETTING.fullmatch(word)]
     if len(prompts) > 1:
@@ -165,7 +165,7 @@ def _generate(prompt: str, decoding: DecodingConfig, checkpoint: Path | None) ->
         typer.echo(f"from {directory}", err=True)
     verify(read_artifact(directory, "checkpoint"), skip=[TRAINING_STATE])
     pieces = stream_text(directory, prompt, decoding)
-    first = next(pieces, "")  # a mistake shows here, before anything is printed
+    first = next(pieces, "")  # raises before anything is printed
     sys.stdout.write(prompt + first)
     for piece in pieces:
         sys.stdout.write(piece)
@@ -179,10 +179,10 @@ def up(
     preset: Preset = "tiny",
     config: ConfigFile = None,
     cron: Annotated[
-        str | None, typer.Option(help="When the whole way runs by itself, such as '0 3 * * *'.")
+        str | None, typer.Option(help="A schedule of the flow run, such as '0 3 * * *'.")
     ] = None,
 ) -> None:
-    """Prefect and MLflow on 127.0.0.1, and a worker for the deployments, until Ctrl-C."""
+    """Serve Prefect, MLflow and a worker for the deployments on 127.0.0.1 until Ctrl-C."""
     resolved = load_config(preset, config, settings or [])
     from flows.preflight import check_home
     from tasks.servers import PrefectServer
@@ -206,7 +206,7 @@ def down() -> None:
 
 @app.command()
 def doctor() -> None:
-    """What this machine has and what is missing, one line each."""
+    """List what this machine has and what is missing."""
     from flows.doctor import findings
 
     for line in findings():
@@ -214,7 +214,7 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """The console script: 0 done, 2 the user's mistake, 1 anything else."""
+    """Run a command and exit: 0 done, 2 the user's mistake, 1 anything else."""
     for flow in FLOWS.values():
         app.command(flow.name, help=flow.help)(_command(flow))
     try:
@@ -223,7 +223,7 @@ def main() -> None:
         typer.echo(f"gptflow: {error}", err=True)
         raise SystemExit(2) from None
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("gptflow: stopped; the same command goes on from here", err=True)
+        typer.echo("gptflow: stopped; the same command resumes from here", err=True)
         raise SystemExit(1) from None
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):

@@ -43,7 +43,7 @@ class Flow:
     """Imports the function; call ``function`` instead."""
 
     reads: Callable[[RunConfig], Iterable[Read]]
-    """What the flow reads from outside, checked before anything starts."""
+    """Everything that the flow reads from outside, checked before anything starts."""
 
     sections: tuple[str, ...]
     """The sections and fields of ``RunConfig`` that the flow reads."""
@@ -87,7 +87,7 @@ class Flow:
 
     @property
     def form_sections(self) -> tuple[str, ...]:
-        """What a form shows: the flow's own sections, then those that make a checkpoint."""
+        """The sections of the flow's form: its own, then those that make a checkpoint."""
         making = ("checkpoint", *TEXT, *PRETRAINING, "gpt2") if self.makes_checkpoint else ()
         return tuple(dict.fromkeys((*self.sections, *making)))
 
@@ -99,7 +99,7 @@ class Flow:
         return tuple(dict.fromkeys(("checkpoint", *self.sections, *making)))
 
     def all_reads(self, config: RunConfig) -> list[Read]:
-        """What the flow reads with this configuration, to make a missing checkpoint too."""
+        """Everything the flow reads with this configuration, to make a missing checkpoint too."""
         making: list[Read] = []
         if self.makes_checkpoint and config.checkpoint is None:
             making = [Source(config.source)]

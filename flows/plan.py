@@ -21,7 +21,7 @@ from tasks.planning import PlannedStage, planning
 _WEIGHT_BYTES = 28  # of a parameter in training: itself, its gradient, two means, a saved copy
 _SAVED_BYTES = 12  # of a parameter in a checkpoint: itself and the two means
 _LAYER_BYTES, _LOGIT_BYTES = 64, 16  # of an activation's element a layer and of a logit, measured
-_ATTENTION_BYTES = 2  # of an attention weight, which training on a processor keeps
+_ATTENTION_BYTES = 2  # of an attention weight, which training on a CPU keeps
 _PROCESS_BYTES = 500e6  # of Python with torch, Prefect and MLflow, before any tensor
 _MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -1,1 +1,1 @@
-"""The core's verbs as Prefect tasks, each with its cache, its directory and its MLflow run."""
+"""The core's stages as Prefect tasks, each with cache key, directory and MLflow run."""

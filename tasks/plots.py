@@ -1,4 +1,4 @@
-"""Plots that MLflow keeps beside a run."""
+"""Plots that are recorded with MLflow runs."""
 
 import math
 from collections.abc import Mapping

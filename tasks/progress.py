@@ -1,4 +1,4 @@
-"""What a person sees while stages run: the tasks report to a display, the command line draws it."""
+"""The display of running stages: tasks report to it, the command line draws it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

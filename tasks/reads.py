@@ -1,4 +1,4 @@
-"""What a flow reads from outside: sources, releases and artifacts that were made before."""
+"""Inputs of flows from outside: sources, releases and existing artifacts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import Benchmark
 
 Role = Literal["text", "classification", "instruction"] | Benchmark
-"""What a source is read as."""
+"""The format that a source is read in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An artifact that was made before, by its directory."""
+    """An existing artifact, by its directory."""
 
     directory: str
     kind: Literal["checkpoint", "tokenizer"]

@@ -1,4 +1,4 @@
-"""What Prefect's UI shows of a stage: metrics, plots, links and progress."""
+"""Pages in Prefect's UI: metrics, plots, links and progress of stages."""
 
 import base64
 import io
@@ -68,13 +68,13 @@ def report_run(name: str, metrics: Mapping[str, Mapping[str, float]]) -> str:
     return page
 
 
-def report_table(name: str, rows: pd.DataFrame, figures: "Sequence[Figure]", link: str) -> None:
+def report_table(name: str, rows: pd.DataFrame, plots: "Sequence[Figure]", link: str) -> None:
     """Publish one page with a table and its plots.
 
     Args:
         name: The page's name.
         rows: The table.
-        figures: The plots.
+        plots: Figures of matplotlib.
         link: The address of the MLflow run.
     """
     lines = [
@@ -83,7 +83,7 @@ def report_table(name: str, rows: pd.DataFrame, figures: "Sequence[Figure]", lin
         "|---" * len(rows.columns) + "|",
     ]
     lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows.itertuples(index=False)]
-    lines += [f"\n![plot]({_data_url(figure)})" for figure in figures]
+    lines += [f"\n![plot]({_data_url(plot)})" for plot in plots]
     create_markdown_artifact("\n".join(lines), key=f"{_key(name)}-table", description=name)
 
 

@@ -84,7 +84,7 @@ def placed_file(name: str, source: PublicSource) -> Path:
 def fetch_source(
     source: Source, companion: str | None = None, progress: Progress | None = None
 ) -> Artifact:
-    """Register a source as a raw artifact, anew every time because its file may have changed.
+    """Register a source as a raw artifact, every time again because its file may have changed.
 
     Args:
         source: ``samples``, a path, or a name in ``data/sources.toml``.

@@ -14,7 +14,7 @@ from gpt_core.artifact import KINDS
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """What the project knows of a stage without running it.
+    """A row of the table of stages.
 
     Raises:
         ValueError: If the core exports no such function, or the kind is unknown.

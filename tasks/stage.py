@@ -60,7 +60,7 @@ class Stage(Generic[P]):
     """A stage: call it in a flow as the function it decorates, without the first parameter.
 
     Args:
-        function: What runs in the task.
+        function: The function that runs in the task.
         spec: The stage's row in the table of stages.
         days: A task that takes longer hangs, and is ended.
         resumable: The stage keeps checkpoints in its directory; interrupted, it resumes from them
@@ -104,7 +104,7 @@ class Stage(Generic[P]):
         return artifact
 
     def inputs(self, *args: P.args, **kwargs: P.kwargs) -> tuple[object, ...]:
-        """What the result depends on, in the order of the parameters."""
+        """Everything that determines the result, in the order of the parameters."""
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return self._relevant(bound.arguments)
@@ -209,7 +209,7 @@ class Fetch(Generic[P]):
     It is retried after network errors and never answered from a cache.
 
     Args:
-        function: What runs in the task.
+        function: The function that runs in the task.
         planned: Answers in a plan, given a temporary folder, without downloading anything.
         run_name: The name of its task runs.
     """
@@ -255,7 +255,7 @@ def fetch(
 
 @contextmanager
 def labelled(label: str) -> Iterator[None]:
-    """Tell apart the runs of stages that a flow calls several times; they bear the label."""
+    """Label the runs of the stages in this block, which a flow calls several times."""
     token = _LABEL.set(label)
     try:
         yield

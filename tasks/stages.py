@@ -39,7 +39,7 @@ from tasks.training_reporter import TrainingReporter
 _TOKENIZER_METRICS = {
     "tokens_per_word": "tokens a word",
     "bytes_per_token": "bytes a token",
-    "whole_words": "fraction of words left whole",
+    "whole_words": "fraction of words in one piece",
     "vocabulary_used": "fraction of the vocabulary used",
     "megabytes_per_second": "encoding, MB a second",
     "train_seconds": "training, seconds",
@@ -98,7 +98,7 @@ def encode_corpus(
     days=30,
     resumable=True,
     ignore=("launch_config",),
-    metrics_prefix="best/",  # beside the metrics of the last step
+    metrics_prefix="best/",  # those without a prefix are of the last step
 )
 def pretrain(
     run: StageRun, shards: Artifact, config: PretrainConfig, launch_config: LaunchConfig

@@ -8,7 +8,7 @@ from gpt_core.files import read_json
 
 
 def rules(corpus: Artifact) -> pd.DataFrame:
-    """What each cleaning rule did.
+    """The effect of each cleaning rule.
 
     Args:
         corpus: A documents artifact.

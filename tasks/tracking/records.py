@@ -53,7 +53,7 @@ class FlowRecord:
     """The MLflow run."""
 
     tags: tuple[tuple[str, str], ...] = ()
-    """Tags that its stages' runs bear too."""
+    """Tags that its stages' runs have too."""
 
     def note(self, stage: str, artifact: Artifact, label: str = "") -> None:
         """Record and show a stage's result, made now or cached, so that flows can be compared.
@@ -100,7 +100,7 @@ class StageRecord:
     """The logged model that the stage's metrics belong to."""
 
     def log_table(self, rows: pd.DataFrame, name: str) -> None:
-        """Record a table; MLflow shows it, beside those of other runs."""
+        """Record a table, which MLflow can compare with those of other runs."""
         if len(rows):
             client().log_table(self.run_id, rows, f"{name}.json")
 

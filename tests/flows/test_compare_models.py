@@ -1,4 +1,4 @@
-"""Checkpoints compared on benchmarks: one table, of which each column is kept."""
+"""Checkpoints are compared on benchmarks: one table, each column cached."""
 
 import json
 import re

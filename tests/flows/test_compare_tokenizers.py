@@ -1,4 +1,4 @@
-"""Tokenizers compared on one corpus: one table, with plots, of which each row is kept."""
+"""Tokenizers are compared on one corpus: one table with plots, each row cached."""
 
 import re
 from typing import Any
@@ -15,14 +15,14 @@ def compared(second_cli: Any, small: list[str]) -> Any:
     return answer
 
 
-def figures(answer: Any) -> dict[str, list[str]]:
+def table_cells(answer: Any) -> dict[str, list[str]]:
     """The printed table's cells by tokenizer."""
     rows = [re.split(r" {2,}", line.strip()) for line in answer.out.splitlines()]
     return {row[0]: row[1:] for row in rows if len(row) > 8 and row[0] != "tokenizer"}
 
 
 def test_the_table_and_the_pieces_are_shown(compared: Any) -> None:
-    rows = figures(compared)
+    rows = table_cells(compared)
     assert list(rows) == ["byte", "bpe:300", "unigram"]
     assert [row[0] for row in rows.values()] == ["257", "300", "400"]
     assert {row[6] for row in rows.values()} == {"100%"}, "all of them come back exactly"
@@ -40,7 +40,7 @@ def test_mlflow_has_table_plots_and_a_run_for_each(second_cli: Any, compared: An
     assert files == {"tokenizers.json", "tokenizers.png", "zipf.png", "pieces.html"}
 
 
-def test_another_tokenizer_leaves_the_rest_as_it_is(second_cli: Any, small: list[str]) -> None:
+def test_another_tokenizer_runs_only_its_own_stages(second_cli: Any, small: list[str]) -> None:
     trained = next((second_cli.home / "data" / "tokenizers").iterdir())
     names = COMPARE.replace("]", f', "character", "{trained}"]')
     answer = second_cli.run("compare-tokenizers", *small, names)

@@ -1,4 +1,4 @@
-"""One command makes everything, a second one makes nothing, a changed setting what hangs on it."""
+"""One command makes everything, a second one nothing, a changed setting what depends on it."""
 
 import json
 import re
@@ -84,7 +84,7 @@ def test_a_run_makes_every_kind_of_artifact(shared_cli: Any, first: Any) -> None
     assert shared_cli.partial_files() == []
 
 
-def test_a_run_ends_with_figures_a_sample_places_and_next_commands(
+def test_a_run_ends_with_metrics_a_sample_paths_and_next_commands(
     shared_cli: Any, first: Any
 ) -> None:
     _, _, end = first.out.partition("Done in")
@@ -101,7 +101,7 @@ def test_a_run_ends_with_figures_a_sample_places_and_next_commands(
     assert written.out.startswith(command[2])
 
 
-def test_a_run_says_its_loss_line_by_line_where_there_is_no_terminal(first: Any) -> None:
+def test_a_run_prints_its_loss_line_by_line_without_a_terminal(first: Any) -> None:
     assert re.search(r"pretrain: step 4 of 12, loss \d\.\d+, .* s left", first.out)
     assert "\x1b" not in first.out
     assert first.err == ""
@@ -142,7 +142,7 @@ def test_a_second_run_does_no_work(shared_cli: Any, second: Any) -> None:
     assert flows[1].data.metrics == flows[0].data.metrics
 
 
-def test_one_changed_setting_redoes_what_hangs_on_it(changed: list[Any]) -> None:
+def test_a_changed_setting_runs_what_depends_on_it(changed: list[Any]) -> None:
     fine_tune, training, renamed = changed
     assert done_now(fine_tune) == ["finetune_classifier"]
     assert done_now(training) == STAGES[3:]
@@ -233,7 +233,7 @@ def test_bad_text_is_one_sentence_and_a_failed_flow_run(
     assert shared_cli.partial_files() == []
 
 
-def test_a_flipped_byte_is_named_and_nothing_is_made_of_it(
+def test_a_flipped_byte_is_reported_and_nothing_is_made_from_it(
     shared_cli: Any, small: list[str], second: Any
 ) -> None:
     weights = re.search(r"--checkpoint (\S+) ", second.out)
@@ -256,7 +256,7 @@ def test_a_flipped_byte_is_named_and_nothing_is_made_of_it(
     assert shared_cli.partial_files() == []
 
 
-def test_two_processes_are_recorded_as_one_and_are_no_part_of_the_key(
+def test_two_processes_are_recorded_as_one_and_do_not_change_the_key(
     shared_cli: Any, small: list[str], first: Any
 ) -> None:
     shared = ["pretrain", *small, "training.seed=5", "training.micro_batch=4"]

@@ -1,4 +1,4 @@
-"""What a flow reads is checked before anything starts."""
+"""Everything a flow reads is checked before anything starts."""
 
 from pathlib import Path
 

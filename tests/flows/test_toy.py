@@ -62,7 +62,7 @@ IMPORT = {
     "flows/toy.py": "from flows.declarations import FLOWS; FLOWS['toy'].function()",
     "flows/declarations.py": "from flows.declarations import FLOWS",
 }
-"""What imports each of the four files."""
+"""A statement that imports each of the four files."""
 
 
 class Copy:
@@ -102,7 +102,7 @@ class Copy:
         )  # fmt: skip
 
     def error(self, file: str, old: str, new: str, *command: str) -> str:
-        """What a command answers while a part of a file is another."""
+        """The output of a command that fails while a part of a file is replaced."""
         before = self.read(file)
         assert old in before
         self.write(file, before.replace(old, new))

@@ -1,4 +1,4 @@
-"""A stage is done again when, and only when, something that it hangs on has changed."""
+"""A stage runs again if, and only if, something that it depends on has changed."""
 
 from pathlib import Path
 
@@ -8,13 +8,20 @@ from prefect import flow
 
 from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import CleaningConfig, ReadingConfig, RunConfig
-from tasks.caching import cached_artifact, results_dir, source_files, stage_key
+from tasks.caching import (
+    cached_artifact,
+    core_imports,
+    discard_damaged,
+    results_dir,
+    source_files,
+    stage_key,
+)
 from tasks.specs import STAGES
 from tasks.stages import clean_corpus, fetch_corpus
 from tasks.tracking import client, tracked_flow
 from tasks.tracking.store import experiment_id
 
-ROOMS = ("text", "tokenizers", "data", "interop", "evaluation", "training", "finetuning")
+PACKAGES = ("text", "tokenizers", "data", "interop", "evaluation", "training", "finetuning")
 
 
 @flow(name="clean")
@@ -30,26 +37,28 @@ def text(tmp_path: Path) -> Path:
     return file
 
 
-def times_done() -> int:
+def times_run() -> int:
     runs = client().search_runs([experiment_id()], "tags.stage = 'clean_corpus'")
     return len(runs)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_stage_hangs_on_every_module_that_its_room_imports(project_root: Path, room: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_stage_depends_on_every_module_that_its_package_imports(
+    project_root: Path, package: str
+) -> None:
     graph = grimp.build_graph("gpt_core")
-    needed = graph.find_upstream_modules(f"gpt_core.{room}", as_package=True)
+    needed = graph.find_upstream_modules(f"gpt_core.{package}", as_package=True)
     choosing = {"gpt_core.config.presets", "gpt_core.config.loading"}
     hashed = {
         ".".join(file.relative_to(project_root).with_suffix("").parts).removesuffix(".__init__")
-        for file in source_files(room)
+        for file in source_files(package)
     }
     assert needed - choosing - {"gpt_core"} <= hashed
 
 
-def test_cleaning_does_not_hang_on_training() -> None:
-    rooms = {file.parent.name for file in source_files("text")}
-    assert not rooms & {"training", "finetuning", "models"}
+def test_cleaning_does_not_depend_on_training() -> None:
+    packages = {file.parent.name for file in source_files("text")}
+    assert not packages & {"training", "finetuning", "models"}
 
 
 def test_the_key_changes_with_settings_and_inputs_and_nothing_else() -> None:
@@ -64,11 +73,11 @@ def test_the_key_changes_with_settings_and_inputs_and_nothing_else() -> None:
     assert len({key, stage_key(STAGES["train_tokenizer"], raw, plain)}) == 2
 
 
-def test_an_unchanged_stage_is_done_once(prefect_home: Path, text: Path) -> None:
+def test_an_unchanged_stage_runs_once(prefect_home: Path, text: Path) -> None:
     made = cleaning_flow(str(text), CleaningConfig())
     again = cleaning_flow(str(text), CleaningConfig())
     assert again == made
-    assert times_done() == 1
+    assert times_run() == 1
     assert made.directory.parent == prefect_home / "data" / "corpora"
     raw = read_artifact(next((prefect_home / "data" / "raw").iterdir()), "raw")
     found = cached_artifact(
@@ -77,19 +86,17 @@ def test_an_unchanged_stage_is_done_once(prefect_home: Path, text: Path) -> None
     assert found == made  # so a plan says what a run will do
 
 
-def test_a_changed_setting_or_text_is_done_anew(prefect_home: Path, text: Path) -> None:
+def test_a_changed_setting_or_text_runs_the_stage_again(prefect_home: Path, text: Path) -> None:
     first = cleaning_flow(str(text), CleaningConfig())
     second = cleaning_flow(str(text), CleaningConfig(min_characters=2))
     text.write_text(text.read_text() + "\n\nOne more document.")
     third = cleaning_flow(str(text), CleaningConfig())
     assert len({first.path, second.path, third.path}) == 3
-    assert times_done() == 3
+    assert times_run() == 3
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut short", "record spoilt"])
-def test_a_result_that_is_not_whole_is_made_again(
-    prefect_home: Path, text: Path, damage: str
-) -> None:
+def test_a_damaged_result_is_made_again(prefect_home: Path, text: Path, damage: str) -> None:
     made = cleaning_flow(str(text), CleaningConfig())
     if damage == "deleted":
         for file in made.directory.iterdir():
@@ -102,4 +109,28 @@ def test_a_result_that_is_not_whole_is_made_again(
             file.write_text("{")
     again = cleaning_flow(str(text), CleaningConfig())
     assert read_artifact(again.directory, "documents") == made
-    assert times_done() == 2
+    assert times_run() == 2
+
+
+def test_imports_of_the_core_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(
+        '"""import gpt_core.optim in a docstring is none."""\n'
+        "import gpt_core.text.rules\nfrom gpt_core import data, errors\nimport torch\n"
+        "def f():\n    try:\n        from gpt_core.models.gpt import GPT\n"
+        "    except ImportError:\n        from gpt_core import files\n"
+    )
+    assert core_imports(file) == {"text", "data", "errors", "models", "files"}
+
+
+def test_only_a_damaged_record_is_discarded(prefect_home: Path, text: Path) -> None:
+    made = cleaning_flow(str(text), CleaningConfig())
+    [record] = results_dir().iterdir()
+    discard_damaged(record.name)
+    assert cached_artifact(record.name) == made
+    (made.directory / "manifest.json").unlink()
+    assert cached_artifact(record.name) is None
+    assert record.is_file(), "a look into the cache deletes nothing"
+    discard_damaged(record.name)
+    assert not record.is_file()
+    discard_damaged(record.name)

@@ -1,4 +1,4 @@
-"""What is published in Prefect: tables, plots and progress that never stops a stage."""
+"""Pages are published in Prefect: tables, plots, and progress that never stops a stage."""
 
 import logging
 from pathlib import Path

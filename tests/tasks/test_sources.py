@@ -1,4 +1,4 @@
-"""A named source is fetched from where it is published, and again when the network failed."""
+"""A named source is downloaded once, and again after a network error."""
 
 import hashlib
 import threading
@@ -60,7 +60,7 @@ def publish(home: Path, publisher: Publisher, text: bytes = TEXT) -> None:
     )
 
 
-def test_every_source_that_is_named_is_the_real_file(shared_data: Path) -> None:
+def test_every_named_source_is_the_published_file(shared_data: Path) -> None:
     real = {file.name: file for file in shared_data.rglob("*") if file.is_file()}
     sources = public_sources()
     assert {"bukhari", "sms-spam", "lambada"} <= sources.keys()
@@ -85,7 +85,7 @@ def test_a_named_source_is_fetched_once(
 @pytest.mark.parametrize(
     ("status", "text", "error"), [(404, TEXT, "answers 404"), (200, TEXT[::-1], "not the expected")]
 )
-def test_what_no_further_try_mends_is_said_at_once(
+def test_an_error_that_no_retry_fixes_is_raised_at_once(
     prefect_home: Path, publisher: Publisher, status: int, text: bytes, error: str
 ) -> None:
     publisher.statuses = [status]
@@ -95,7 +95,7 @@ def test_what_no_further_try_mends_is_said_at_once(
     assert not (prefect_home / "data" / "raw" / "mill" / "mill.txt").exists()
 
 
-def test_a_server_that_stays_away_is_tried_four_times(
+def test_an_unreachable_server_is_tried_four_times(
     prefect_home: Path, publisher: Publisher
 ) -> None:
     publisher.statuses = [503]

@@ -33,6 +33,6 @@ def test_every_kind_of_artifact_has_a_folder() -> None:
     assert len(set(FOLDERS.values())) == len(FOLDERS)
 
 
-def test_a_stage_bears_the_name_of_the_core_function_it_runs() -> None:
+def test_a_stage_has_the_name_of_the_core_function_it_runs() -> None:
     assert STAGES["clean_corpus"].package == gpt_core.text.__name__.removeprefix("gpt_core.")
     assert all(name in vars(stages) for name in STAGES)

@@ -136,7 +136,7 @@ def test_a_parameter_that_is_ignored_must_exist() -> None:
         Stage(clean_corpus, spec, days=1, resumable=False, ignore=("launch",), metrics_prefix="")
 
 
-def test_a_stage_must_bear_the_name_of_a_core_function() -> None:
+def test_a_stage_must_have_the_name_of_a_core_function() -> None:
     with pytest.raises(ValueError, match=r"stage tidy: gpt_core\.text does not export it"):
 
         @stage(package="text", kind="documents")

@@ -48,7 +48,7 @@ def test_predictions_answers_and_confusion_are_read_from_a_checkpoint(tmp_path: 
     assert tables.confusion(draft.artifact).to_dict("records") == counts
 
 
-def test_training_metrics_are_read_beside_the_checkpoints_of_a_run(tmp_path: Path) -> None:
+def test_training_metrics_are_read_from_the_directory_of_a_run(tmp_path: Path) -> None:
     lines = '{"step": 10, "train/loss": 5.0}\n{"step": 20, "train/loss": 4.0}\n{"st'
     (tmp_path / "metrics.jsonl").write_text(lines)
     (tmp_path / "samples.jsonl").write_text('{"step": 20, "prompt": "a", "text": "b"}\n')

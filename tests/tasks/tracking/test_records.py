@@ -1,4 +1,4 @@
-"""What MLflow shows of flows and stages."""
+"""Flows and stages as nested MLflow runs."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_a_stage_is_recorded_below_its_flow(record: FlowRecord, tmp_path: Path) 
     assert {f.path for f in client().list_artifacts(s.run_id)} == {"samples.json", "loss.png"}
 
 
-def test_a_mistake_closes_flow_and_stage_with_its_sentence(home: Path) -> None:
+def test_an_error_closes_flow_and_stage_with_its_message(home: Path) -> None:
     with (
         pytest.raises(DataError, match="no text"),
         tracked_flow("run", RunConfig(), {}) as flow,
@@ -63,7 +63,7 @@ def test_a_mistake_closes_flow_and_stage_with_its_sentence(home: Path) -> None:
         assert run.data.tags["error"] == "no text"
 
 
-def test_a_flow_that_failed_goes_on_in_its_run_and_a_finished_one_does_not(home: Path) -> None:
+def test_a_failed_flow_resumes_its_run_and_a_finished_one_does_not(home: Path) -> None:
     with pytest.raises(KeyboardInterrupt), tracked_flow("run", RunConfig(), {}) as first:
         raise KeyboardInterrupt
     assert client().get_run(first.run_id).info.status == "KILLED"
@@ -79,16 +79,16 @@ def test_a_flow_that_failed_goes_on_in_its_run_and_a_finished_one_does_not(home:
     assert third.run_id != first.run_id
 
 
-def test_other_settings_or_a_run_under_way_begin_a_run_of_their_own(home: Path) -> None:
+def test_other_settings_or_a_concurrent_flow_start_a_new_run(home: Path) -> None:
     with pytest.raises(RuntimeError), tracked_flow("run", RunConfig(), {}) as failed:
         raise RuntimeError
     same = RunConfig(source="x")
-    with tracked_flow("run", same, {}) as other, tracked_flow("run", same, {}) as beside:
+    with tracked_flow("run", same, {}) as other, tracked_flow("run", same, {}) as concurrent:
         pass
-    assert len({failed.run_id, other.run_id, beside.run_id}) == 3
+    assert len({failed.run_id, other.run_id, concurrent.run_id}) == 3
 
 
-def test_a_run_that_was_deleted_is_not_gone_on_with(home: Path, record: FlowRecord) -> None:
+def test_a_deleted_run_is_not_resumed(home: Path, record: FlowRecord) -> None:
     remembered = home / "run.json"
     with (
         pytest.raises(RuntimeError),
@@ -102,7 +102,7 @@ def test_a_run_that_was_deleted_is_not_gone_on_with(home: Path, record: FlowReco
     assert not remembered.exists()
 
 
-def test_a_model_is_whole_without_its_training_state_and_the_newest_of_its_name(
+def test_a_model_is_registered_without_its_training_state_as_the_newest_version(
     record: FlowRecord, tmp_path: Path
 ) -> None:
     import mlflow
