@@ -259,15 +259,15 @@ def test_a_flipped_byte_is_reported_and_nothing_is_made_from_it(
 def test_two_processes_are_recorded_as_one_and_do_not_change_the_key(
     shared_cli: Any, small: list[str], first: Any
 ) -> None:
-    shared = ["pretrain", *small, "training.seed=5", "training.micro_batch=4"]
+    settings = ["pretrain", *small, "training.seed=5", "training.micro_batch=4"]
     before = {run.info.run_id for run in recorded_runs(shared_cli)}
-    answer = shared_cli.run(*shared, "launch.processes=2", "launch.strategy=fsdp")
+    answer = shared_cli.run(*settings, "launch.processes=2", "launch.strategy=fsdp")
     assert answer.code == 0, answer.out + answer.err
-    assert "2 × cpu, shares (FSDP)" in answer.out
+    assert "2 × cpu, shards (FSDP)" in answer.out
     assert done_now(answer) == ["pretrain"]
     new = [run for run in recorded_runs(shared_cli) if run.info.run_id not in before]
     (stage,) = [run for run in new if "mlflow.parentRunId" in run.data.tags]
     history = shared_cli.mlflow_client().get_metric_history(stage.info.run_id, "train/loss")
     assert [metric.step for metric in history] == [4, 8, 12]
-    again = shared_cli.run(*shared)
+    again = shared_cli.run(*settings)
     assert "pretrain" in there_already(again)
