@@ -57,9 +57,18 @@ def register(spec: StageSpec) -> StageSpec:
     return spec
 
 
-def _exports(file: Path) -> list[str]:
-    """The ``__all__`` of a package, read from its source because its import may take seconds."""
+def _exports(file: Path) -> set[str]:
+    """The names that a module binds and lists in ``__all__``.
+
+    They are read from its source, because importing torch with it would take seconds.
+    """
+    listed: set[str] = set()
+    bound: set[str] = set()
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return list(ast.literal_eval(node.value))
-    return []
+            listed |= set(ast.literal_eval(node.value))
+        elif isinstance(node, ast.ImportFrom):
+            bound |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            bound.add(node.name)
+    return listed & bound

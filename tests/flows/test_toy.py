@@ -80,7 +80,7 @@ class Copy:
         self.write("gpt_core/toy.py", CORE)
         self.write("flows/toy.py", FLOW)
         stages = self.read("tasks/stages.py")
-        imported = "from gpt_core import data, evaluation, finetuning, interop, text, tokenizers"
+        imported = "from gpt_core import text, tokenizers"
         assert imported in stages
         self.write("tasks/stages.py", stages.replace(imported, f"{imported}, toy") + STAGE)
         self.write("flows/declarations.py", self.read("flows/declarations.py") + DECLARATION)
