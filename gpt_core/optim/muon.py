@@ -54,7 +54,8 @@ class Muon(torch.optim.Optimizer):
 
     ``m = μ m + (1 - μ) g;  W = (1 - ηλ) W - 0.2 η sqrt(max(R, S)) orthogonalize(μ m + (1 - μ) g)``.
     The factor gives an update the root mean square of AdamW's, so that both share one learning
-    rate and one weight decay.
+    rate and one weight decay. ``torch.optim.Muon`` iterates in bf16 on every device, which
+    would change the bits of fp32 runs, and has no stacked maps; hence this implementation.
 
     Args:
         params: Parameter groups of matrices; a group's ``parts`` is the number of maps stacked in

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from filelock import FileLock, Timeout
@@ -126,7 +127,7 @@ def load_state(checkpoint: Artifact, device: torch.device) -> TrainerState:
     file = checkpoint.directory / TRAINING_STATE
     try:
         state: TrainerState = torch.load(file, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
         raise CheckpointError(f"{file} cannot be read as training state: {error}") from error
     return state
 

@@ -9,20 +9,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback, RunInfo, read_records
-from gpt_core.config import ComputeConfig, GPTConfig, LaunchConfig, PretrainConfig, load_config
+from gpt_core.config import ComputeConfig, LaunchConfig, PretrainConfig, load_config
 from gpt_core.errors import CheckpointError, ConfigError, DivergenceError, GPTCoreError
-from gpt_core.execution.fsdp import load_sharded_state
-from gpt_core.execution.placement import uses_fsdp
-from gpt_core.execution.ranks import Ranks
 from gpt_core.training import latest_checkpoint
-from gpt_core.training.checkpoint import require_best
 from tasks.launch import _raise_failure, count_processes, train
 
 TWO = LaunchConfig(processes=2)
@@ -230,28 +225,3 @@ def test_the_rank_that_died_first_is_named_and_not_the_one_that_gloo_aborts(
     (tmp_path / "exit-codes.json").write_text('{"0": -6, "1": -9}', encoding="utf-8")
     with pytest.raises(GPTCoreError, match=r"process 1 of 2 .* was ended by SIGKILL"):
         _raise_failure(tmp_path, 2)
-
-
-def test_a_run_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="has no checkpoint after training"):
-        require_best(tmp_path)
-
-
-def test_only_what_would_fill_half_a_gpu_is_shared_by_itself(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shape, two, gpu = GPTConfig(vocab_size=50_257), Ranks(0, 2), torch.device("cuda")  # 2 GB
-    auto = LaunchConfig()
-    for memory, shared in ((16e9, False), (3e9, True)):
-        found = SimpleNamespace(total_memory=memory)
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device, found=found: found)
-        assert uses_fsdp(shape, gpu, two, auto) is shared
-    assert not uses_fsdp(shape, gpu, Ranks(), auto)
-    assert not uses_fsdp(shape, torch.device("cpu"), two, auto)
-    assert uses_fsdp(shape, torch.device("cpu"), two, LaunchConfig(strategy="fsdp"))
-
-
-def test_shares_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    (tmp_path / "shard-00001-model-00001-of-00001.safetensors").write_bytes(b"\xff" * 64)
-    with pytest.raises(CheckpointError, match="cannot be read as training state"):
-        load_sharded_state(tmp_path, lambda name, shape: torch.zeros(shape))

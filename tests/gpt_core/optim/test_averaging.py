@@ -1,4 +1,4 @@
-"""The running mean of weights, beside its formula."""
+"""The exponential moving average of the weights follows its formula."""
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ def test_the_average_follows_its_formula() -> None:
         assert torch.equal(before, parameter)
 
 
-def test_a_restored_average_goes_on_alike() -> None:
+def test_a_restored_average_continues_alike() -> None:
     model, twin = nn.Linear(4, 4), nn.Linear(4, 4)
     average = WeightAverage(model, decay=0.9)
     with torch.no_grad():

@@ -1,13 +1,12 @@
-"""Trials choose what is fastest, and a run goes on with what was chosen for it."""
+"""Trials find the largest micro-batch that fits, and the fastest numerics."""
 
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
-from typing import get_args, get_type_hints
 
 import pytest
 import torch
@@ -16,25 +15,30 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import (
     ComputeConfig,
     GPTConfig,
-    LaunchConfig,
     PretrainConfig,
     ScheduleConfig,
     TrainingConfig,
 )
 from gpt_core.errors import ConfigError
 from gpt_core.execution.layout import Layout, ModelWithLoss
-from gpt_core.execution.numerics import KERNELS, resolve_numerics
+from gpt_core.execution.numerics import resolve_numerics
 from gpt_core.execution.placement import build_layout
 from gpt_core.execution.ranks import Ranks
 from gpt_core.models import build_model
 from gpt_core.training import pretrain
-from gpt_core.training.autotune import attention_seconds, autotune, is_long
-from gpt_core.training.checkpoint import latest_checkpoint, load_state
+from gpt_core.training.autotune import (
+    attention_seconds,
+    autotune,
+    fit_micro_batch,
+    is_long,
+    largest_that_fits,
+)
 
 CPU = torch.device("cpu")
 
 
 def config_of(compute: dict[str, object] | None = None, **training: object) -> PretrainConfig:
+    """A run of one tiny block, whose compute settings and steps the tests choose."""
     settings = {"tokens_per_step": 64, "micro_batch": 2, **training}
     return PretrainConfig(
         model=GPTConfig(n_layer=1, n_head=2, n_embd=16, context_length=32, vocab_size=257),
@@ -44,17 +48,46 @@ def config_of(compute: dict[str, object] | None = None, **training: object) -> P
     )
 
 
+@pytest.mark.parametrize(
+    ("size", "room", "found"), [(64, 20, 16), (48, 48, 48), (45, 8, 5), (7, 0, 1)]
+)
+def test_the_largest_divisor_that_fits_is_found(size: int, room: int, found: int) -> None:
+    tried: list[int] = []
+
+    def attempt(n: int) -> None:
+        tried.append(n)
+        if n > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert largest_that_fits(size, attempt) == found
+    assert tried == sorted(tried, reverse=True)
+    assert all(size % n == 0 for n in tried)
+
+
+def test_an_error_that_is_not_out_of_memory_is_raised() -> None:
+    def attempt(n: int) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        largest_that_fits(8, attempt)
+
+
+def test_a_micro_batch_that_fits_is_kept() -> None:
+    config = config_of(micro_batch=8, tokens_per_step=256)
+    assert fit_micro_batch(config, CPU, Ranks()) == 8
+
+
 def layout_of(config: PretrainConfig) -> Layout:
     return build_layout(build_model(config.model, seed=0).train(), CPU, config.compute)
 
 
 def clock_of(*seconds: float) -> Callable[[], float]:
-    """Every second reading is so much later than the one before it."""
+    """Reads as if each pair of readings were these seconds apart."""
     passing: Iterator[float] = accumulate(x for s in seconds for x in (0.0, s))
     return lambda: next(passing)
 
 
-def test_a_gpu_takes_the_kernel_that_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_uses_the_fastest_attention_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     times = {"flash": 2.0, "cudnn": 1.0, "efficient": math.inf, "math": 9.0}
     monkeypatch.setattr(
         "gpt_core.training.autotune.attention_seconds", lambda name, *rest: times[name]
@@ -64,11 +97,11 @@ def test_a_gpu_takes_the_kernel_that_was_fastest(monkeypatch: pytest.MonkeyPatch
         device=torch.device("cuda"), ranks=Ranks(), numerics=resolve_numerics(config.compute, CPU)
     )
     assert autotune(gpu, config, clock_of(), print).attention_kernel == "cudnn"
-    plain = replace(config, model=replace(config.model, attention="explicit"))
-    assert autotune(gpu, plain, clock_of(), print).attention_kernel is None
+    explicit = replace(config, model=replace(config.model, attention="explicit"))
+    assert autotune(gpu, explicit, clock_of(), print).attention_kernel is None
 
 
-def test_a_kernel_that_cannot_do_it_is_never_the_fastest() -> None:
+def test_a_kernel_that_does_not_run_takes_infinite_time() -> None:
     config = config_of({"precision": "fp32"})
     layout = layout_of(config)
     seconds = clock_of(*[0.5] * 4)
@@ -76,14 +109,14 @@ def test_a_kernel_that_cannot_do_it_is_never_the_fastest() -> None:
     assert attention_seconds("cudnn", config, layout, clock_of(*[0.5] * 4)) == math.inf
 
 
-def test_a_processor_leaves_the_kernel_to_torch_and_short_runs_have_no_trial() -> None:
+def test_on_a_cpu_torch_chooses_the_kernel_and_short_runs_have_no_trial() -> None:
     config = config_of(steps=10)
     layout = layout_of(config)
-    told: list[str] = []
-    assert autotune(layout, config, clock_of(), told.append) == layout.numerics
+    notices: list[str] = []
+    assert autotune(layout, config, clock_of(), notices.append) == layout.numerics
     assert layout.numerics.attention_kernel is None
     assert not layout.numerics.compiled
-    assert told == []
+    assert notices == []
 
 
 def test_a_run_is_long_by_its_arithmetic() -> None:
@@ -95,32 +128,32 @@ def test_a_run_is_long_by_its_arithmetic() -> None:
     )
 
 
-def test_a_long_run_that_is_fast_enough_here_is_not_compiled() -> None:
+def test_a_run_that_is_short_on_this_machine_is_not_compiled() -> None:
     config = config_of(steps=10**10)
     layout = layout_of(config)
-    told: list[str] = []
+    notices: list[str] = []
     fast = 1e-9  # seconds of a micro-batch
-    assert not autotune(layout, config, clock_of(*[fast] * 4), told.append).compiled
-    assert told == []
+    assert not autotune(layout, config, clock_of(*[fast] * 4), notices.append).compiled
+    assert notices == []
 
 
-@pytest.mark.parametrize(("compiled", "pays"), [(0.8, True), (1.2, False)])
+@pytest.mark.parametrize(("compiled", "is_faster"), [(0.8, True), (1.2, False)])
 def test_a_long_run_is_compiled_if_that_is_faster(
-    compiled: float, pays: bool, monkeypatch: pytest.MonkeyPatch
+    compiled: float, is_faster: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", Compiled)
     config = config_of(steps=10**10)
     layout = layout_of(config)
-    told: list[str] = []
+    notices: list[str] = []
     # One reading before the compiled trial and one after it, beside those of the micro-batches.
     readings = iter([0.0, 1.0] * 4 + [0.0] + [0.0, compiled] * 4 + [40.0])
-    found = autotune(layout, config, lambda: next(readings), told.append)
+    found = autotune(layout, config, lambda: next(readings), notices.append)
     layout.set_numerics(found)
-    assert found.compiled is pays
-    assert isinstance(layout.loss, Compiled) is pays
+    assert found.compiled is is_faster
+    assert isinstance(layout.loss, Compiled) is is_faster
     assert all(parameter.grad is None for parameter in layout.model.parameters())
-    assert "compiled in 40 s" in told[0]
-    assert f"continues {'' if pays else 'un'}compiled" in told[0]
+    assert "compiled in 40 s" in notices[0]
+    assert f"continues {'' if is_faster else 'un'}compiled" in notices[0]
 
 
 class Compiled(torch.nn.Module):
@@ -134,7 +167,7 @@ class Compiled(torch.nn.Module):
         return self.loss(token_ids, targets)
 
 
-def test_without_a_compiler_a_long_run_goes_on_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_a_long_run_stays_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_compiler(loss: object) -> Callable[..., torch.Tensor]:
         def fails(*given: torch.Tensor) -> torch.Tensor:
             raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found in (None, 'g++')")
@@ -143,29 +176,15 @@ def test_without_a_compiler_a_long_run_goes_on_uncompiled(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(torch, "compile", no_compiler)
     config = config_of(steps=10**10)
-    layout, told = layout_of(config), []
-    assert not autotune(layout, config, clock_of(*[1.0] * 9), told.append).compiled
-    assert "no C++ compiler" in told[0]
+    layout, notices = layout_of(config), []
+    assert not autotune(layout, config, clock_of(*[1.0] * 9), notices.append).compiled
+    assert "no C++ compiler" in notices[0]
     assert not layout.numerics.compiled
     assert isinstance(layout.loss, ModelWithLoss)
 
 
-def test_asking_for_what_cannot_be_compiled_is_one_sentence(
-    shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_compiler(loss: object) -> Callable[..., torch.Tensor]:
-        def fails(*given: torch.Tensor) -> torch.Tensor:
-            raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found in (None, 'g++')")
-
-        return fails
-
-    monkeypatch.setattr(torch, "compile", no_compiler)
-    with pytest.raises(ConfigError, match=r"set compute\.compile=off"):
-        pretrain(shards, config_of({"compile": "on"}), tmp_path)
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, in its compiler
-def test_compiled_training_learns_what_plain_training_learns(
+def test_compiled_training_has_the_losses_of_uncompiled_training(
     shards: Artifact, tmp_path: Path
 ) -> None:
     if not any(shutil.which(name) for name in ("g++", "clang++")):
@@ -180,89 +199,3 @@ def test_compiled_training_learns_what_plain_training_learns(
         checkpoint = pretrain(shards, config, tmp_path / compiling)
         losses.append(checkpoint.metrics()["validation_loss"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
-
-
-def test_a_run_goes_on_as_it_was_computed(
-    shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[str] = []
-
-    def rough(layout: Layout, *rest: object) -> object:
-        calls.append(layout.numerics.machine)
-        return replace(layout.numerics, precision="bf16", bf16_residual=True)
-
-    monkeypatch.setattr("gpt_core.training.pretraining.autotune", rough)
-    config = config_of(
-        {"precision": "fp32"}, steps=4, save_every=2, eval_every=2, sample_every=9, keep_last=9
-    )
-    out = tmp_path / "run"
-    whole = pretrain(shards, config, out)
-    state = load_state(whole, CPU)
-    assert state["numerics"]["bf16_residual"]
-    shutil.rmtree(max(out.glob("step-*")))
-    pretrain(shards, config, out)
-    assert calls == ["cpu"], "the second time it was remembered"
-
-
-def test_on_another_machine_the_precision_stays_and_the_trials_are_done_again(
-    shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from gpt_core.execution import placement
-
-    config = config_of(steps=4, save_every=2, eval_every=2, sample_every=9)
-    out = tmp_path / "run"
-
-    def elsewhere(compute: ComputeConfig, device: torch.device) -> object:
-        here = resolve_numerics(compute, device)
-        return replace(here, machine="elsewhere", precision="bf16", bf16_residual=True)
-
-    with monkeypatch.context() as there:
-        there.setattr(placement, "resolve_numerics", elsewhere)
-        pretrain(shards, config, out)
-    shutil.rmtree(max(out.glob("step-*")))
-    pretrain(shards, config, out)
-    newest, _ = latest_checkpoint(out)
-    assert newest is not None
-    found = load_state(newest, CPU)["numerics"]
-    assert found == asdict(
-        replace(resolve_numerics(config.compute, CPU), precision="bf16", bf16_residual=True)
-    )
-
-
-def test_a_shared_model_has_no_head_in_8_bits() -> None:
-    config = config_of({"fp8_head": True})
-    two = SimpleNamespace(size=2, rank=0, is_first=True)
-    with pytest.raises(ConfigError, match=r"launch\.strategy=ddp"):
-        build_layout(
-            build_model(config.model, seed=0), CPU, config.compute, two,
-            LaunchConfig(strategy="fsdp"),
-        )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("micro_batch", "n_embd", "named"), [(2, 24, "model.n_embd is 24"), (3, 32, "is 63")]
-)
-def test_a_head_in_8_bits_needs_sides_that_divide(
-    micro_batch: int, n_embd: int, named: str
-) -> None:
-    config = config_of(micro_batch=micro_batch, tokens_per_step=32 * micro_batch)
-    shape = replace(config.model, n_embd=n_embd, context_length=21 if micro_batch == 3 else 32)
-    training = replace(config.training, tokens_per_step=micro_batch * shape.context_length)
-    with pytest.raises(ConfigError, match=named):
-        replace(config, model=shape, training=training, compute=ComputeConfig(fp8_head=True))
-
-
-def test_every_kernel_that_can_be_set_is_one_of_torch() -> None:
-    setting = get_type_hints(ComputeConfig)["attention_kernel"]
-    assert set(get_args(setting)) == {"auto", *KERNELS}
-    assert (
-        resolve_numerics(config_of({"attention_kernel": "flash"}).compute, CPU).attention_kernel
-        == "flash"
-    )
-
-
-def test_an_old_gpu_has_no_head_in_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an A100")
-    with pytest.raises(ConfigError, match="an A100 has no products of 8 bits"):
-        resolve_numerics(config_of({"fp8_head": True}).compute, torch.device("cuda"))

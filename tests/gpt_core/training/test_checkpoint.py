@@ -1,0 +1,132 @@
+"""Checkpoints are found, compared and pruned by their manifests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from gpt_core.artifact import Artifact
+from gpt_core.errors import CheckpointError
+from gpt_core.training.checkpoint import (
+    STATE,
+    Snapshot,
+    best_checkpoint,
+    latest_checkpoint,
+    list_checkpoints,
+    load_state,
+    lock_run_dir,
+    prune,
+    remove_leftovers,
+    require_best,
+    require_same_run,
+    save_checkpoint,
+    step_of,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def save(shards: Artifact, config_of, tmp_path: Path) -> Callable[..., Artifact]:
+    """Saves a checkpoint of one weight at a step, with a validation loss or without one."""
+
+    def save_at(step: int, loss: float | None = None) -> Artifact:
+        metrics = {} if loss is None else {"validation_loss": loss}
+        snapshot = Snapshot(
+            step=step, weights={"w": torch.tensor([float(step)])}, state={"step": step},
+            config=config_of(), parents=[shards], metrics=metrics,
+        )  # fmt: skip
+        return save_checkpoint(tmp_path, snapshot)
+
+    return save_at
+
+
+def test_the_best_checkpoint_has_the_lowest_validation_loss(
+    save: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    assert best_checkpoint(tmp_path) is None
+    save(2)
+    newest = save(4)
+    assert best_checkpoint(tmp_path) == newest, "none was evaluated"
+    best = save(6, 1.0)
+    save(8, 2.0)
+    assert best_checkpoint(tmp_path) == best
+    assert require_best(tmp_path) == best
+
+
+def test_a_run_without_a_checkpoint_has_no_best_one(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="has no checkpoint after training"):
+        require_best(tmp_path)
+
+
+def test_the_latest_checkpoint_is_the_newest_intact_one(
+    save: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    assert latest_checkpoint(tmp_path) == (None, [])
+    first, second = save(2), save(4)
+    assert latest_checkpoint(tmp_path) == (second, [])
+    (second.directory / STATE).write_bytes(b"")
+    found, notices = latest_checkpoint(tmp_path)
+    assert found == first
+    assert len(notices) == 1
+    assert notices[0].endswith("the checkpoint before it is used")
+    (first.directory / "manifest.json").unlink()
+    found, notices = latest_checkpoint(tmp_path)
+    assert found is None
+    assert notices[1].endswith("no earlier one is intact")
+
+
+def test_pruning_keeps_the_newest_and_the_best(
+    save: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    for step, loss in ((2, 1.0), (4, 0.5), (6, 2.0), (8, 3.0), (10, 4.0)):
+        save(step, loss)
+    prune(tmp_path, keep_last=2)
+    names = ["step-00000010", "step-00000008", "step-00000004"]
+    assert [path.name for path in list_checkpoints(tmp_path)] == names
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_state_and_the_step_are_read_back(save: Callable[..., Artifact]) -> None:
+    checkpoint = save(7)
+    assert load_state(checkpoint, CPU) == {"step": 7}
+    assert (step_of(checkpoint), step_of(None)) == (7, 0)
+    (checkpoint.directory / STATE).write_bytes(b"no state")
+    with pytest.raises(CheckpointError, match="cannot be read as training state"):
+        load_state(checkpoint, CPU)
+
+
+def test_only_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".step-00000004.shards").mkdir()
+    (tmp_path / ".metrics.jsonl.x1").write_text("")
+    kept = [tmp_path / name for name in ("metrics.jsonl", ".notes", "step-00000002")]
+    for path in kept:
+        path.write_text("")
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_locked_directory_is_refused_until_it_is_released(tmp_path: Path) -> None:
+    with (
+        lock_run_dir(tmp_path),
+        pytest.raises(CheckpointError, match=r"is in use by process \d+"),
+        lock_run_dir(tmp_path),
+    ):
+        pass
+    with lock_run_dir(tmp_path):
+        assert tmp_path.is_dir()
+
+
+def test_a_checkpoint_of_other_settings_is_refused_but_for_a_micro_batch_that_was_found(
+    save: Callable[..., Artifact], shards: Artifact, config_of
+) -> None:
+    checkpoint = save(2)
+    require_same_run(checkpoint, config_of(), [shards])
+    with pytest.raises(CheckpointError, match=r"training\.micro_batch was 4, is now 8"):
+        require_same_run(checkpoint, config_of(micro_batch=8), [shards])
+    with pytest.raises(CheckpointError, match=r"compute\.fit_memory was False, is now True"):
+        fitting = config_of(compute={"fit_memory": True}, micro_batch=8)
+        require_same_run(checkpoint, fitting, [shards])
+    with pytest.raises(CheckpointError, match="did not begin as the same model"):
+        require_same_run(checkpoint, config_of(), [shards, checkpoint])
