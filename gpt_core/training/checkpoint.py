@@ -74,7 +74,7 @@ class Snapshot:
     """The model's weights by name, averaged if there is an average."""
 
     state: TrainerState
-    """What else a resumed run needs to give the same bits."""
+    """Everything else that a resumed run needs to give the same bits."""
 
     config: PretrainConfig
     """With the model's vocabulary size filled in."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What defines a run, on every rank alike."""
+    """Configuration, data and directory of a run, the same on every rank."""
 
     config: PretrainConfig
     """With the model's vocabulary size filled in."""

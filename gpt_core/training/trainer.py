@@ -43,9 +43,11 @@ class TrainerState(TypedDict):
     loader_position: int
     loader_fingerprint: str
     rng: list[Tensor]
-    """Of every rank, as ``cuda_rng``."""
+    """State of the CPU generator of each rank."""
 
     cuda_rng: list[Tensor] | None
+    """State of the GPU generator of each rank, if training on GPUs."""
+
     numerics: dict[str, Any]
     """The fields of ``Numerics``."""
 
@@ -65,7 +67,7 @@ class Trainer:
         layout: The model on its device.
         config: With the model's vocabulary size filled in.
         loader: This rank's training batches.
-        validation: Returns the validation batches anew; None if there is no validation text.
+        validation: Returns the validation batches of one evaluation; None without validation text.
         callbacks: Receive the metrics.
     """
 

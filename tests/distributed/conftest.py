@@ -1,4 +1,4 @@
-"""Runs on the sample by any number of processes."""
+"""Training runs on the sample text in any number of processes."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ Run = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def run(sample_shards: Artifact, project_root: Path) -> Run:
-    """Trains by the bare door, under torchrun if more than one process is asked for."""
+    """Trains with ``python -m gpt_core train``, under torchrun if there are several processes."""
 
     def trained(out: Path, *settings: str, processes: int = 1) -> Path:
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -31,14 +31,14 @@ def run(sample_shards: Artifact, project_root: Path) -> Run:
             sys.executable, *(launcher if processes > 1 else []), "-m", "gpt_core", "train",
             "--shards", sample_shards.path, "--out", str(out), *SETTINGS, *settings,
         ]  # fmt: skip
-        # Spinning threads of two processes on two cores wait for each other.
+        # Spinning threads of two processes would block each other on two cores.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         done = subprocess.run(
             command, cwd=project_root, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.count(str(out / "step-00000024\n")) >= 1
-        assert done.stdout.count("24 of 24, loss") == 1, "only the first process speaks"
+        assert done.stdout.count("24 of 24, loss") == 1, "only rank 0 prints"
         return out
 
     return trained

@@ -1,4 +1,4 @@
-"""Processes that a task launches: their news arrive, their errors too, and none is left behind."""
+"""Training in several processes: their events and errors arrive, and none is left behind."""
 
 import os
 import signal
@@ -39,33 +39,33 @@ def config_of(**training: object) -> PretrainConfig:
     return load_config("tiny", settings=settings).pretrain
 
 
-class Heard(Callback):
-    """Remembers the news, and may do something at a step."""
+class Recorder(Callback):
+    """Records the events of a run, and may do something at a step."""
 
     def __init__(self, at_step: int | None = None, action: object = None) -> None:
-        self.news: list[object] = []
+        self.events: list[object] = []
         self._at_step, self._action = at_step, action
 
     def on_start(self, run: RunInfo) -> None:
-        self.news.append(run)
+        self.events.append(run)
 
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.news.append((step, dict(metrics)))
+        self.events.append((step, dict(metrics)))
         if self._at_step is not None and step >= self._at_step and callable(self._action):
             self._action()
 
     def on_sample(self, step: int, prompt: str, text: str) -> None:
-        self.news.append(("sample", step))
+        self.events.append(("sample", step))
 
     def on_checkpoint(self, step: int, checkpoint: Artifact) -> None:
-        self.news.append(("saved", step, checkpoint))
+        self.events.append(("saved", step, checkpoint))
 
     def on_end(self, step: int) -> None:
-        self.news.append(("end", step))
+        self.events.append(("end", step))
 
 
 def workers(folder: Path) -> list[int]:
-    """The processes that train into a folder, found by the lock they hold."""
+    """The worker processes whose command line names a folder."""
     lines = subprocess.run(
         ["ps", "-eww", "-o", "pid,args"], capture_output=True, text=True, check=True
     )
@@ -73,23 +73,27 @@ def workers(folder: Path) -> list[int]:
     return [int(pid) for pid, command in found if str(folder) in command and "worker" in command]
 
 
-def test_the_news_of_the_first_process_arrive(sample_shards: Artifact, tmp_path: Path) -> None:
-    heard = Heard()
-    checkpoint = train(sample_shards, config_of(), tmp_path / "run", TWO, [heard])
-    first = heard.news[0]
+def test_the_events_of_rank_0_arrive(sample_shards: Artifact, tmp_path: Path) -> None:
+    recorder = Recorder()
+    checkpoint = train(sample_shards, config_of(), tmp_path / "run", TWO, [recorder])
+    first = recorder.events[0]
     assert isinstance(first, RunInfo)
     assert (first.total_steps, first.out_dir) == (6, tmp_path / "run")
     assert first.device == "2 × cpu, replicas (DDP)"
-    steps = [news[0] for news in heard.news[1:] if isinstance(news, tuple)]
+    steps = [event[0] for event in recorder.events[1:] if isinstance(event, tuple)]
     assert steps.count("sample") == 2
-    assert ("saved", 6, checkpoint) in heard.news
-    assert heard.news[-1] == ("end", 6)
-    told = [row for row in heard.news if isinstance(row, tuple) and isinstance(row[0], int)]
+    assert ("saved", 6, checkpoint) in recorder.events
+    assert recorder.events[-1] == ("end", 6)
+    received = [
+        row for row in recorder.events if isinstance(row, tuple) and isinstance(row[0], int)
+    ]
     kept = [(row.pop("step"), row) for row in read_records(tmp_path / "run" / "metrics.jsonl")]
-    assert told == kept
+    assert received == kept
 
 
-def test_a_mistake_is_the_sentence_of_the_process(sample_shards: Artifact, tmp_path: Path) -> None:
+def test_an_error_of_a_process_is_raised_with_its_message(
+    sample_shards: Artifact, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     train(sample_shards, config_of(), out, TWO, [])
     with pytest.raises(CheckpointError, match=r"training.seed was 1337, is now 7"):
@@ -102,7 +106,7 @@ def test_a_mistake_is_the_sentence_of_the_process(sample_shards: Artifact, tmp_p
         train(sample_shards, diverging, tmp_path / "diverging", TWO, [])
 
 
-def test_a_process_that_is_killed_is_named_and_the_run_goes_on_from_there(
+def test_a_killed_process_is_named_and_its_checkpoints_are_kept(
     sample_shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -116,7 +120,7 @@ def test_a_process_that_is_killed_is_named_and_the_run_goes_on_from_there(
             os.kill(victims[0], signal.SIGKILL)
 
     with pytest.raises(GPTCoreError, match=r"process [01] of 2 .* was ended by SIGKILL"):
-        train(sample_shards, config, out, TWO, [Heard(50, kill)])
+        train(sample_shards, config, out, TWO, [Recorder(50, kill)])
     assert workers(tmp_path) == []
     checkpoint, _ = latest_checkpoint(out)
     assert checkpoint is not None
@@ -168,7 +172,7 @@ def wait_until(holds: object) -> None:
         time.sleep(0.1)
 
 
-def test_processes_that_are_asked_to_end_save_and_the_task_ends_as_they_do(
+def test_on_sigterm_processes_save_and_the_task_exits_as_they_do(
     sample_shards: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -177,31 +181,31 @@ def test_processes_that_are_asked_to_end_save_and_the_task_ends_as_they_do(
 
     def ask() -> None:
         if not asked:
-            asked.append(min(workers(tmp_path)))  # torchrun itself, which tells the others
+            asked.append(min(workers(tmp_path)))  # torchrun itself, which forwards the signal
             os.kill(asked[0], signal.SIGTERM)
 
     config = config_of(steps=100_000, eval_every=100_000, save_every=100_000, log_every=50)
     with pytest.raises(SystemExit, match="143"):
-        train(sample_shards, config, tmp_path / "run", TWO, [Heard(50, ask)])
+        train(sample_shards, config, tmp_path / "run", TWO, [Recorder(50, ask)])
     checkpoint, _ = latest_checkpoint(tmp_path / "run")
     assert checkpoint is not None
 
 
-def test_one_process_is_this_one(sample_shards: Artifact, tmp_path: Path) -> None:
-    heard = Heard()
-    train(sample_shards, config_of(), tmp_path / "run", LaunchConfig(), [heard])
-    assert isinstance(heard.news[0], RunInfo)
-    assert heard.news[0].device == "cpu"
+def test_a_single_process_is_this_one(sample_shards: Artifact, tmp_path: Path) -> None:
+    recorder = Recorder()
+    train(sample_shards, config_of(), tmp_path / "run", LaunchConfig(), [recorder])
+    assert isinstance(recorder.events[0], RunInfo)
+    assert recorder.events[0].device == "cpu"
 
 
-def test_a_step_that_cannot_be_shared_is_refused() -> None:
+def test_a_step_that_cannot_be_divided_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"set training\.micro_batch=16"):
         load_config("tiny", settings=["launch.processes=2", "training.micro_batch=32"])
     with pytest.raises(ConfigError, match=r"multiple of 384"):
         load_config("tiny", settings=["launch.processes=3"])
 
 
-def test_there_is_a_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_default_there_is_one_process_per_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert count_processes(LaunchConfig(), ComputeConfig()) == 1
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
@@ -212,14 +216,14 @@ def test_there_is_a_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
         count_processes(LaunchConfig(processes=8), ComputeConfig())
 
 
-def test_a_failure_of_another_kind_shows_the_end_of_the_log(tmp_path: Path) -> None:
+def test_an_unexpected_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("".join(f"line {i}\n" for i in range(40)), encoding="utf-8")
     (tmp_path / "exit-codes.json").write_text('{"0": 1, "1": -15}', encoding="utf-8")
     with pytest.raises(RuntimeError, match=r"line 28\n(.*\n)*line 39$"):
         _raise_failure(tmp_path, 2)
 
 
-def test_the_rank_that_died_first_is_named_and_not_the_one_that_gloo_aborts(
+def test_the_rank_that_died_first_is_named_not_the_one_that_gloo_aborts(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "exit-codes.json").write_text('{"0": -6, "1": -9}', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Replicas and shares train the model that one process trains, and go on with each other's work."""
+"""DDP and FSDP train the model that one process trains, and resume each other's checkpoints."""
 
 import shutil
 from pathlib import Path
@@ -43,12 +43,12 @@ def test_losses_are_those_of_one_process(trained: dict[str, Path], layout: str) 
     assert_alike(trained["one"], trained[layout], 1e-5)
 
 
-def test_shares_are_saved_without_a_pickle(trained: dict[str, Path]) -> None:
+def test_sharded_state_is_saved_as_safetensors(trained: dict[str, Path]) -> None:
     checkpoint = read_artifact(trained["fsdp"] / "step-00000024", "checkpoint")
     verify(checkpoint)
-    shares = sorted((checkpoint.directory / "training_state").iterdir())
-    assert [file.suffix for file in shares] == [".safetensors"] * 2
-    assert abs(shares[0].stat().st_size - shares[1].stat().st_size) < 20_000, "about half each"
+    shards = sorted((checkpoint.directory / "training_state").iterdir())
+    assert [file.suffix for file in shards] == [".safetensors"] * 2
+    assert abs(shards[0].stat().st_size - shards[1].stat().st_size) < 20_000, "about half each"
     left = {file.name for file in trained["fsdp"].iterdir()}
     assert left == {
         "metrics.jsonl", "samples.jsonl", "run.lock", "run.pid",
@@ -60,7 +60,7 @@ def test_shares_are_saved_without_a_pickle(trained: dict[str, Path]) -> None:
     ("begun", "ended"),
     [("one", "fsdp"), ("fsdp", "one"), ("fsdp", "fsdp"), ("ddp", "ddp")],
 )
-def test_any_layout_goes_on_with_what_another_has_saved(  # type: ignore[no-untyped-def]
+def test_any_layout_resumes_the_checkpoint_of_any_other(  # type: ignore[no-untyped-def]
     trained: dict[str, Path], run, tmp_path: Path, begun: str, ended: str
 ) -> None:
     shutil.copytree(trained[begun] / "step-00000016", tmp_path / "step-00000016")
@@ -75,14 +75,14 @@ def test_any_layout_goes_on_with_what_another_has_saved(  # type: ignore[no-unty
         assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_muon_straightens_shares_as_it_does_whole_matrices(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_muon_orthogonalizes_sharded_matrices_as_full_ones(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     muon = "optimizer.kind=muon"
     one = run(tmp_path / "one", muon)
-    shared = run(tmp_path / "fsdp", muon, "launch.strategy=fsdp", processes=2)
-    assert_alike(one, shared, 2e-3)  # the iteration may be in bf16, which enlarges differences
+    sharded = run(tmp_path / "fsdp", muon, "launch.strategy=fsdp", processes=2)
+    assert_alike(one, sharded, 2e-3)  # the iteration may be in bf16, which enlarges differences
 
 
-def test_the_same_bits_with_dropout_after_a_stop(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_resumed_ddp_run_with_dropout_has_the_same_bits(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     dropout, settings = "model.dropout=0.2", ["launch.strategy=ddp"]
     whole = run(tmp_path / "whole", dropout, *settings, processes=2)
     again = tmp_path / "again"

@@ -1,4 +1,4 @@
-"""A process killed at any instant loses nothing that was saved, and ends with the same bits."""
+"""A run killed at random times keeps what was saved and ends with the same bits."""
 
 import random
 import subprocess
@@ -18,8 +18,8 @@ SETTINGS = [
     "training.micro_batch=8", "training.save_every=7", "training.eval_every=15",
     "training.log_every=5", "training.sample_every=40", "schedule.warmup_steps=5",
 ]  # fmt: skip
-STEPS_A_KILL = 100
-LONGEST_LIFE = 4.0  # seconds, half of which a process needs to begin
+STEPS_PER_KILL = 100
+MAX_LIFETIME = 4.0  # seconds, half of which a process needs to start
 
 
 def train(shards: Artifact, out: Path, steps: int) -> "subprocess.Popen[bytes]":
@@ -48,16 +48,16 @@ def result(out: Path, steps: int) -> tuple[bytes, list[dict[str, float]]]:
 
 
 @pytest.mark.long
-def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
+def test_a_run_killed_repeatedly_ends_with_the_bits_of_an_uninterrupted_one(
     sample_shards: Artifact, tmp_path: Path, kills: int
 ) -> None:
-    whole, killed, steps = tmp_path / "whole", tmp_path / "killed", STEPS_A_KILL * kills
+    whole, killed, steps = tmp_path / "whole", tmp_path / "killed", STEPS_PER_KILL * kills
     assert train(sample_shards, whole, steps).wait() == 0
-    draw = random.Random()
+    rng = random.Random()
     hits = 0
     while hits < kills and not is_ended(killed, steps):
         process = train(sample_shards, killed, steps)
-        time.sleep(draw.uniform(0.0, LONGEST_LIFE))
+        time.sleep(rng.uniform(0.0, MAX_LIFETIME))
         hits += process.poll() is None
         process.kill()
         process.wait()

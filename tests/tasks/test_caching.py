@@ -61,6 +61,13 @@ def test_cleaning_does_not_depend_on_training() -> None:
     assert not packages & {"training", "finetuning", "models"}
 
 
+@pytest.mark.parametrize("stage", ["finetune_classifier", "finetune_instructions"])
+def test_fine_tuning_does_not_depend_on_pretraining(stage: str) -> None:
+    packages = {file.parent.name for file in source_files(STAGES[stage].package)}
+    assert packages >= {"finetuning", "optim", "execution"}
+    assert "training" not in packages
+
+
 def test_the_key_changes_with_settings_and_inputs_and_nothing_else() -> None:
     raw = Artifact(kind="raw", path="here", fingerprint="a")
     moved = Artifact(kind="raw", path="there", fingerprint="a")

@@ -1,4 +1,4 @@
-"""Muon beside torch's own implementation, and its orthogonalization."""
+"""Muon compared with torch's own implementation, and its orthogonalization."""
 
 import pytest
 import torch

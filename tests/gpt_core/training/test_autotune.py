@@ -49,14 +49,14 @@ def config_of(compute: dict[str, object] | None = None, **training: object) -> P
 
 
 @pytest.mark.parametrize(
-    ("size", "room", "found"), [(64, 20, 16), (48, 48, 48), (45, 8, 5), (7, 0, 1)]
+    ("size", "capacity", "found"), [(64, 20, 16), (48, 48, 48), (45, 8, 5), (7, 0, 1)]
 )
-def test_the_largest_divisor_that_fits_is_found(size: int, room: int, found: int) -> None:
+def test_the_largest_divisor_that_fits_is_found(size: int, capacity: int, found: int) -> None:
     tried: list[int] = []
 
     def attempt(n: int) -> None:
         tried.append(n)
-        if n > room:
+        if n > capacity:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     assert largest_that_fits(size, attempt) == found
@@ -145,7 +145,7 @@ def test_a_long_run_is_compiled_if_that_is_faster(
     config = config_of(steps=10**10)
     layout = layout_of(config)
     notices: list[str] = []
-    # One reading before the compiled trial and one after it, beside those of the micro-batches.
+    # The micro-batches, and one reading before and one after the compiled trial.
     readings = iter([0.0, 1.0] * 4 + [0.0] + [0.0, compiled] * 4 + [40.0])
     found = autotune(layout, config, lambda: next(readings), notices.append)
     layout.set_numerics(found)

@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from gpt_core.artifact import Artifact
+from gpt_core.checkpoints import TRAINING_STATE, list_steps
 from gpt_core.errors import CheckpointError
 from gpt_core.training.checkpoint import (
-    STATE,
     Snapshot,
     best_checkpoint,
     latest_checkpoint,
-    list_checkpoints,
     load_state,
     lock_run_dir,
     prune,
@@ -66,7 +65,7 @@ def test_the_latest_checkpoint_is_the_newest_intact_one(
     assert latest_checkpoint(tmp_path) == (None, [])
     first, second = save(2), save(4)
     assert latest_checkpoint(tmp_path) == (second, [])
-    (second.directory / STATE).write_bytes(b"")
+    (second.directory / TRAINING_STATE).write_bytes(b"")
     found, notices = latest_checkpoint(tmp_path)
     assert found == first
     assert len(notices) == 1
@@ -84,7 +83,7 @@ def test_pruning_keeps_the_newest_and_the_best(
         save(step, loss)
     prune(tmp_path, keep_last=2)
     names = ["step-00000010", "step-00000008", "step-00000004"]
-    assert [path.name for path in list_checkpoints(tmp_path)] == names
+    assert [path.name for path in list_steps(tmp_path)] == names
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -92,7 +91,7 @@ def test_the_state_and_the_step_are_read_back(save: Callable[..., Artifact]) -> 
     checkpoint = save(7)
     assert load_state(checkpoint, CPU) == {"step": 7}
     assert (step_of(checkpoint), step_of(None)) == (7, 0)
-    (checkpoint.directory / STATE).write_bytes(b"no state")
+    (checkpoint.directory / TRAINING_STATE).write_bytes(b"no state")
     with pytest.raises(CheckpointError, match="cannot be read as training state"):
         load_state(checkpoint, CPU)
 
@@ -118,7 +117,7 @@ def test_a_locked_directory_is_refused_until_it_is_released(tmp_path: Path) -> N
         assert tmp_path.is_dir()
 
 
-def test_a_checkpoint_of_other_settings_is_refused_but_for_a_micro_batch_that_was_found(
+def test_a_checkpoint_of_another_run_is_refused(
     save: Callable[..., Artifact], shards: Artifact, config_of
 ) -> None:
     checkpoint = save(2)

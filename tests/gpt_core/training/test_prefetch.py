@@ -1,4 +1,4 @@
-"""A loader that is ahead gives the same batches and says the same of itself."""
+"""Prefetching changes neither the batches nor the state of a loader."""
 
 import torch
 
@@ -17,7 +17,7 @@ def sent(batch: Batch) -> Batch:
     return Batch(batch.token_ids + 1, batch.targets)
 
 
-def test_batches_states_and_epochs_are_those_of_the_loader(shards: Artifact) -> None:
+def test_batches_states_and_epochs_are_the_loaders(shards: Artifact) -> None:
     plain, ahead = loader_of(shards), Prefetcher(loader_of(shards), sent)
     for _ in range(7):
         assert ahead.state() == plain.state()
@@ -27,7 +27,7 @@ def test_batches_states_and_epochs_are_those_of_the_loader(shards: Artifact) -> 
         assert torch.equal(ours.targets, theirs.targets)
 
 
-def test_it_goes_on_from_where_it_was(shards: Artifact) -> None:
+def test_a_restored_prefetcher_continues_with_the_same_batches(shards: Artifact) -> None:
     ahead = Prefetcher(loader_of(shards), sent)
     for _ in range(3):
         ahead.next_batch()

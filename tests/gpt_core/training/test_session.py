@@ -1,4 +1,4 @@
-"""What a session does between steps: log, evaluate, sample, save, and stop."""
+"""Between steps a session logs, evaluates, samples, saves and stops."""
 
 import signal
 import threading
@@ -9,7 +9,8 @@ import pytest
 
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback
-from gpt_core.data import TOKENIZER, ShardReader, sequential_batches
+from gpt_core.checkpoints import TOKENIZER
+from gpt_core.data import ShardReader, sequential_batches
 from gpt_core.errors import DivergenceError
 from gpt_core.evaluation import summed_loss
 from gpt_core.generation import continue_text
