@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: a bar where one can be drawn, else a line now and then."""
+"""The terminal display: a progress bar in a terminal, else a line every few seconds."""
 
 import time
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ class TerminalDisplay(Display):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        news = TextColumn(
-            "{task.fields[news]}", table_column=Column(no_wrap=True, overflow="ellipsis")
+        status = TextColumn(
+            "{task.fields[status]}", table_column=Column(no_wrap=True, overflow="ellipsis")
         )
         self._bars = Progress(
             SpinnerColumn(),
@@ -42,7 +42,7 @@ class TerminalDisplay(Display):
             BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
-            news,
+            status,
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -50,7 +50,7 @@ class TerminalDisplay(Display):
         self._bar = self._new_bar("", None)
         self._stage = ""
         self._finished: set[str] = set()
-        self._said = 0.0
+        self._last_line = 0.0
         self._reset()
 
     def __enter__(self) -> "TerminalDisplay":
@@ -72,7 +72,7 @@ class TerminalDisplay(Display):
         if stage != self._stage:
             self.stage_started(stage)
         rate = done / max(1e-9, time.monotonic() - self._started)
-        self._bars.update(self._bar, completed=done, total=total, news=f"{rate:,.0f} {unit}/s")
+        self._bars.update(self._bar, completed=done, total=total, status=f"{rate:,.0f} {unit}/s")
         of_total = f" of {total:,}" if total else ""
         self._say(f"{stage}: {done:,}{of_total} {unit}, {rate:,.0f} a second")
 
@@ -88,17 +88,17 @@ class TerminalDisplay(Display):
         """Show loss, rate and time left."""
         for name in ("validation/loss", "validation/accuracy"):
             if name in metrics:
-                self._figures[name] = f"{name.replace('/', ' ')} {metrics[name]:.3f}"
+                self._latest[name] = f"{name.replace('/', ' ')} {metrics[name]:.3f}"
         if "train/tokens_per_second" in metrics:
-            self._figures["rate"] = f"{metrics['train/tokens_per_second']:,.0f} tokens/s"
-        is_first = "train/loss" not in self._figures
+            self._latest["rate"] = f"{metrics['train/tokens_per_second']:,.0f} tokens/s"
+        is_first = "train/loss" not in self._latest
         if "train/loss" in metrics:
-            self._figures["train/loss"] = f"loss {metrics['train/loss']:.3f}"
+            self._latest["train/loss"] = f"loss {metrics['train/loss']:.3f}"
         order = ("train/loss", "rate", "validation/loss", "validation/accuracy")
-        news = ", ".join(self._figures[name] for name in order if name in self._figures)
-        self._bars.update(self._bar, completed=step, total=self._total, news=news)
+        status = ", ".join(self._latest[name] for name in order if name in self._latest)
+        self._bars.update(self._bar, completed=step, total=self._total, status=status)
         place = f"step {step:,}" + (f" of {self._total:,}" if self._total else "")
-        self._say(f"{stage}: {place}, {news}{self._time_left(step)}", force=is_first)
+        self._say(f"{stage}: {place}, {status}{self._time_left(step)}", force=is_first)
 
     def sample(self, stage: str, step: int, prompt: str, text: str) -> None:
         """Show the beginning of a sample."""
@@ -124,16 +124,16 @@ class TerminalDisplay(Display):
         self._print(f"✓ {stage} ({took})  {short(artifact.directory)}", style="green", indent="")
 
     def _new_bar(self, stage: str, total: int | None) -> TaskID:
-        """A bar in place of the one before, whose total and speed are no longer true."""
+        """Replace the bar by a new one, because rich keeps the total and speed of the old one."""
         for old in self._bars.task_ids:
             self._bars.remove_task(old)
-        return self._bars.add_task(stage, total=total, visible=bool(stage), news="")
+        return self._bars.add_task(stage, total=total, visible=bool(stage), status="")
 
     def _reset(self) -> None:
-        """Forget the figures of the stage before."""
+        """Forget the metrics of the previous stage."""
         self._started = time.monotonic()
         self._first_step, self._total = 0, None
-        self._figures: dict[str, str] = {}
+        self._latest: dict[str, str] = {}
 
     _total: int | None
 
@@ -145,15 +145,17 @@ class TerminalDisplay(Display):
         return f", {left:,.0f} s left"
 
     def _say(self, line: str, *, force: bool = False) -> None:
-        """A line in place of a bar, where there is no terminal."""
+        """Print a line instead of a bar if the output is not a terminal."""
         now = time.monotonic()
-        if self._console.is_terminal or (now - self._said < _SECONDS_BETWEEN_LINES and not force):
+        if self._console.is_terminal or (
+            now - self._last_line < _SECONDS_BETWEEN_LINES and not force
+        ):
             return
-        self._said = now
+        self._last_line = now
         self._print(line)
 
     def _print(self, line: str, *, style: str | None = None, indent: str = "  ") -> None:
-        """A line of text as it is: no markup, no line break of ours."""
+        """Print a line as it is, without markup and without wrapping."""
         self._console.print(
             f"{indent}{line}", style=style, markup=False, highlight=False, soft_wrap=True
         )

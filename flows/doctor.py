@@ -1,4 +1,4 @@
-"""What this machine has and what is missing."""
+"""Check this machine: packages, device, memory, disk, servers, sources and models."""
 
 import importlib.metadata
 import os
@@ -14,11 +14,11 @@ from tasks.sources import PublicSource, placed_file, public_sources
 
 _PACKAGES = ("torch", "prefect", "mlflow", "sentencepiece", "tiktoken", "pyarrow")
 _EXTRAS = {"peft": "LoRA", "transformers": "benchmarks"}
-_ENOUGH_DISK, _ENOUGH_MEMORY = 5e9, 4e9  # bytes that the preset tiny is at ease with
+_ENOUGH_DISK, _ENOUGH_MEMORY = 5e9, 4e9  # bytes, plenty for the preset tiny
 
 
 def findings() -> Iterator[str]:
-    """One line for each thing that a run needs."""
+    """One line for each requirement of a run, marked ✓ present, ✗ missing or - optional."""
     yield _line(True, "Python", platform.python_version())
     for package in _PACKAGES:
         found = _version(package)

@@ -19,7 +19,7 @@ from tasks.tracking import runs_link
 
 
 def serve_all(server: PrefectServer, config: RunConfig, cron: str | None) -> None:
-    """Start MLflow beside Prefect and serve every flow as a deployment, until Ctrl-C.
+    """Start MLflow and serve every flow as a deployment, until Ctrl-C.
 
     Args:
         server: Prefect's, started.

@@ -1,8 +1,7 @@
-"""The last lines of a run: what was made, how good it is, what to do next."""
+"""Print a run's results: metrics, samples, the artifacts that it made and the next commands."""
 
 from collections.abc import Mapping
 from itertools import cycle
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -36,7 +35,7 @@ _COLUMNS = {
     "train_seconds": ("training", ".1f s"),
     "megabytes_per_second": ("encoding", ".1f MB/s"),
 }
-_WIDEST = 112  # characters of a table, which a narrower terminal breaks where it likes
+_TABLE_WIDTH = 112  # characters; a narrower terminal wraps the lines
 _PIECE_COLOURS = ("black on cyan", "black on yellow", "black on green", "black on magenta")
 _MADE = {
     "shards": "token shards",
@@ -54,8 +53,8 @@ def print_result(
 
     Args:
         console: Where to print.
-        config: The run's.
-        result: The artifacts of a whole run, or one artifact.
+        config: The run's configuration.
+        result: The artifacts of a run of the whole pipeline, or one artifact.
         seconds: How long the run took.
         prefect_url: The Prefect API's address.
     """
@@ -75,18 +74,18 @@ def print_summary(
     seconds: float,
     prefect_url: str,
 ) -> None:
-    """Print figures, one sample, places and the next commands.
+    """Print metrics, samples, paths and the next commands.
 
     Args:
         console: Where to print.
-        config: The run's.
-        made: The artifacts of a whole run.
+        config: The run's configuration.
+        made: The artifacts of a run of the whole pipeline, by name.
         seconds: How long the run took.
         prefect_url: The Prefect API's address.
     """
     _print(console, f"\nDone in {seconds:.0f} s. On text that training did not see:", style="bold")
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in ("  model", "figure"):
+    for column in ("  model", "metric"):
         table.add_column(column)
     table.add_column("value", justify="right")
     for model, key, name, label, form in _ROWS:
@@ -100,18 +99,18 @@ def print_summary(
 
 
 def print_artifact(console: Console, artifact: Artifact, seconds: float) -> None:
-    """Print one artifact's figures and place."""
+    """Print one artifact's metrics and path."""
     _print(console, f"\nDone in {seconds:.0f} s.", style="bold")
     for name, value in artifact.metrics().items():
         _print(console, f"  {name:<24}{value:>14,.6g}")
     lines = [(artifact.kind, str(short(artifact.directory)))]
     if artifact.kind == "checkpoint":
-        lines.append(("write on", _generate_command(artifact, "...")))
+        lines.append(("continue", _generate_command(artifact, "...")))
     _print_lines(console, "Made", lines)
 
 
 def print_comparison(console: Console, comparison: Artifact, seconds: float) -> None:
-    """Print the table of several tokenizers and how each cuts a sentence."""
+    """Print a table of several tokenizers and how each splits a sentence."""
     content = read_json(comparison.directory / REPORT)
     _print(console, f"\nDone in {seconds:.0f} s.", style="bold")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -135,11 +134,11 @@ def print_comparison(console: Console, comparison: Artifact, seconds: float) -> 
 
 
 def print_models(console: Console, comparison: Artifact, seconds: float) -> None:
-    """Print the table of several checkpoints, a column each."""
+    """Print a table of several checkpoints, a column for each."""
     rows = read_json(comparison.directory / REPORT)["checkpoints"]
     _print(console, f"\nDone in {seconds:.0f} s.", style="bold")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("figure", no_wrap=True)
+    table.add_column("metric", no_wrap=True)
     for row in rows:
         table.add_column(row["checkpoint"], justify="right", no_wrap=True)
     for name in dict.fromkeys(key for row in rows for key in row if key != "checkpoint"):
@@ -151,7 +150,7 @@ def print_models(console: Console, comparison: Artifact, seconds: float) -> None
 
 
 def _cell(value: float | None, name: str) -> str:
-    """A figure of a tokenizer with its unit."""
+    """Format a tokenizer's metric with its unit."""
     form, _, unit = _COLUMNS[name][1].partition(" ")
     return "" if value is None else f"{value:{form}} {unit}".rstrip()
 
@@ -161,7 +160,7 @@ def _next_commands(
 ) -> list[tuple[str, str]]:
     prompt = next((text for text in config.evaluation.prompts if text), "...")
     return [
-        ("write on", _generate_command(made["pretrained"], prompt)),
+        ("continue", _generate_command(made["pretrained"], prompt)),
         ("ask", _generate_command(made["instructions"], "...")),
         ("compare runs", "gptflow up   (then MLflow at the address that it prints)"),
         ("see the flow", prefect_url.removesuffix("/api") + "/runs   (Prefect)"),
@@ -173,7 +172,7 @@ def _generate_command(checkpoint: Artifact, prompt: str) -> str:
     return f'gptflow generate --checkpoint {short(checkpoint.directory)} "{prompt}"'
 
 
-def _print_samples(console: Console, samples: list[dict[str, Any]]) -> None:
+def _print_samples(console: Console, samples: list[dict[str, str]]) -> None:
     _print(console, "\nThe model writes:", style="bold")
     for sample in samples:
         text = " ".join(f"{sample['prompt']}{sample['text']}".split())
@@ -187,10 +186,13 @@ def _print_lines(console: Console, title: str, lines: list[tuple[str, str]]) -> 
 
 
 def _print_table(console: Console, table: Table) -> None:
-    """Print every column whole, also where the terminal is narrower and breaks the lines."""
-    if console.width < _WIDEST:
+    """Print a table without truncating columns; a narrower terminal wraps its lines."""
+    if console.width < _TABLE_WIDTH:
         console = Console(
-            file=console.file, width=_WIDEST, force_terminal=console.is_terminal, highlight=False
+            file=console.file,
+            width=_TABLE_WIDTH,
+            force_terminal=console.is_terminal,
+            highlight=False,
         )
     console.print(table)
 

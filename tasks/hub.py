@@ -1,6 +1,6 @@
-"""Which release of GPT-2 is meant, if it lies on a model hub.
+"""Releases of GPT-2 on a model hub: which files of which commit a configuration names.
 
-A revision is a commit, so that what is fetched today is fetched next year.
+The revisions of the known sizes are commits, so that they always fetch the same files.
 """
 
 import re
@@ -17,16 +17,16 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class HubRelease:
-    """Which files of which model."""
+    """A revision of a model on a hub."""
 
     repository: str
     revision: str
     weights_sha256: str = ""
-    """Of ``model.safetensors``, where it is known apart from what the hub says."""
+    """SHA-256 of ``model.safetensors``, if known independently of the hub; else empty."""
 
     @property
     def folder(self) -> Path:
-        """Where its files go; a revision's name may have slashes, a folder's has none."""
+        """Where its files go; slashes in the revision are quoted."""
         revision = self.revision[:12] if _COMMIT.fullmatch(self.revision) else self.revision
         name = f"{self.repository.replace('/', '--')}-{quote(revision, safe='')}"
         return raw_dir() / name
@@ -50,10 +50,10 @@ _NAME = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 
 
 def release_of(config: GPT2ImportConfig) -> HubRelease | None:
-    """The release that is meant, if it is one of a hub.
+    """The release that a configuration names, or None if it names a directory.
 
     Raises:
-        ConfigError: If a hub's model is not named as it should.
+        ConfigError: If a hub's model is not named as OWNER/NAME or OWNER/NAME@REVISION.
     """
     if config.size is not None:
         return _SIZES[config.size]

@@ -1,7 +1,7 @@
-"""A release's files from a model hub, by the hub's own library, each of them checked.
+"""Download a release from a model hub with the hub's own library, and verify every file.
 
-The hub says the SHA-256 of each large file and git's hash of each small one; both are computed
-again from what arrived.
+The hub lists the SHA-256 of each large file and git's hash of each small one; both are computed
+again from the downloaded bytes.
 """
 
 import hashlib
@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable, Collection, Container, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoFile
 from tqdm import tqdm
 
 from gpt_core.errors import (
@@ -27,22 +28,27 @@ from gpt_core.interop.weight_files import WEIGHTS, WEIGHTS_INDEX, weight_files
 from tasks.hub import HubRelease
 
 _CONFIG, _VOCABULARY, _ONE_FILE = "config.json", ("vocab.json", "merges.txt"), "tokenizer.json"
+T = TypeVar("T")
+
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 
 
 def fetch_release(
     release: HubRelease, mirrors: Sequence[str], progress: Progress | None = None
 ) -> Path:
-    """The folder with a release's files, each fetched unless it is there already.
+    """Fetch a release's files into its folder, except those that are already there.
 
     Args:
         release: What to fetch.
-        mirrors: Hubs that are asked in turn, until one has all.
-        progress: Told of ``bytes``.
+        mirrors: Hubs that are tried in turn, until one has all files.
+        progress: Receives ``bytes``.
+
+    Returns:
+        The folder.
 
     Raises:
-        DownloadError: If a hub does not answer and none has all, which trying again may mend; it
-            names what to put where by hand.
+        DownloadError: If a hub does not answer and none has all files, so that another try may
+            succeed; the message names what to put where by hand.
         DataError: If a file is not what the hub says it is, or there are no weights.
         ConfigError: If no hub has such a model or revision.
     """
@@ -51,11 +57,11 @@ def fetch_release(
     for mirror in mirrors:
         try:
             _fetch_from(mirror, release, folder, progress)
-        except (ConfigError, DataError) as error:  # of the name, of a download, of what it brought
+        except (ConfigError, DataError) as error:
             failures.append(error)
             continue
         return folder
-    if _is_whole(folder):  # it was fetched before, and there is no network now
+    if _is_complete(folder):  # fetched before, and there is no network now
         return folder
     again = [failure for failure in failures if isinstance(failure, DownloadError)]
     raise type([*failures, *again][-1])(
@@ -67,10 +73,10 @@ def fetch_release(
 def _fetch_from(mirror: str, release: HubRelease, folder: Path, progress: Progress | None) -> None:
     api = HfApi(endpoint=mirror.rstrip("/"))
     asked = (release.repository, release.revision)
-    listed = _asking(
+    listed = _call(
         mirror, lambda: list(api.list_repo_tree(release.repository, revision=release.revision))
     )
-    files = {file.path: file for file in listed if hasattr(file, "size")}
+    files = {file.path: file for file in listed if isinstance(file, RepoFile)}
     wanted = _wanted(files)
     if not any(name.endswith(".safetensors") for name in wanted):
         raise DataError(f"{mirror} has no safetensors of {asked[0]} at {asked[1]}")
@@ -80,39 +86,37 @@ def _fetch_from(mirror: str, release: HubRelease, folder: Path, progress: Progre
         if not (path.is_file() and _matches(path, files[name], release)):
             path.unlink(missing_ok=True)
             ask = partial(api.hf_hub_download, release.repository, name)
-            _asking(
-                mirror, partial(ask, revision=release.revision, local_dir=folder, tqdm_class=bar)
-            )
+            _call(mirror, partial(ask, revision=release.revision, local_dir=folder, tqdm_class=bar))
         if not _matches(path, files[name], release):
             path.unlink(missing_ok=True)
             raise DataError(f"{mirror} sent another {name} of {asked[0]} than it lists")
 
 
 def _wanted(names: Collection[str]) -> list[str]:
-    """The files that an import reads: the weights in one file or in shards, and what is beside."""
+    """The files that an import reads: the weights in one file or in shards, config, vocabulary."""
     weights = [WEIGHTS] if WEIGHTS in names else [
         name for name in names if name == WEIGHTS_INDEX or _SHARD.fullmatch(name)
     ]  # fmt: skip
-    return [*(name for name in _beside(names) if name in names), *sorted(weights)]
+    return [*(name for name in _config_and_vocabulary(names) if name in names), *sorted(weights)]
 
 
-def _beside(names: Container[str]) -> list[str]:
-    """The configuration and the vocabulary, which lies in two files or in one."""
+def _config_and_vocabulary(names: Container[str]) -> list[str]:
+    """The configuration and the vocabulary, which is stored in two files or in one."""
     two = all(name in names for name in _VOCABULARY)
     return [_CONFIG, *(_VOCABULARY if two or _ONE_FILE not in names else (_ONE_FILE,))]
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
         weight_files(folder)
     except ConversionError:
         return False
     there = {file.name for file in folder.iterdir()}
-    return all(name in there for name in _beside(there))
+    return all(name in there for name in _config_and_vocabulary(there))
 
 
-def _matches(path: Path, file: Any, release: HubRelease) -> bool:
-    """Whether a file has the bytes that the hub lists, and that are known of it."""
+def _matches(path: Path, file: RepoFile, release: HubRelease) -> bool:
+    """Whether a file has the size and hash that the hub lists and the hash that is known."""
     if path.stat().st_size != file.size:
         return False
     if file.lfs is None:
@@ -123,12 +127,12 @@ def _matches(path: Path, file: Any, release: HubRelease) -> bool:
     return sha256_file(path) in {file.lfs.sha256} & {known or file.lfs.sha256}
 
 
-def _asking(mirror: str, ask: Callable[[], Any]) -> Any:
-    """Ask a hub; what its library raises becomes one sentence.
+def _call(mirror: str, ask: Callable[[], T]) -> T:
+    """Call a hub and translate the errors of its library into one sentence.
 
     Raises:
         ConfigError: If there is no such model or revision.
-        DownloadError: If the hub does not answer as it should, which trying again may mend.
+        DownloadError: If the hub does not answer as it should; another try may succeed.
     """
     try:
         return ask()
@@ -140,11 +144,11 @@ def _asking(mirror: str, ask: Callable[[], Any]) -> Any:
 
 
 def _progress_class(progress: Progress | None, total: int) -> type:
-    """A progress bar that draws nothing and tells what has come of all files."""
+    """A ``tqdm`` class that draws nothing and reports the bytes downloaded of all files."""
     done = 0
 
-    class Told(tqdm):  # type: ignore[type-arg]
-        """Adds up the bytes of one file after the other."""
+    class SilentProgress(tqdm):  # type: ignore[type-arg]
+        """Adds up the bytes of all files."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "disable": True})
@@ -156,4 +160,4 @@ def _progress_class(progress: Progress | None, total: int) -> type:
                 progress("bytes", done, total)
             return None
 
-    return Told
+    return SilentProgress

@@ -144,8 +144,8 @@ def _raise_failure(folder: Path, n_processes: int) -> None:
         rank = min(ended, key=lambda rank: ended[rank] == signal.SIGABRT)
         raise GPTCoreError(
             f"process {rank} of {n_processes} (counted from 0) was ended by "
-            f"{signal.Signals(ended[rank]).name}, if not by you then for want of memory: the same "
-            "command goes on from the last checkpoint"
+            f"{signal.Signals(ended[rank]).name}, if not by you then for lack of memory: the same "
+            "command resumes from the last checkpoint"
         )
     lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
     raise RuntimeError("a process of the run failed:\n" + "\n".join(lines[-_LOG_LINES:]))

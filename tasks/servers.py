@@ -53,10 +53,10 @@ class Server:
     """A server process of this project, which may outlive the process that started it."""
 
     url: str
-    """Of its API."""
+    """The address of its API."""
 
     pid: int
-    """Of its process, which leads a process group of its own."""
+    """The id of its process, which leads a process group of its own."""
 
     def is_alive(self) -> bool:
         """Whether the process runs and is a server, not another process with a reused pid."""
@@ -244,8 +244,8 @@ def reserve_port(wanted: int) -> socket.socket:
     """Reserve the wanted TCP port, or any free one if it is taken.
 
     A server binds its port seconds after it was started, too late to keep others from choosing
-    the same one. So the port is reserved by the UDP port of the same number, which no server of
-    ours uses: binding it is atomic, and it is free again when the last process that holds the
+    the same one. So the port is reserved by the UDP port of the same number, which these servers
+    do not use: binding it is atomic, and it is free again when the last process that holds the
     socket ends, however it ends.
 
     Returns:

@@ -1,8 +1,10 @@
-"""Training figures to MLflow: in batches, from a thread of their own, each step once.
+"""Send training metrics to MLflow in batches from a background thread, each step exactly once.
 
-The trainer never waits. While the server is away the figures wait here; what is still waiting
-when the run ends is written to a file and sent by the next run. A run that was killed sends again
-what its process could not, from the record beside its checkpoints.
+The trainer never waits. While the server is unreachable, metrics wait in memory; those that are
+left when the run ends are written to a file and sent by the next run. A resumed run sends what
+its killed process could not, from the metrics file among its checkpoints. MLflow's own queue
+(``log_batch(synchronous=False)``) does not say which metrics of a failed batch arrived, retries on
+its own terms and drops the rest, so it cannot deliver each step once.
 """
 
 import json
@@ -24,16 +26,16 @@ from tasks.tracking.store import UNREACHABLE, answers, client_for
 _BATCH = 500
 _PAUSE_SECONDS = 1.0  # between batches, and at first between tries
 _LONGEST_PAUSE_SECONDS = 15.0
-_LAST_TRIES_SECONDS = 60.0  # at the end of a run, before the rest is put by
+_LAST_TRIES_SECONDS = 60.0  # at the end of a run, before the rest is saved to a file
 
 
 class MLflowCallback(Callback):
-    """Sends a run's figures to MLflow.
+    """Sends a run's metrics to MLflow.
 
     Args:
-        run_id: The MLflow run. When it has figures already, those steps are not sent again.
-        uri: Of the store, which was reached before.
-        last_tries_seconds: How long the end of the run may wait for a server that is away.
+        run_id: The MLflow run. Steps that it has metrics of are not sent again.
+        uri: The address of the store, which was reached before.
+        last_tries_seconds: How long ``close`` may wait for a server that is unreachable.
     """
 
     def __init__(
@@ -47,19 +49,19 @@ class MLflowCallback(Callback):
         self._thread.start()
 
     def on_start(self, run: RunInfo) -> None:
-        """Send again what the killed process that is gone on from may have kept for itself."""
+        """Resend metrics that the interrupted process may not have delivered."""
         if run.first_step:
             for row in read_records(run.out_dir / METRICS):
                 self.on_metrics(row.pop("step"), row)
 
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Put figures into the queue."""
+        """Queue metrics."""
         now = int(time.time() * 1000)
         for name, value in metrics.items():
             self._queue.put(Metric(name, float(value), now, step))
 
     def close(self) -> None:
-        """Send what is left, or put it by for the next run."""
+        """Send what is left, or save it for the next run."""
         self._ending.set()
         self._thread.join()
 
@@ -87,14 +89,14 @@ class MLflowCallback(Callback):
 
 
 class _Sender:
-    """Sends batches, and after a failure asks first what has arrived."""
+    """Sends batches, and after a failure first asks the server which metrics arrived."""
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
         self._client, self._run_id = client, run_id
-        self._sent: dict[str, int] | None = None  # the last step of each figure that is there
+        self._sent: dict[str, int] | None = None  # the last step of each metric on the server
 
     def send(self, metrics: list[Metric]) -> None:
-        """Send figures that are not there yet."""
+        """Send the metrics that are not on the server yet."""
         if not metrics:
             return
         if self._sent is None:
@@ -131,14 +133,14 @@ class _Sender:
 
 
 def save_unsent(uri: str, run_id: str, metrics: list[Metric]) -> None:
-    """Write figures to a file that the next run sends."""
+    """Write metrics to a file that the next run sends."""
     rows = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
     with atomic_write_text(unsent_dir() / f"{run_id}-{time.time_ns()}.json") as file:
         json.dump({"uri": uri, "run_id": run_id, "metrics": rows}, file)
 
 
 def send_unsent(client: MlflowClient, uri: str) -> int:
-    """Send what earlier runs could not send to this store; the number of figures."""
+    """Send what earlier runs could not send to this store; return the number of metrics."""
     count = 0
     for file in sorted(unsent_dir().glob("*.json")):
         content = read_json(file)

@@ -1,4 +1,4 @@
-"""Checkpoints as models of MLflow: their files, their figures and a name in the registry."""
+"""Checkpoints as MLflow models: their files, their metrics and a name in the model registry."""
 
 import os
 import shutil
@@ -17,15 +17,15 @@ from tasks.tracking.store import client, experiment_id, settings
 
 
 def log_model(run_id: str, checkpoint: Artifact, name: str) -> str:
-    """Record a checkpoint as a model and as the newest version of its name.
+    """Log a checkpoint as a model and register it as the newest version of a name.
 
     Args:
         run_id: The MLflow run that made it.
-        checkpoint: What it made.
-        name: In the registry, such as ``tiny-pretrained``.
+        checkpoint: The checkpoint that the run made.
+        name: The registered name, such as ``tiny-pretrained``.
 
     Returns:
-        The model's id, for figures that belong to it.
+        The model's id, for metrics that belong to it.
     """
     logged = client().create_logged_model(
         experiment_id(),
@@ -63,7 +63,7 @@ def without_training_state(checkpoint: Artifact, out_dir: Path) -> Artifact:
 
 
 def _params(checkpoint: Artifact) -> dict[str, str]:
-    """The settings that a checkpoint's manifest names; several sections lie there as a list."""
+    """The settings that a checkpoint's manifest names; several sections are stored as a list."""
     config = checkpoint.manifest().config
     sections = config if isinstance(config, list) else [config]
     params: dict[str, str] = {}
@@ -74,7 +74,7 @@ def _params(checkpoint: Artifact) -> dict[str, str]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file; a copy where the file system has none."""
+    """Hard-link a file, or copy it where the file system cannot."""
     try:
         os.link(source, target)
     except OSError:
@@ -82,7 +82,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _register(name: str, run_id: str, model_id: str) -> None:
-    """Add a version to the name's, and let the alias mean it."""
+    """Add a version to a registered name and point the alias to it."""
     try:
         client().create_registered_model(name)
     except MlflowException as error:

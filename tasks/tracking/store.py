@@ -8,7 +8,7 @@ import sys
 import time
 import tomllib
 from functools import cache
-from typing import Any
+from typing import TypedDict, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
@@ -36,7 +36,7 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{tracking_dir() / 'mlflow.db'}"
 
 
-def shown_uri() -> str:
+def uri_without_password() -> str:
     """The tracking URI without a user's name and password."""
     parts = urlsplit(tracking_uri())
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -91,8 +91,8 @@ def require_answer(uri: str, seconds: float) -> None:
     while not answers(uri):
         if time.monotonic() > until:
             raise DataError(
-                f"the MLflow server at {shown_uri()} does not answer: start it and give the same "
-                "command again, which goes on from here, or unset MLFLOW_TRACKING_URI"
+                f"the MLflow server at {uri_without_password()} does not answer: start it and give "
+                "the same command again, which resumes from here, or unset MLFLOW_TRACKING_URI"
             )
         time.sleep(0.5)
 
@@ -137,11 +137,31 @@ def runs_link() -> str:
 
 
 def _runs_page() -> str:
-    server = shown_uri() if tracking_uri().startswith("http") else mlflow_ui_url()
+    server = uri_without_password() if tracking_uri().startswith("http") else mlflow_ui_url()
     return f"{server.rstrip('/')}/#/experiments/{experiment_id()}/runs"
 
 
+class ExperimentNames(TypedDict):
+    """The experiment of all runs."""
+
+    name: str
+    tags: dict[str, str]
+
+
+class ModelNames(TypedDict):
+    """How models are registered."""
+
+    alias: str
+
+
+class Names(TypedDict):
+    """The content of ``mlflow/experiments.toml``."""
+
+    experiment: ExperimentNames
+    models: ModelNames
+
+
 @cache
-def settings() -> dict[str, Any]:
-    """``mlflow/experiments.toml``."""
-    return tomllib.loads(experiments_file().read_text(encoding="utf-8"))
+def settings() -> Names:
+    """Read ``mlflow/experiments.toml``."""
+    return cast(Names, tomllib.loads(experiments_file().read_text(encoding="utf-8")))

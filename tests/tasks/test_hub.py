@@ -1,4 +1,4 @@
-"""Releases from a hub that answers well, badly, late, or not at all; all of them local."""
+"""Releases from local hubs that answer correctly, wrongly, late or not at all."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ FILES = {
 
 @dataclass
 class Hub:
-    """What a hub has and how it misbehaves."""
+    """A hub's files and its faults."""
 
     files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     sent: dict[str, bytes] = field(default_factory=dict)
@@ -139,13 +139,13 @@ def fetched(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
-def test_a_release_is_fetched_whole_and_only_what_is_needed(hubs: list[Hub]) -> None:
-    told: list[tuple[str, int, int | None]] = []
-    folder = fetch_release(SMALL, [hubs[0].address], lambda *news: told.append(news))
+def test_exactly_the_files_that_an_import_needs_are_fetched(hubs: list[Hub]) -> None:
+    reported: list[tuple[str, int, int | None]] = []
+    folder = fetch_release(SMALL, [hubs[0].address], lambda *values: reported.append(values))
     wanted = {name: FILES[name] for name in FILES if name != "tf_model.h5"}
     assert fetched(folder) == wanted
     total = sum(map(len, wanted.values()))
-    assert told[-1] == ("bytes", total, total)
+    assert reported[-1] == ("bytes", total, total)
 
 
 def test_what_is_there_is_not_fetched_again_and_needs_no_network(hubs: list[Hub]) -> None:
@@ -164,13 +164,13 @@ def test_a_file_that_was_damaged_is_fetched_again(hubs: list[Hub]) -> None:
     assert fetched(fetch_release(SMALL, [hubs[0].address]))[file.name] == FILES[file.name]
 
 
-def test_an_answer_that_is_cut_off_is_gone_on_with(hubs: list[Hub]) -> None:
+def test_a_download_that_is_cut_off_is_resumed(hubs: list[Hub]) -> None:
     hubs[0].cut = 100_000
     folder = fetch_release(SMALL, [hubs[0].address])
     assert fetched(folder)["model.safetensors"] == FILES["model.safetensors"]
 
 
-def test_an_answer_that_stalls_is_gone_on_with(
+def test_a_download_that_stalls_is_resumed(
     hubs: list[Hub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
@@ -220,7 +220,7 @@ def test_a_hub_without_weights_says_so(hubs: list[Hub]) -> None:
         fetch_release(SMALL, [hubs[0].address])
 
 
-def test_a_model_that_is_not_there_is_the_users_mistake(hubs: list[Hub]) -> None:
+def test_a_missing_model_is_a_config_error(hubs: list[Hub]) -> None:
     with pytest.raises(ConfigError, match="has no such model or revision"):
         fetch_release(HubRelease("someone/else", COMMIT), [hubs[0].address])
 
@@ -233,7 +233,7 @@ def test_a_hub_that_lacks_the_model_is_passed_over(hubs: list[Hub]) -> None:
 
 
 @pytest.mark.parametrize("revision", ["../../../elsewhere", "refs/pr/1", "..", COMMIT])
-def test_what_a_revision_is_called_leads_nowhere_else(hubs: list[Hub], revision: str) -> None:
+def test_no_name_of_a_revision_leads_out_of_the_folder(hubs: list[Hub], revision: str) -> None:
     folder = HubRelease("someone/small", revision).folder
     assert folder.resolve().parent == SMALL.folder.resolve().parent
     assert (folder == SMALL.folder) is (revision == COMMIT)

@@ -1,4 +1,4 @@
-"""Every figure arrives once, whatever happens to the server or to the process."""
+"""Every metric arrives once, whatever happens to the server or to the process."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def info(out_dir: Path, first_step: int) -> RunInfo:
     )
 
 
-def test_figures_arrive_in_order_and_once_also_such_as_are_no_numbers(home: Path) -> None:
+def test_metrics_arrive_in_order_and_once_also_nan(home: Path) -> None:
     run_id = new_run()
     callback = MLflowCallback(run_id, tracking_uri())
     for step in range(1200):
@@ -50,7 +50,7 @@ def test_figures_arrive_in_order_and_once_also_such_as_are_no_numbers(home: Path
     assert math.isnan(next(metric.value for metric in history if metric.step == 7))
 
 
-def test_a_resumed_run_sends_what_its_killed_process_kept_and_repeats_nothing(home: Path) -> None:
+def test_a_resumed_run_sends_what_its_killed_process_did_not_and_repeats_nothing(home: Path) -> None:
     run_id = new_run()
     rows = [{"step": step, "train/loss": 0.5} for step in range(1, 21)]
     (home / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -93,7 +93,7 @@ def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Start,
 
 
 @pytest.mark.long
-def test_a_server_that_goes_away_and_comes_back_misses_and_repeats_nothing(
+def test_a_server_that_is_restarted_misses_and_repeats_no_metric(
     home: Path, server: tuple[Start, Start]
 ) -> None:
     start, stop = server
