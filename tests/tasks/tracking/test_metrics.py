@@ -50,7 +50,9 @@ def test_metrics_arrive_in_order_and_once_also_nan(home: Path) -> None:
     assert math.isnan(next(metric.value for metric in history if metric.step == 7))
 
 
-def test_a_resumed_run_sends_what_its_killed_process_did_not_and_repeats_nothing(home: Path) -> None:
+def test_a_resumed_run_sends_what_its_killed_process_did_not_and_repeats_nothing(
+    home: Path,
+) -> None:
     run_id = new_run()
     rows = [{"step": step, "train/loss": 0.5} for step in range(1, 21)]
     (home / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
