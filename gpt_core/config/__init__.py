@@ -13,7 +13,12 @@ from gpt_core.config.evaluation import (
     ComparisonConfig,
     EvaluationConfig,
 )
-from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
+from gpt_core.config.finetuning import (
+    ClassificationConfig,
+    FinetuningConfig,
+    InstructionConfig,
+    LoRAConfig,
+)
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.loading import build_config, load_config
 from gpt_core.config.model import BigramConfig, GPTConfig
@@ -45,6 +50,7 @@ __all__ = [
     "ComputeConfig",
     "DecodingConfig",
     "EvaluationConfig",
+    "FinetuningConfig",
     "GPT2ImportConfig",
     "GPTConfig",
     "InstructionConfig",

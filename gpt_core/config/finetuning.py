@@ -1,4 +1,4 @@
-"""How a trained model is adapted."""
+"""Fine-tuning: classification, instruction following and low-rank adapters."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -26,8 +26,38 @@ class LoRAConfig(Section):
         require_share(self, "dropout")
 
 
+class FinetuningConfig(Section):
+    """The settings that both fine-tunes have, and their checks.
+
+    Each fine-tune declares them as its own fields, with its own defaults and meanings.
+    """
+
+    __slots__ = ()
+    source: str
+    validation_share: float
+    test_share: float
+    max_tokens: int | None
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    seed: int
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "fp32", "bf16"]
+
+    def _check_common(self) -> None:
+        require_at_least(self, 1, "max_tokens", "epochs", "batch_size")
+        require_at_least(self, 0, "seed", "weight_decay")
+        require_positive(self, "learning_rate")
+        require_share(self, "validation_share", "test_share")
+        require(
+            self.validation_share + self.test_share < 1,
+            "validation_share + test_share must be below 1",
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClassificationConfig(Section):
+class ClassificationConfig(FinetuningConfig):
     """Texts to labels, with a head on the last real token."""
 
     source: str = "samples"
@@ -43,13 +73,13 @@ class ClassificationConfig(Section):
     """Use as many examples of each label as the rarest has."""
 
     validation_share: float = 0.1
-    """Share of examples for choosing the best epoch; with 0 the last epoch is taken."""
+    """Fraction of examples for choosing the best epoch; with 0 the last epoch is used."""
 
     test_share: float = 0.2
-    """Share of examples for the final figures."""
+    """Fraction of examples for the final metrics."""
 
     max_tokens: int | None = None
-    """Longer texts are cut at the end; None takes the model's context."""
+    """Longer texts are truncated at the end; None uses the model's context length."""
 
     trainable_blocks: int | None = None
     """Train only this many last blocks, the final norm and the head; None trains everything. With
@@ -59,13 +89,13 @@ class ClassificationConfig(Section):
     """Passes over the training examples."""
 
     batch_size: int = 16
-    """Examples of one update."""
+    """Examples in one update."""
 
     learning_rate: float = 5e-4
     """Peak learning rate."""
 
     weight_decay: float = 0.1
-    """Decay of matrices."""
+    """Decoupled decay of weight matrices."""
 
     seed: int = 1337
     """Seed of the split, the order and the head."""
@@ -74,52 +104,46 @@ class ClassificationConfig(Section):
     """Where to train."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the matrix products in training; ``auto`` takes bf16 where the device is fast in it."""
+    """Precision of matrix products; ``auto`` trains in bf16 where the device is fast in it."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, 1, "max_tokens", "epochs", "batch_size")
-        require_at_least(self, 0, "trainable_blocks", "seed", "weight_decay")
-        require_positive(self, "learning_rate")
-        require_share(self, "validation_share", "test_share")
-        require(
-            self.validation_share + self.test_share < 1,
-            "validation_share + test_share must be below 1",
-        )
+        self._check_common()
+        require_at_least(self, 0, "trainable_blocks")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class InstructionConfig(Section):
+class InstructionConfig(FinetuningConfig):
     """Prompts to answers, with the loss on the answers only."""
 
     source: str = "samples"
     """A named source or a path to JSON or JSONL with instruction, input and output."""
 
     template: Literal["alpaca", "short"] = "alpaca"
-    """The wording around an instruction."""
+    """The prompt template around an instruction."""
 
     validation_share: float = 0.05
-    """Share of examples for choosing the best epoch; with 0 the last epoch is taken."""
+    """Fraction of examples for choosing the best epoch; with 0 the last epoch is used."""
 
     test_share: float = 0.1
-    """Share of examples that are answered at the end."""
+    """Fraction of examples that are answered at the end."""
 
     mask_prompt: bool = True
-    """Leave the prompt's tokens out of the loss."""
+    """Exclude the prompt's tokens from the loss."""
 
     max_tokens: int | None = None
-    """Longer examples are cut; None takes the model's context."""
+    """Longer examples are truncated; None uses the model's context length."""
 
     epochs: int = 3
     """Passes over the training examples."""
 
     batch_size: int = 8
-    """Examples of one update."""
+    """Examples in one update."""
 
     learning_rate: float = 5e-4
     """Peak learning rate."""
 
     weight_decay: float = 0.1
-    """Decay of matrices."""
+    """Decoupled decay of weight matrices."""
 
     max_new_tokens: int = 64
     """Longest answer that is generated."""
@@ -131,14 +155,8 @@ class InstructionConfig(Section):
     """Where to train."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the matrix products in training; ``auto`` takes bf16 where the device is fast in it."""
+    """Precision of matrix products; ``auto`` trains in bf16 where the device is fast in it."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, 1, "max_tokens", "epochs", "batch_size", "max_new_tokens")
-        require_at_least(self, 0, "seed", "weight_decay")
-        require_positive(self, "learning_rate")
-        require_share(self, "validation_share", "test_share")
-        require(
-            self.validation_share + self.test_share < 1,
-            "validation_share + test_share must be below 1",
-        )
+        self._check_common()
+        require_at_least(self, 1, "max_new_tokens")

@@ -1,4 +1,4 @@
-"""A trained model adapted: to classes, to instructions, wholly or by low-rank adapters."""
+"""Fine-tune a trained model: classification and instruction following, fully or with adapters."""
 
 from gpt_core.finetuning.classification import finetune_classifier
 from gpt_core.finetuning.instruction import finetune_instructions

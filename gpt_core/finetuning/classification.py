@@ -1,4 +1,4 @@
-"""A language model into a classifier of texts.
+"""Fine-tune a language model as a classifier of texts.
 
 Shapes: B batch, T time, K classes, N examples.
 """
@@ -6,13 +6,13 @@ Shapes: B batch, T time, K classes, N examples.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
 
 from gpt_core.artifact import Artifact, Draft, new_artifact
 from gpt_core.callbacks import Callback, Callbacks
@@ -34,11 +34,11 @@ from gpt_core.files import write_json
 from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
 from gpt_core.finetuning.saving import write_finetuned
-from gpt_core.models import GPT, GPTClassifier, load_model
+from gpt_core.models import GPT, GPTClassifier, evaluating, load_model
 from gpt_core.text import source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
-_SCORED_TOGETHER = 64
+_PREDICT_BATCH = 64
 PREDICTIONS = pa.schema(
     [
         ("text", pa.string()),
@@ -52,7 +52,7 @@ PREDICTIONS = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class EncodedExample:
-    """An example as the model sees it."""
+    """A tokenized example and the index of its label."""
 
     token_ids: list[int]
     label: int
@@ -67,51 +67,51 @@ def finetune_classifier(
     *,
     callbacks: Sequence[Callback] = (),
 ) -> Artifact:
-    """Train a head, and as much of the body as asked for, on labelled texts.
+    """Train a classification head, and as much of the body as configured, on labelled texts.
 
     Args:
         checkpoint: Any language model: pretrained, imported or fine-tuned.
         examples: A registered table of texts and labels.
-        config: The split, what is trained and how.
-        lora: Adapters in place of full training, if its rank is above 0.
-        out_dir: Where the classifier goes.
-        callbacks: Told of losses and validation figures.
+        config: The splits, the trainable blocks and the training settings.
+        lora: Adapters instead of full training, if its rank is above 0.
+        out_dir: Directory of the classifier.
+        callbacks: Receive losses and validation metrics.
 
     Returns:
-        A checkpoint artifact; its metrics are those of the test part, ``predictions.parquet`` has
-        every test text with its prediction, ``confusion.json`` the confusion matrix; adapters are
-        merged into the weights and stand beside them.
+        A checkpoint artifact with the test split's metrics, every test text with its prediction in
+        ``predictions.parquet`` and the confusion matrix in ``confusion.json``; adapters are merged
+        into the weights and also stored by themselves.
 
     Raises:
-        DataError: If the table cannot be read, or a part lacks a label.
-        ConfigError: If more blocks are to be trained than there are.
+        DataError: If the table cannot be read, or a split lacks a label.
+        ConfigError: If ``trainable_blocks`` exceeds the model's blocks.
         CheckpointError: If the checkpoint is damaged or a classifier's.
         DivergenceError: If the loss is no longer a number.
     """
     device = resolve_device(config.device)
-    parts, labels = _read(examples, config)
+    splits, labels = _read(examples, config)
     body = load_model(checkpoint.directory)
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     with seeded(config.seed, device):
         width = min(filter(None, [config.max_tokens, body.config.context_length]))
-        encoded = {n: _encode(p, tokenizer, labels, width) for n, p in _named(parts).items()}
+        encoded = {n: _encode(s, tokenizer, labels, width) for n, s in _by_name(splits).items()}
         trained = _adapt(body, len(labels), config, lora).to(device)
         objective = _Classification(trained, tokenizer.pad_id, device, encoded["validation"])
         loop = EpochLoop(trained, objective, config, Callbacks(callbacks), out_dir)
-        figures = loop.run(encoded["train"])
+        metrics = loop.run(encoded["train"])
         test = objective.predict(encoded["test"])
     model, adapters = merge_adapters(trained)
     settings, parents = (config, lora), (checkpoint, examples)
     with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
-        description = _describe(model.config, labels, width, loop.step)
+        description = _describe(body.config, labels, width, loop.step)
         write_finetuned(draft, model, tokenizer, description, adapters)
-        draft.metrics |= figures | {f"{n}_examples": float(len(p)) for n, p in encoded.items()}
-        _write_test(draft, parts.test, test, labels)
+        draft.metrics |= metrics | {f"{n}_examples": float(len(s)) for n, s in encoded.items()}
+        _write_test(draft, splits.test, test, labels)
     return draft.artifact
 
 
 def _read(examples: Artifact, config: ClassificationConfig) -> tuple[ExampleSplits, list[str]]:
-    """The three parts, and all labels in the order of the classes."""
+    """The three splits, and all labels in the order of the classes."""
     rows = read_examples(source_path(examples), config.text_column, config.label_column)
     labels = sorted({row.label for row in rows})
     if config.balanced:
@@ -119,8 +119,8 @@ def _read(examples: Artifact, config: ClassificationConfig) -> tuple[ExampleSpli
     return split_examples(rows, config.validation_share, config.test_share, config.seed), labels
 
 
-def _named(parts: ExampleSplits) -> dict[str, list[Example]]:
-    return {"train": parts.train, "validation": parts.validation, "test": parts.test}
+def _by_name(splits: ExampleSplits) -> dict[str, list[Example]]:
+    return {"train": splits.train, "validation": splits.validation, "test": splits.test}
 
 
 def _describe(
@@ -132,8 +132,8 @@ def _describe(
     )
 
 
-def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRAConfig) -> Any:
-    """The classifier with just those parameters to be trained that are asked for."""
+def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRAConfig) -> nn.Module:
+    """Add the head, and enable gradients for the configured parameters only."""
     model = GPTClassifier(body, n_classes)
     n_layer, n_blocks = model.config.n_layer, config.trainable_blocks
     if n_blocks is not None and n_blocks > n_layer:
@@ -159,38 +159,42 @@ def _encode(
 
 
 class _Classification(Objective[EncodedExample]):
-    """Right labels.
+    """Cross-entropy on labels.
 
     Args:
         model: The classifier, perhaps with adapters.
-        pad_id: Fills rows up.
-        device: Where the model is.
-        validation: The examples that choose the best epoch.
+        pad_id: Id that pads shorter rows.
+        device: Device of the model.
+        validation: Examples that choose the best epoch.
     """
 
     def __init__(
-        self, model: Any, pad_id: int, device: torch.device, validation: Sequence[EncodedExample]
+        self,
+        model: nn.Module,
+        pad_id: int,
+        device: torch.device,
+        validation: Sequence[EncodedExample],
     ) -> None:
         self.model, self.pad_id, self.device = model, pad_id, device
         self.validation = validation
 
     def logits(self, examples: Sequence[EncodedExample]) -> Tensor:
-        """Shape (B, K)."""
+        """Logits of the labels, shape (B, K)."""
         token_ids, lengths = pad([example.token_ids for example in examples], self.pad_id)
         logits: Tensor = self.model(token_ids.to(self.device), lengths.to(self.device))
         return logits.float()
 
+    @override
     def loss(self, examples: Sequence[EncodedExample]) -> Tensor:
-        """Mean cross-entropy of the labels."""
         labels = torch.tensor([example.label for example in examples], device=self.device)
         return F.cross_entropy(self.logits(examples), labels)
 
+    @override
     def size(self, example: EncodedExample) -> int:
-        """Its tokens."""
         return len(example.token_ids)
 
+    @override
     def score(self) -> dict[str, float]:
-        """Loss and accuracy on the validation part."""
         if not self.validation:
             return {}
         log_probabilities = self.predict(self.validation)
@@ -201,26 +205,26 @@ class _Classification(Objective[EncodedExample]):
     @torch.inference_mode()
     def predict(self, examples: Sequence[EncodedExample]) -> Tensor:
         """Log-probabilities of the labels in the order of the examples, shape (N, K)."""
-        self.model.eval()
         order = sorted(range(len(examples)), key=lambda i: self.size(examples[i]))
         rows: list[Tensor] = [torch.empty(0)] * len(order)
-        for start in range(0, len(order), _SCORED_TOGETHER):
-            chosen = order[start : start + _SCORED_TOGETHER]
-            logits = self.logits([examples[i] for i in chosen])
-            for index, row in zip(chosen, logits.log_softmax(dim=-1).cpu(), strict=True):
-                rows[index] = row
+        with evaluating(self.model):
+            for start in range(0, len(order), _PREDICT_BATCH):
+                chosen = order[start : start + _PREDICT_BATCH]
+                logits = self.logits([examples[i] for i in chosen])
+                for index, row in zip(chosen, logits.log_softmax(dim=-1).cpu(), strict=True):
+                    rows[index] = row
         return torch.stack(rows) if rows else torch.empty(0, 1)
 
 
 def _write_test(
     draft: Draft, examples: Sequence[Example], log_probabilities: Tensor, labels: list[str]
 ) -> None:
-    """Figures, predictions and the confusion matrix of the test part."""
+    """Write metrics, predictions and the confusion matrix of the test split."""
     best = log_probabilities.max(dim=-1)
     predicted = [labels[i] for i in best.indices.tolist()]
     expected = [example.label for example in examples]
-    figures, confusion = classification_metrics(expected, predicted, labels)
-    draft.metrics |= {f"test_{name}": value for name, value in figures.items()}
+    metrics, confusion = classification_metrics(expected, predicted, labels)
+    draft.metrics |= {f"test_{name}": value for name, value in metrics.items()}
     write_json(draft.directory / "confusion.json", confusion)
     columns = [
         [example.text for example in examples],

@@ -1,4 +1,4 @@
-"""The loop that both fine-tunes share: epochs over examples that lie in memory."""
+"""The training loop of both fine-tunes: epochs over examples in memory, best epoch kept."""
 
 import random
 import time
@@ -12,57 +12,53 @@ import torch
 from torch import Tensor, nn
 
 from gpt_core.callbacks import Callback, RunInfo
-from gpt_core.config import (
-    ClassificationConfig,
-    InstructionConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-)
+from gpt_core.config import FinetuningConfig, OptimizerConfig, ScheduleConfig
 from gpt_core.errors import DivergenceError
 from gpt_core.execution import autocast, resolve_precision
 from gpt_core.execution.cpu import prepare_cpu
+from gpt_core.models import evaluating
 from gpt_core.optim import build_optimizer, learning_rate_at
 
 E = TypeVar("E")
-_WARMUP_SHARE = 0.1
+_WARMUP_FRACTION = 0.1
 _MAX_GRAD_NORM = 1.0
 _LOG_EVERY = 10  # steps
-_POOL_BATCHES = 8  # among which examples are sorted by length
+_POOL_BATCHES = 8  # examples are sorted by length within pools of so many batches
 
 
 class Objective(ABC, Generic[E]):
-    """What a model is fine-tuned for."""
+    """The loss to minimize and the metrics that choose the best epoch."""
 
     @abstractmethod
     def loss(self, examples: Sequence[E]) -> Tensor:
-        """The mean loss of a batch, in nats."""
+        """Mean loss of a batch, in nats."""
 
     @abstractmethod
     def score(self) -> dict[str, float]:
-        """Figures on the validation part: ``loss`` and maybe ``accuracy``; none if it is empty."""
+        """Metrics on the validation split: ``loss`` and maybe ``accuracy``; none if it is empty."""
 
     @abstractmethod
     def size(self, example: E) -> int:
-        """The tokens of an example."""
+        """Number of tokens in an example."""
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw the same numbers each time inside, and leave the generators as they were."""
+    """Seed torch's generators for the block; restore their states afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 
 
 def draw_batches(sizes: Sequence[int], batch_size: int, rng: random.Random) -> list[list[int]]:
-    """Every example once, in random batches of about equal length, so that little is padding.
+    """Batch every example once, at random but with similar lengths, so that little is padding.
 
     Shuffled examples are sorted by length within pools of some batches; then the batches are
     shuffled.
 
     Args:
-        sizes: The tokens of each example.
-        batch_size: Examples of a batch; the last one of a pool may have fewer.
+        sizes: Number of tokens of each example.
+        batch_size: Examples in a batch; the last one of a pool may have fewer.
         rng: Source of randomness.
 
     Returns:
@@ -81,22 +77,22 @@ def draw_batches(sizes: Sequence[int], batch_size: int, rng: random.Random) -> l
 class EpochLoop(Generic[E]):
     """Trains a model and leaves the best epoch's weights in it.
 
-    The best epoch has the highest accuracy on the validation part, or the lowest loss where
-    accuracies are equal or there are none; without a validation part it is the last one.
+    The best epoch has the highest accuracy on the validation split, or the lowest loss if
+    accuracies are equal or there are none; without a validation split it is the last one.
 
     Args:
-        model: On its device; the parameters that require gradients are trained.
-        objective: What it is trained for.
-        config: Epochs, batch, learning rate and seed.
-        callbacks: Told of losses and validation figures.
-        out_dir: Where the result goes, for the callbacks to know.
+        model: The model, on its device; parameters that require gradients are trained.
+        objective: The loss and the validation metrics.
+        config: Epochs, batch size, learning rate and seed.
+        callbacks: Receives losses and validation metrics.
+        out_dir: Directory of the result, passed to the callbacks.
     """
 
     def __init__(
         self,
         model: nn.Module,
         objective: Objective[E],
-        config: ClassificationConfig | InstructionConfig,
+        config: FinetuningConfig,
         callbacks: Callback,
         out_dir: Path,
     ) -> None:
@@ -119,10 +115,10 @@ class EpochLoop(Generic[E]):
         """Train.
 
         Args:
-            examples: The training part.
+            examples: The training split.
 
         Returns:
-            The best epoch and its figures on the validation part; none if there is no such part.
+            The best epoch and its metrics on the validation split; none if that is empty.
 
         Raises:
             DivergenceError: If a loss or a gradient is no longer a number.
@@ -130,13 +126,13 @@ class EpochLoop(Generic[E]):
         sizes = [self.objective.size(example) for example in examples]
         total = -(-len(examples) // self.config.batch_size) * self.config.epochs
         schedule = ScheduleConfig(
-            kind="linear", warmup_steps=int(total * _WARMUP_SHARE), final_ratio=0.0
+            kind="linear", warmup_steps=int(total * _WARMUP_FRACTION), final_ratio=0.0
         )
         self._announce(total, sum(sizes) * self.config.epochs // total)
         rng = random.Random(self.config.seed)
         best: dict[str, float] = {}
+        self.model.train()
         for epoch in range(1, self.config.epochs + 1):
-            self.model.train()
             for batch in draw_batches(sizes, self.config.batch_size, rng):
                 rate = learning_rate_at(
                     self.step, schedule, peak=self.config.learning_rate, total_steps=total
@@ -145,7 +141,7 @@ class EpochLoop(Generic[E]):
                 self._train([examples[i] for i in batch], rate)
                 if self.step % _LOG_EVERY == 0 or self.step == total:
                     self._log(rate, epoch)
-            best = self._judge(epoch, best)
+            best = self._validate(epoch, best)
         self._restore()
         self.model.eval()
         self.callbacks.on_end(self.step)
@@ -167,7 +163,7 @@ class EpochLoop(Generic[E]):
         self._clock = time.perf_counter()
 
     def _train(self, batch: Sequence[E], learning_rate: float) -> None:
-        """One update; nothing in it waits for the device."""
+        """One update, without synchronizing with the device."""
         self.optimizer.set_learning_rate(learning_rate)
         with autocast(self.device, self.precision):
             loss = self.objective.loss(batch)
@@ -187,7 +183,7 @@ class EpochLoop(Generic[E]):
                 f"rate, which is {self.config.learning_rate}"
             )
         now = time.perf_counter()
-        figures = {
+        metrics = {
             "train/loss": self._loss_sum.item() / self._logged,
             "train/learning_rate": learning_rate,
             "train/tokens_per_second": self._tokens / max(1e-9, now - self._clock),
@@ -195,22 +191,23 @@ class EpochLoop(Generic[E]):
         }
         self._loss_sum.zero_()
         self._logged, self._tokens, self._clock = 0, 0, now
-        self.callbacks.on_metrics(self.step, figures)
+        self.callbacks.on_metrics(self.step, metrics)
 
-    def _judge(self, epoch: int, best: dict[str, float]) -> dict[str, float]:
-        """Score an epoch and keep its weights if none before was better; the best's figures."""
+    def _validate(self, epoch: int, best: dict[str, float]) -> dict[str, float]:
+        """Score an epoch; keep its weights if it is the best so far. Returns the best's metrics."""
         started = time.perf_counter()
-        figures = self.objective.score()
+        with evaluating(self.model):
+            metrics = self.objective.score()
         self._clock += time.perf_counter() - started
-        if not figures:
+        if not metrics:
             return {}
-        named = {f"validation/{name}": value for name, value in figures.items()}
+        named = {f"validation/{name}": value for name, value in metrics.items()}
         self.callbacks.on_metrics(self.step, named)
-        rank = (figures.get("accuracy", 0.0), -figures["loss"])
+        rank = (metrics.get("accuracy", 0.0), -metrics["loss"])
         if self._best is not None and rank <= self._best[0]:
             return best
         self._best = (rank, {n: p.detach().clone() for n, p in self._trained()})
-        kept = {f"validation_{name}": value for name, value in figures.items()}
+        kept = {f"validation_{name}": value for name, value in metrics.items()}
         return {**kept, "best_epoch": float(epoch)}
 
     def _restore(self) -> None:

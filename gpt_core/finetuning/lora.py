@@ -1,15 +1,13 @@
-"""Low-rank adapters through PEFT: trained beside frozen weights, merged into them at the end.
+"""Low-rank adapters (LoRA) through PEFT: trained next to frozen weights, merged at the end.
 
 A weight W of shape (out, in) becomes ``W + (alpha / rank) B A`` with A (rank, in) and B (out,
-rank): only A and B are trained, and B starts at 0, so that training starts from the model as it
-was.
+rank): only A and B are trained, and B starts at 0, so training starts from the unchanged model.
 
 References:
     Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -23,18 +21,18 @@ def add_adapters(
     model: nn.Module,
     config: LoRAConfig,
     blocks: Sequence[int],
-    trained_wholly: Sequence[str] = (),
-) -> Any:
-    """Freeze a model and put adapters beside the linear layers of its blocks.
+    fully_trained: Sequence[str] = (),
+) -> nn.Module:
+    """Freeze a model and add adapters to the linear layers of its blocks.
 
     Args:
         model: A GPT or a classifier; it is changed in place.
         config: Rank, scale and dropout.
-        blocks: Indices of the blocks that are adapted.
-        trained_wholly: Names of modules that have no trained weights to adapt, such as a new head.
+        blocks: Indices of the blocks that get adapters.
+        fully_trained: Names of modules that are trained themselves, such as a new head.
 
     Returns:
-        PEFT's wrapper; train it, then ``merge_adapters`` it.
+        PEFT's wrapper, to be trained and then passed to ``merge_adapters``.
 
     Raises:
         ConfigError: If PEFT is not installed.
@@ -51,24 +49,26 @@ def add_adapters(
         lora_alpha=config.alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank
         lora_dropout=config.dropout,
         target_modules=rf"(.*\.)?h\.({numbers})\.{_ADAPTED}",
-        modules_to_save=list(trained_wholly) or None,
+        modules_to_save=list(fully_trained) or None,
     )
-    return peft.PeftModel(model, settings)
+    wrapped: nn.Module = peft.PeftModel(model, settings)
+    return wrapped
 
 
-def merge_adapters(trained: Any) -> tuple[Any, dict[str, Tensor]]:
-    """The model with the adapters added into its own weights, as if it had been trained whole.
+def merge_adapters(trained: nn.Module) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Add the adapters' updates to the model's own weights and remove the adapters.
 
     Args:
-        trained: What ``add_adapters`` gave; a model without adapters comes back as it is.
+        trained: The wrapper from ``add_adapters``; a model without adapters is returned unchanged.
 
     Returns:
-        The model, and what was trained beside its own weights, under PEFT's names.
+        The model, and the trained tensors under PEFT's names: adapters and fully trained modules.
     """
-    if not hasattr(trained, "merge_and_unload"):
+    merge = getattr(trained, "merge_and_unload", None)
+    if merge is None:
         return trained, {}
     import peft
 
     tensors = peft.get_peft_model_state_dict(trained, save_embedding_layers=False)
     adapters = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
-    return trained.merge_and_unload(), adapters
+    return merge(), adapters
