@@ -95,7 +95,7 @@ def zipf_curves(ranks: pd.DataFrame) -> "Figure":
 
 
 def _new_figure(width: float, height: float) -> "Figure":
-    """An empty figure; sizes in inches."""
+    """An empty matplotlib figure; sizes in inches."""
     from matplotlib.figure import Figure  # takes a second, without which cached stages do
 
     return Figure(figsize=(width, height), layout="constrained")

@@ -32,7 +32,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the project's own options."""
     parser.addoption("--kills", type=int, default=4, help="kills of the fault test (default 4)")
-    parser.addoption("--record", action="store_true", help="record the golden values anew")
+    parser.addoption("--record", action="store_true", help="record the golden values again")
 
 
 @pytest.hookimpl(optionalhook=True)
