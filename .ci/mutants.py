@@ -11,9 +11,11 @@ all modules.
 
 import argparse
 import ast
+import importlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,9 +23,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-STARTUP_SECONDS = 60.0
+STARTUP_SECONDS = 30.0
+PRELOADED = ("torch", "pyarrow.parquet", "safetensors.torch", "tiktoken", "sentencepiece")
 COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
@@ -199,6 +205,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "checkout"
+        self.output = folder / "output.txt"
         names = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,
@@ -211,23 +218,37 @@ class Checkout:
             (folder / "shared").symlink_to(ROOT.parent / "shared")
 
     def passes(self, tests: list[str], seconds: float) -> bool:
-        """Whether tests pass in time."""
-        command = [
-            sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", "-p", "no:cacheprovider",
-            "--basetemp", str(self.root.parent / "tmp"), *tests,
-        ]  # fmt: skip
-        environment = {
-            **os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": str(self.root), "GPTFLOW_HOME": str(self.root.parent / "home"),
-        }  # fmt: skip
+        """Whether tests pass in time, in a fork of this process, which has imported torch."""
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()  # so that what the tests start is ended with them
+            self._test(tests)
+        ended, status, deadline = 0, 0, time.monotonic() + seconds
+        while not ended and time.monotonic() < deadline:
+            time.sleep(0.02)
+            ended, status = os.waitpid(pid, os.WNOHANG)
+        if not ended:
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        return ended != 0 and os.waitstatus_to_exitcode(status) == 0
+
+    def _test(self, tests: list[str]) -> NoReturn:
+        output = os.open(self.output, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        for stream in range(3):
+            os.dup2(output, stream)
+        os.chdir(self.root)
+        sys.path.insert(0, str(self.root))
+        os.environ["PYTHONPATH"] = str(self.root)
+        os.environ["GPTFLOW_HOME"] = str(self.root.parent / "home")
+        sys.dont_write_bytecode = True
+        code = 1
         try:
-            done = subprocess.run(
-                command, cwd=self.root, env=environment, timeout=seconds, capture_output=True,
-                check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return False
-        return done.returncode == 0
+            temporary = str(self.root.parent / "tmp")
+            options = ["-q", "-x", "-m", "not long", "-p", "no:cacheprovider"]
+            code = int(pytest.main([*options, "--basetemp", temporary, *tests]))
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
 
     def survives(self, mutant: Mutant, tests: list[str], seconds: float) -> bool:
         """Whether tests do not notice a mutant."""
@@ -269,6 +290,7 @@ class Timer:
         if key not in self._seconds:
             began = time.monotonic()
             if not self._checkout.passes(tests, 3600.0):
+                print(self._checkout.output.read_text(encoding="utf-8")[-2000:])
                 sys.exit(f"{' '.join(tests)}: these tests fail in the unchanged checkout")
             self._seconds[key] = time.monotonic() - began
         return 4 * self._seconds[key] + STARTUP_SECONDS
@@ -295,6 +317,9 @@ def main() -> None:
     if 0 < options.sample < len(found):
         chosen = random.Random(options.seed).sample(found, options.sample)
         chosen.sort(key=lambda mutant: (mutant.file, mutant.start))
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name in PRELOADED:
+        importlib.import_module(name)
     print(f"{len(chosen)} of {len(found)} mutants", flush=True)
     survivors = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
