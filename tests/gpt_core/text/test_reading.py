@@ -42,6 +42,7 @@ def test_a_zip_is_read_without_extracting_any_path(folder: Path, tmp_path: Path)
         archive.write(folder / "b.jsonl", "b.jsonl")
         archive.write(folder / "deep" / "a.txt", "../outside.txt")
         archive.writestr("__MACOSX/._b.jsonl", b"\0\0")
+        archive.writestr("__MACOSX/b.jsonl", b"\0\0")
         archive.writestr("empty/", "")
     before = sorted(tmp_path.parent.rglob("*"))
     assert ids_and_texts(tmp_path / "all.zip") == [

@@ -1,12 +1,13 @@
 """Sources are fingerprinted by their content, and later changes are detected."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
 from gpt_core.errors import DataError
 from gpt_core.text import register_source, source_files, source_path
+from gpt_core.text.sources import is_hidden
 
 
 def test_the_fingerprint_of_a_source_depends_on_content_not_location(tmp_path: Path) -> None:
@@ -89,3 +90,20 @@ def test_the_fingerprint_includes_the_companion_file(tmp_path: Path) -> None:
     other = register_source(tmp_path / "a.txt", tmp_path / "raw", companion="a.tsv")
     assert len({alone.fingerprint, one.fingerprint, other.fingerprint}) == 3
     assert source_path(other) == tmp_path / "a.txt"
+
+
+def test_a_companion_next_to_a_folder_is_not_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.txt").write_text("text")
+    alone = register_source(tmp_path / "source", tmp_path / "raw", companion="a.tsv")
+    (tmp_path / "a.tsv").write_text("0\t2\n")
+    again = register_source(tmp_path / "source", tmp_path / "raw", companion="a.tsv")
+    assert again.fingerprint == alone.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("path", "hidden"),
+    [("a/b.txt", False), (".git/a.txt", True), ("a/.b", True), ("../a.txt", False), ("a.", False)],
+)
+def test_a_path_is_hidden_by_a_part_that_begins_with_a_dot(path: str, hidden: bool) -> None:
+    assert is_hidden(PurePath(path)) == hidden
