@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("gpt_core", "tasks", "flows")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
+MAX_ANY_LINES = 40
+MIRRORED = ("data", "evaluation", "execution", "generation", "optim", "tokenizers", "training")
 CATCH_ALL_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 
@@ -98,6 +100,28 @@ def isort_key(name: str) -> tuple[int, list[tuple[int, str]]]:
 def test_no_folder_shadows_a_package() -> None:
     assert not list((ROOT / "mlflow").rglob("*.py"))
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def test_each_module_has_its_mirrored_test_file() -> None:
+    missing = [
+        str(file.relative_to(ROOT))
+        for file in modules()
+        if file.parent.parent == ROOT / "gpt_core"
+        and file.parent.name in MIRRORED
+        and file.name != "__init__.py"
+        and not (ROOT / "tests" / file.relative_to(ROOT).parent / f"test_{file.name}").is_file()
+    ]
+    assert not missing
+
+
+def test_any_is_rare() -> None:
+    lines = [
+        f"{file.relative_to(ROOT)}:{number}"
+        for file in modules()
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+        if re.search(r"\bAny\b", line)
+    ]
+    assert len(lines) < MAX_ANY_LINES, lines
 
 
 def test_every_test_asserts_something() -> None:
