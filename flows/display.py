@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column
+from typing_extensions import override
 
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import RunInfo
@@ -60,32 +61,32 @@ class TerminalDisplay(Display):
     def __exit__(self, *error: object) -> None:
         self._bars.stop()
 
+    @override
     def stage_started(self, stage: str) -> None:
-        """Draw an empty bar."""
         self._stage = stage
         self._reset()
         self._bar = self._new_bar(stage, None)
-        self._say(f"{stage} ...", force=True)
+        self._print_line(f"{stage} ...", force=True)
 
+    @override
     def progress(self, stage: str, unit: str, done: int, total: int | None) -> None:
-        """Move the bar."""
         if stage != self._stage:
             self.stage_started(stage)
         rate = done / max(1e-9, time.monotonic() - self._started)
         self._bars.update(self._bar, completed=done, total=total, status=f"{rate:,.0f} {unit}/s")
         of_total = f" of {total:,}" if total else ""
-        self._say(f"{stage}: {done:,}{of_total} {unit}, {rate:,.0f} a second")
+        self._print_line(f"{stage}: {done:,}{of_total} {unit}, {rate:,.0f} a second")
 
+    @override
     def training_started(self, stage: str, run: RunInfo) -> None:
-        """Say what is trained."""
         self._reset()
         self._total, self._first_step = run.total_steps, run.first_step
         self._bar = self._new_bar(stage, run.total_steps)
         self._bars.update(self._bar, completed=run.first_step)
         self._print(run.describe())
 
+    @override
     def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Show loss, rate and time left."""
         for name in ("validation/loss", "validation/accuracy"):
             if name in metrics:
                 self._latest[name] = f"{name.replace('/', ' ')} {metrics[name]:.3f}"
@@ -98,29 +99,29 @@ class TerminalDisplay(Display):
         status = ", ".join(self._latest[name] for name in order if name in self._latest)
         self._bars.update(self._bar, completed=step, total=self._total, status=status)
         place = f"step {step:,}" + (f" of {self._total:,}" if self._total else "")
-        self._say(f"{stage}: {place}, {status}{self._time_left(step)}", force=is_first)
+        self._print_line(f"{stage}: {place}, {status}{self._time_left(step)}", force=is_first)
 
+    @override
     def sample(self, stage: str, step: int, prompt: str, text: str) -> None:
-        """Show the beginning of a sample."""
         line = " ".join(f"{prompt}{text}".split())[:_SAMPLE_WIDTH]
         self._print(f"step {step:,}: {line}", style="dim")
 
+    @override
     def notice(self, message: str) -> None:
-        """Show a notice."""
         self._print(f"note: {message}", style="yellow")
 
+    @override
     def stage_finished(self, stage: str, artifact: Artifact, seconds: float) -> None:
-        """Say what was made."""
         self._bars.update(self._bar, visible=False)
         self._finished.add(artifact.path)
-        self._say_done(stage, f"{seconds:.1f} s", artifact)
+        self._print_done(stage, f"{seconds:.1f} s", artifact)
 
+    @override
     def stage_present(self, stage: str, artifact: Artifact) -> None:
-        """Say that nothing was to be done."""
         if artifact.path not in self._finished:
-            self._say_done(stage, "there already", artifact)
+            self._print_done(stage, "there already", artifact)
 
-    def _say_done(self, stage: str, took: str, artifact: Artifact) -> None:
+    def _print_done(self, stage: str, took: str, artifact: Artifact) -> None:
         self._print(f"✓ {stage} ({took})  {short(artifact.directory)}", style="green", indent="")
 
     def _new_bar(self, stage: str, total: int | None) -> TaskID:
@@ -144,7 +145,7 @@ class TerminalDisplay(Display):
         left = spent / (step - self._first_step) * (self._total - step)
         return f", {left:,.0f} s left"
 
-    def _say(self, line: str, *, force: bool = False) -> None:
+    def _print_line(self, line: str, *, force: bool = False) -> None:
         """Print a line instead of a bar if the output is not a terminal."""
         now = time.monotonic()
         if self._console.is_terminal or (
@@ -162,7 +163,7 @@ class TerminalDisplay(Display):
 
 
 def short(path: Path) -> Path:
-    """A path as it is typed from here.
+    """A path relative to the current directory, if it is below it.
 
     Example:
         >>> short(Path.cwd() / "data" / "shards").as_posix()

@@ -1,0 +1,95 @@
+"""The last lines of a run name every metric, path and next command."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from flows.summary import print_result
+from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.config import RunConfig
+from gpt_core.files import write_json
+
+ROWS = [
+    {"tokenizer": "bpe", "vocab_size": 512, "tokens_per_word": 1.5, "megabytes_per_second": 2.25},
+    {"tokenizer": "byte", "vocab_size": 259, "tokens_per_word": 5.0},
+]
+SENTENCES = [{"sentence": "a b", "tokenizer": "bpe", "tokens": 2, "pieces": ["a", " b"]}]
+
+
+def made(folder: Path, kind: str, config: object = None, **metrics: float) -> Artifact:
+    with new_artifact(folder, kind=kind, config=config) as draft:
+        report = {
+            "samples": [{"prompt": "Once", "text": "\nupon"}],
+            "tokenizers": ROWS,
+            "sentences": SENTENCES,
+            "checkpoints": [{"checkpoint": "one", "accuracy": 0.5}, {"checkpoint": "two"}],
+        }
+        write_json(draft.directory / "report.json", report)
+        draft.metrics.update(metrics)
+    return draft.artifact
+
+
+@pytest.fixture
+def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.chdir(tmp_path)
+    output = io.StringIO()
+
+    def print_to_text(result: Artifact | dict[str, Artifact]) -> str:
+        console = Console(file=output, width=60)
+        print_result(console, RunConfig(), result, 12.4, "http://127.0.0.1:4200/api")
+        return output.getvalue()
+
+    return print_to_text
+
+
+def test_a_run_of_the_pipeline_shows_metrics_samples_paths_and_commands(
+    printed: object, tmp_path: Path
+) -> None:
+    text = printed(
+        {
+            "shards": made(tmp_path / "shards", "shards"),
+            "pretrained": made(tmp_path / "pretrained", "checkpoint"),
+            "report": made(tmp_path / "report", "report", loss=1.5, perplexity=4.4817),
+            "classifier": made(tmp_path / "classifier", "checkpoint", test_accuracy=0.875),
+            "instructions": made(tmp_path / "instructions", "checkpoint", exact_match=0.25),
+        }
+    )
+    rows = [line.split() for line in text.splitlines()]
+    assert text.startswith("\nDone in 12 s. On text that training did not see:\n")
+    assert ["model", "metric", "value"] in rows
+    assert ["pretrained", "loss,", "nats", "per", "token", "1.500"] in rows
+    assert ["classifier", "accuracy", "87.5%"] in rows
+    assert ["instructions", "exact", "match", "25.0%"] in rows
+    assert "  Once upon\n" in text
+    assert "  token shards   shards\n" in text
+    assert "gptflow generate --checkpoint instructions" in text
+    assert "http://127.0.0.1:4200/runs   (Prefect)" in text
+    assert "/api" not in text
+
+
+def test_one_artifact_shows_its_metrics_and_how_to_generate(
+    printed: object, tmp_path: Path
+) -> None:
+    text = printed(made(tmp_path / "model", "checkpoint", validation_loss=1234.5))
+    assert "  validation_loss                1,234.5\n" in text
+    assert "  checkpoint     model\n" in text
+    assert 'gptflow generate --checkpoint model "..."' in text
+
+
+def test_compared_tokenizers_are_a_table_with_the_pieces_of_a_sentence(
+    printed: object, tmp_path: Path
+) -> None:
+    text = printed(made(tmp_path / "tokenizers", "report", config="tokenizers"))
+    rows = [line.split() for line in text.splitlines()]
+    assert ["bpe", "512", "1.50", "2.2", "MB/s"] in rows
+    assert ["byte", "259", "5.00"] in rows
+    assert "     2  a| b|\n" in text
+
+
+def test_compared_models_are_a_table_with_a_column_each(printed: object, tmp_path: Path) -> None:
+    text = printed(made(tmp_path / "models", "report", config="checkpoints"))
+    rows = [line.split() for line in text.splitlines()]
+    assert ["metric", "one", "two"] in rows
+    assert ["accuracy", "0.5000"] in rows
