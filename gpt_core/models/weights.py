@@ -65,9 +65,7 @@ def write_tensors(
     """
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
-    names = sorted(
-        tensors, key=lambda name: (-tensors[name].itemsize, name)
-    )  # keeps every tensor aligned
+    names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # all are aligned
     for name in names:
         start, end = end, end + tensors[name].nbytes
         dtype, shape = _DTYPE_NAMES[tensors[name].dtype], list(tensors[name].shape)
