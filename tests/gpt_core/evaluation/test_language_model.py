@@ -238,3 +238,21 @@ def test_an_unavailable_device_is_refused(
     config = replace(FEW, device="cuda")
     with pytest.raises(ConfigError, match="this machine has no cuda device"):
         evaluate_language_model(checkpoint, shards, config, DECODING, tmp_path / "r")
+
+
+def test_the_logits_of_a_part_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = Batch(torch.arange(35).view(7, 5), torch.arange(35).view(7, 5) + 1)
+    monkeypatch.setattr(language_model, "_MAX_LOGITS", 3 * 5 * 11 + 1)
+    parts = list(language_model._split_rows(batch, vocab_size=11))
+    assert [len(part.token_ids) for part in parts] == [3, 3, 1]
+    assert torch.equal(torch.cat([part.targets for part in parts]), batch.targets)
+    monkeypatch.setattr(language_model, "_MAX_LOGITS", 1)
+    assert len(list(language_model._split_rows(batch, vocab_size=11))) == 7
+
+
+def test_one_token_is_enough_to_evaluate_on(
+    checkpoint: Artifact, shards: Artifact, tmp_path: Path
+) -> None:
+    config = replace(FEW, max_tokens=1)
+    report = evaluate_language_model(checkpoint, shards, config, DECODING, tmp_path / "r")
+    assert report.metrics()["tokens"] == 1

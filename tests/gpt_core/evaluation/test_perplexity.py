@@ -73,3 +73,11 @@ def test_an_empty_text_is_refused(model: GPT) -> None:
 )
 def test_wikitext_is_detokenized(tokenized: str, text: str) -> None:
     assert detokenize_wikitext(tokenized) == text
+
+
+def test_a_text_of_one_token_has_a_perplexity(model: GPT) -> None:
+    metrics = text_metrics(model, ByteTokenizer(), "a", stride=4)
+    with torch.inference_mode():
+        expected = -model(torch.tensor([[256]]))[0, 0].log_softmax(-1)[ord("a")]
+    assert metrics["token_perplexity"] == pytest.approx(float(expected.exp()), rel=1e-4)
+    assert metrics["text_tokens"] == 1

@@ -109,3 +109,24 @@ def test_attention_weights_are_dropped_in_training_only(backend: str) -> None:
     assert not torch.equal(layer(x), layer(x))
     layer.eval()
     assert torch.equal(layer(x), layer(x))
+
+
+def test_one_head_drops_attention_weights_in_training_only() -> None:
+    torch.manual_seed(0)
+    layer, x = CausalAttention(C, D, dropout=0.5), random(B, T, C)
+    assert not torch.equal(layer(x), layer(x))
+    layer.eval()
+    assert torch.equal(layer(x), layer(x))
+
+
+@pytest.mark.parametrize("backend", ["explicit", "sdpa"])
+@pytest.mark.parametrize(("n_queries", "n_keys"), [(T, T), (1, T), (3, T)])
+def test_attention_weights_are_dropped_with_cached_keys_too(
+    backend: str, n_queries: int, n_keys: int
+) -> None:
+    torch.manual_seed(0)
+    layer = MultiHeadAttention(
+        GPTConfig(n_embd=C, n_head=H, attention=backend, attention_dropout=0.5)
+    )
+    query, key = random(B, H, n_queries, D), random(B, H, n_keys, D, seed=1)
+    assert not torch.equal(layer.attend(query, key, key), layer.attend(query, key, key))
