@@ -34,7 +34,7 @@ def measure_tokenizer(
 
     Args:
         documents: The corpus.
-        tokenizer: Any tokenizer; it need not be trained on this corpus.
+        tokenizer: The tokenizer, which need not be trained on this corpus.
         config: The tokenizer's name, the amount of text, and the example sentences.
         out_dir: Directory of the report.
         progress: Receives ``bytes`` encoded.

@@ -75,7 +75,7 @@ class CountedBigram:
         """``p(target | token)`` for each pair of ids.
 
         Args:
-            token_ids: Any shape.
+            token_ids: Ids, of arbitrary shape.
             targets: The same shape.
 
         Returns:
@@ -93,7 +93,7 @@ class CountedBigram:
         """Mean negative log-probability of the targets.
 
         Args:
-            token_ids: Any shape.
+            token_ids: Ids, of arbitrary shape.
             targets: The same shape; negative ones are excluded.
 
         Returns:

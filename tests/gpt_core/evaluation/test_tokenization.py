@@ -15,7 +15,7 @@ from gpt_core.config import ComparisonConfig, TokenizerConfig
 from gpt_core.evaluation import REPORT, compare_reports, count_whole_words, measure_tokenizer
 from gpt_core.files import read_json
 from gpt_core.text import iter_texts
-from gpt_core.tokenizers import WordTokenizer, load_tokenizer, train_bpe, train_tokenizer
+from gpt_core.tokenizers import Tokenizer, WordTokenizer, load_tokenizer, train_bpe, train_tokenizer
 
 ALL = np.ones(1000, dtype=np.bool_)
 
@@ -26,6 +26,11 @@ def report_of(name: str, corpus: Artifact, out: Path, **more: object) -> Artifac
     assert isinstance(wanted, TokenizerConfig)
     tokenizer = train_tokenizer(corpus, wanted, out / "tokenizer")
     return measure_tokenizer(corpus, tokenizer, config, out / "report")
+
+
+def whole_words_of(tokenizer: Tokenizer, text: str) -> tuple[int, int]:
+    known = np.array([token_id != tokenizer.unk_id for token_id in tokenizer.encode(text)])
+    return count_whole_words(text, tokenizer.pieces(text), known)
 
 
 @pytest.mark.parametrize("name", ["byte", "character", "word", "bpe:300", "unigram"])
@@ -39,6 +44,8 @@ def test_metrics_equal_counts(name: str, corpus: Artifact, tmp_path: Path) -> No
     assert metrics["tokens_per_word"] == n_tokens / sum(len(text.split()) for text in texts)
     assert metrics["bytes_per_token"] == sum(len(text.encode()) for text in texts) / n_tokens
     assert metrics["vocabulary_used"] == len(ids) / tokenizer.vocab_size
+    words, unsplit = zip(*(whole_words_of(tokenizer, text) for text in texts), strict=True)
+    assert metrics["whole_words"] == sum(unsplit) / sum(words)
     assert metrics["unknown_share"] == ids[tokenizer.unk_id or -1] / n_tokens
     assert metrics["exact_share"] == sum(
         tokenizer.decode(tokenizer.encode(text)) == text for text in texts
