@@ -89,7 +89,9 @@ def test_unusable_examples_raise_a_one_line_error(
 
 
 def test_equal_texts_are_in_one_split() -> None:
-    examples = [Example(f"text {i % 40}", "ab"[i % 2]) for i in range(200)]
+    examples = [
+        Example(f"text {i % 40}", "ab"[i // 40 % 2 if i % 3 else i % 2]) for i in range(200)
+    ]
     parts = split_examples(examples, 0.2, 0.2, seed=5)
     texts = [{e.text for e in part} for part in (parts.train, parts.validation, parts.test)]
     assert not texts[0] & texts[1]
@@ -117,3 +119,11 @@ def test_numeric_labels_become_text(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "e.parquet")
     examples = read_examples(tmp_path / "e.parquet", "body", "kind")
     assert examples == [Example("a", "0"), Example("b", "1")]
+
+
+def test_balancing_keeps_the_order_and_does_not_depend_on_the_first_label() -> None:
+    of_a = [Example(f"a{i}", "a") for i in range(9)]
+    of_b = [Example(f"b{i}", "b") for i in range(30)]
+    one, other = balance(of_a + of_b, seed=4), balance(of_b + of_a, seed=4)
+    assert one[:9] == other[9:] == of_a
+    assert one[9:] == other[:9] == [example for example in of_b if example in one]

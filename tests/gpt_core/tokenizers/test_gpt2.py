@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from gpt_core.errors import DataError
-from gpt_core.tokenizers import BPETokenizer, GPT2Tokenizer, load_tokenizer, write_gpt2_files
+from gpt_core.tokenizers import (
+    BPETokenizer,
+    GPT2Tokenizer,
+    is_gpt2_vocabulary,
+    load_tokenizer,
+    write_gpt2_files,
+)
 
 
 @pytest.fixture
@@ -80,3 +86,10 @@ def test_another_vocabulary_is_refused(bpe: BPETokenizer, tmp_path: Path) -> Non
     write_gpt2_files(bpe, tmp_path)
     with pytest.raises(DataError, match="is not GPT-2's released one: the sha256 of its merges is"):
         GPT2Tokenizer.from_release(tmp_path)
+
+
+def test_only_the_released_merges_are_gpt2s(release: Path, bpe: BPETokenizer) -> None:
+    merges = GPT2Tokenizer.from_release(release).merges
+    assert is_gpt2_vocabulary(merges)
+    assert not is_gpt2_vocabulary(merges[:-1])
+    assert not is_gpt2_vocabulary(bpe.merges)

@@ -146,3 +146,15 @@ def test_cutting_a_line_is_lossless_and_prefers_spaces(line: str, width: int) ->
     assert all(len(part) <= width for part in parts)
     for before, part in pairwise(parts):
         assert part.startswith(" ") or " " not in before[1:] + part[:1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_characters_that_sentencepiece_replaces_or_drops_are_encoded_as_bytes(
+    kind: type[SentencePieceTokenizer], made_up_texts: list[str]
+) -> None:
+    tokenizer = kind.train(made_up_texts, config_of(kind))
+    pieces = {piece: i for i, (piece, _) in enumerate(tokenizer.scored_pieces())}
+    assert tokenizer.encode("\0") == [pieces["<0x00>"]]
+    assert tokenizer.encode("\u2581") == [pieces[f"<0x{byte:02X}>"] for byte in (0xE2, 0x96, 0x81)]
+    for text in ("a\u2581b", "\u2581 \u2581", "a\0\0b", "a \u2581\0"):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
