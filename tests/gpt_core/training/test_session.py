@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback
 from gpt_core.checkpoints import TOKENIZER
+from gpt_core.config import DecodingConfig
 from gpt_core.data import ShardReader, sequential_batches
 from gpt_core.errors import DivergenceError
 from gpt_core.evaluation import summed_loss
@@ -70,6 +72,7 @@ def test_the_average_is_evaluated_sampled_from_and_saved(
     shards: Artifact, config_of, recorder, tmp_path: Path
 ) -> None:
     config = config_of(ema_decay=0.9, sample_every=4, optimizer={"learning_rate": 0.05})
+    config = replace(config, generation=DecodingConfig(max_new_tokens=48))
     pretrain(shards, config, tmp_path, callbacks=[recorder])
     step, checkpoint = recorder.saved[-1]
     model = load_model(checkpoint.directory)  # has the average
