@@ -162,6 +162,7 @@ def test_a_flow_that_is_not_declared_is_no_command(copy: Copy) -> None:
     assert "No such command 'toy'" in answer
 
 
+@pytest.mark.long
 def test_a_stage_or_flow_that_is_left_out_is_found_by_the_type_check(
     copy: Copy, project_root: Path
 ) -> None:

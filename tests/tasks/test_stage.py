@@ -8,7 +8,14 @@ import pytest
 from prefect import flow, task
 
 from gpt_core.artifact import Artifact
-from gpt_core.config import CleaningConfig, LaunchConfig, PretrainConfig, ReadingConfig, RunConfig
+from gpt_core.config import (
+    CleaningConfig,
+    LaunchConfig,
+    PretrainConfig,
+    ReadingConfig,
+    RunConfig,
+    TokenizerConfig,
+)
 from gpt_core.errors import DataError
 from tasks import stages
 from tasks.progress import Display, current_display, use_display
@@ -54,6 +61,7 @@ def run_names(stage_name: str) -> list[str]:
     return [run.info.run_name for run in runs]
 
 
+@pytest.mark.long
 def test_mypy_finds_every_wrong_argument_of_a_stage(project_root: Path, tmp_path: Path) -> None:
     snippet = tmp_path / "calls.py"
     snippet.write_text(CALLS)
@@ -111,13 +119,15 @@ def test_a_label_tells_runs_of_one_stage_apart(prefect_home: Path, text: Path) -
 
 
 def test_an_altered_input_is_refused(prefect_home: Path, text: Path) -> None:
-    raw = stages.fetch_corpus(str(text))
-    text.write_text(text.read_text().replace("words", "lines"))
+    byte = TokenizerConfig(kind="byte", vocab_size=None)
     with (
-        pytest.raises(DataError, match="changed"),
+        pytest.raises(DataError, match=r"train\.parquet was altered since it was written"),
         tracked_flow("altered", RunConfig(name="small"), {}),
     ):
-        stages.clean_corpus(raw, ReadingConfig(), CleaningConfig())
+        corpus = clean(text)
+        file = corpus.directory / "train.parquet"
+        file.write_bytes(file.read_bytes()[::-1])
+        stages.train_tokenizer(corpus, byte)
 
 
 def test_ignored_parameters_are_no_part_of_what_a_result_depends_on() -> None:
