@@ -1,0 +1,67 @@
+"""The MLflow store: its address, its one experiment and links to its pages."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gpt_core.errors import DataError
+from tasks.tracking.store import (
+    answers,
+    client,
+    client_for,
+    experiment_id,
+    require_answer,
+    run_link,
+    runs_link,
+    settings,
+    tracking_uri,
+    uri_without_password,
+)
+
+
+def test_without_a_server_the_store_is_a_file_of_the_home(home: Path) -> None:
+    assert tracking_uri() == f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
+    experiment = client().get_experiment(experiment_id())
+    assert experiment.name == settings()["experiment"]["name"]
+    assert experiment.artifact_location == str(home / "mlflow" / "artifacts")
+    assert experiment_id() == experiment.experiment_id
+    assert (home / "mlflow" / "mlflow.db").is_file()
+
+
+def test_links_lead_to_the_ui_of_the_embedded_store(home: Path) -> None:
+    page = f"http://127.0.0.1:5000/#/experiments/{experiment_id()}/runs"
+    assert runs_link() == f"{page}?workflowType=machine_learning"
+    assert run_link("abc") == f"{page}/abc?workflowType=machine_learning"
+
+
+def test_messages_and_links_hide_the_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@host.example:8443/path")
+    assert uri_without_password() == "https://host.example:8443/path"
+
+
+def test_only_servers_have_to_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert answers(url)
+    assert not answers(url)
+    assert answers("sqlite:///some.db")
+    assert answers("file:///some/folder")
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    uri = f"http://me:secret@127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(DataError, match=rf"server at http://127\.0\.0\.1:{port} does not answer"):
+        require_answer(uri, 0.0)
+
+
+def test_a_damaged_store_is_not_taken_for_an_old_one(home: Path) -> None:
+    (home / "mlflow").mkdir()
+    (home / "mlflow" / "mlflow.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(Exception, match="not a database"):
+        client_for(tracking_uri())
