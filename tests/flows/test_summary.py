@@ -18,7 +18,7 @@ ROWS = [
 SENTENCES = [{"sentence": "a b", "tokenizer": "bpe", "tokens": 2, "pieces": ["a", " b"]}]
 
 
-def made(folder: Path, kind: str, config: object = None, **metrics: float) -> Artifact:
+def artifact(folder: Path, kind: str, config: object = None, **metrics: float) -> Artifact:
     with new_artifact(folder, kind=kind, config=config) as draft:
         report = {
             "samples": [{"prompt": "Once", "text": "\nupon"}],
@@ -49,11 +49,11 @@ def test_a_run_of_the_pipeline_shows_metrics_samples_paths_and_commands(
 ) -> None:
     text = printed(
         {
-            "shards": made(tmp_path / "shards", "shards"),
-            "pretrained": made(tmp_path / "pretrained", "checkpoint"),
-            "report": made(tmp_path / "report", "report", loss=1.5, perplexity=4.4817),
-            "classifier": made(tmp_path / "classifier", "checkpoint", test_accuracy=0.875),
-            "instructions": made(tmp_path / "instructions", "checkpoint", exact_match=0.25),
+            "shards": artifact(tmp_path / "shards", "shards"),
+            "pretrained": artifact(tmp_path / "pretrained", "checkpoint"),
+            "report": artifact(tmp_path / "report", "report", loss=1.5, perplexity=4.4817),
+            "classifier": artifact(tmp_path / "classifier", "checkpoint", test_accuracy=0.875),
+            "instructions": artifact(tmp_path / "instructions", "checkpoint", exact_match=0.25),
         }
     )
     rows = [line.split() for line in text.splitlines()]
@@ -72,7 +72,7 @@ def test_a_run_of_the_pipeline_shows_metrics_samples_paths_and_commands(
 def test_one_artifact_shows_its_metrics_and_how_to_generate(
     printed: object, tmp_path: Path
 ) -> None:
-    text = printed(made(tmp_path / "model", "checkpoint", validation_loss=1234.5))
+    text = printed(artifact(tmp_path / "model", "checkpoint", validation_loss=1234.5))
     assert "  validation_loss                1,234.5\n" in text
     assert "  checkpoint     model\n" in text
     assert 'gptflow generate --checkpoint model "..."' in text
@@ -81,7 +81,7 @@ def test_one_artifact_shows_its_metrics_and_how_to_generate(
 def test_compared_tokenizers_are_a_table_with_the_pieces_of_a_sentence(
     printed: object, tmp_path: Path
 ) -> None:
-    text = printed(made(tmp_path / "tokenizers", "report", config="tokenizers"))
+    text = printed(artifact(tmp_path / "tokenizers", "report", config="tokenizers"))
     rows = [line.split() for line in text.splitlines()]
     assert ["bpe", "512", "1.50", "2.2", "MB/s"] in rows
     assert ["byte", "259", "5.00"] in rows
@@ -89,7 +89,7 @@ def test_compared_tokenizers_are_a_table_with_the_pieces_of_a_sentence(
 
 
 def test_compared_models_are_a_table_with_a_column_each(printed: object, tmp_path: Path) -> None:
-    text = printed(made(tmp_path / "models", "report", config="checkpoints"))
+    text = printed(artifact(tmp_path / "models", "report", config="checkpoints"))
     rows = [line.split() for line in text.splitlines()]
     assert ["metric", "one", "two"] in rows
     assert ["accuracy", "0.5000"] in rows

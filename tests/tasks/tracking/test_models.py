@@ -47,7 +47,9 @@ def test_files_are_copied_where_they_cannot_be_linked(
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr("os.link", refuse)
-    verify(without_training_state(checkpoint, tmp_path / "model"))
+    model = without_training_state(checkpoint, tmp_path / "model")
+    verify(model)
+    assert set(model.manifest().files) == set(FILES[:2])
 
 
 def test_settings_of_several_sections_are_the_models_parameters(
