@@ -1,4 +1,4 @@
-"""The loop of the fine-tunes: every example once an epoch, the best epoch kept."""
+"""The training loop of the fine-tunes: every example once an epoch, the best epoch kept."""
 
 import random
 from collections.abc import Sequence
@@ -19,23 +19,26 @@ CPU = torch.device("cpu")
 
 
 class Pull(Objective[float]):
-    """Pulls one weight towards numbers; figures are given beforehand."""
+    """Pulls one weight towards numbers; its validation metrics are given."""
 
-    def __init__(self, figures: Sequence[dict[str, float]]) -> None:
+    def __init__(self, metrics: Sequence[dict[str, float]]) -> None:
         self.model = nn.Linear(1, 1, bias=False)
         with torch.no_grad():
             self.model.weight.zero_()
-        self.figures = list(figures)
+        self.metrics = list(metrics)
         self.weights: list[float] = []
         self.batches: list[list[float]] = []
+        self.modes: list[tuple[str, bool]] = []
 
     def loss(self, examples: Sequence[float]) -> Tensor:
         self.batches.append(list(examples))
+        self.modes.append(("loss", self.model.training))
         return (self.model.weight - torch.tensor(examples)).square().mean()
 
     def score(self) -> dict[str, float]:
         self.weights.append(self.model.weight.item())
-        return self.figures.pop(0)
+        self.modes.append(("score", self.model.training))
+        return self.metrics.pop(0)
 
     def size(self, example: float) -> int:
         return 3
@@ -71,7 +74,7 @@ def test_batches_of_about_equal_length_save_padding_and_differ_by_epoch() -> Non
 
 
 @pytest.mark.parametrize(
-    ("figures", "best"),
+    ("metrics", "best"),
     [
         ([{"loss": 3.0}, {"loss": 1.0}, {"loss": 2.0}], 1),
         ([{"loss": 1.0, "accuracy": a} for a in (0.9, 0.5, 0.8)], 0),
@@ -79,32 +82,42 @@ def test_batches_of_about_equal_length_save_padding_and_differ_by_epoch() -> Non
     ],
     ids=["lowest loss", "highest accuracy", "lowest loss of equal accuracies"],
 )
-def test_the_best_epoch_is_kept(recorder: Any, figures: list[dict[str, float]], best: int) -> None:
-    objective = Pull(figures)
+def test_the_best_epoch_is_kept(recorder: Any, metrics: list[dict[str, float]], best: int) -> None:
+    objective = Pull(metrics)
     kept = trained(objective, recorder)
     assert objective.model.weight.item() == objective.weights[best]
     assert len(set(objective.weights)) == 3
-    assert kept == {f"validation_{n}": v for n, v in figures[best].items()} | {
+    assert kept == {f"validation_{n}": v for n, v in metrics[best].items()} | {
         "best_epoch": best + 1
     }
 
 
-def test_without_a_validation_part_the_last_epoch_is_kept(recorder: Any) -> None:
+def test_every_epoch_trains_in_training_mode_and_validates_in_evaluation_mode(
+    recorder: Any,
+) -> None:
+    objective = Pull([{"loss": 1.0}] * 3)
+    objective.model.eval()  # as load_model returns it
+    trained(objective, recorder)
+    assert set(objective.modes) == {("loss", True), ("score", False)}
+    assert [name for name, _ in objective.modes] == (["loss"] * 8 + ["score"]) * 3
+    assert not objective.model.training
+
+
+def test_without_a_validation_split_the_last_epoch_is_kept(recorder: Any) -> None:
     objective = Pull([{}, {}, {}])
     assert trained(objective, recorder) == {}
     assert objective.model.weight.item() == objective.weights[2]
 
 
-def test_the_callbacks_are_told_how_training_goes(recorder: Any) -> None:
+def test_callbacks_receive_the_losses_and_the_validation_metrics(recorder: Any) -> None:
     objective = Pull([{"loss": 1.0}] * 3)
     trained(objective, recorder)
     run = recorder.runs[0]
     assert (run.total_steps, run.n_parameters, run.tokens_per_step) == (24, 1, 11)
     assert recorder.ends == [24]
-    losses = {step: figures["train/loss"] for step, figures in recorder.metrics
-              if "train/loss" in figures}  # fmt: skip
+    losses = {step: each["train/loss"] for step, each in recorder.metrics if "train/loss" in each}
     assert list(losses) == [10, 20, 24]
-    validated = [step for step, figures in recorder.metrics if "validation/loss" in figures]
+    validated = [step for step, each in recorder.metrics if "validation/loss" in each]
     assert validated == [8, 16, 24]
     assert losses[10] > losses[20] > 0
 
@@ -112,8 +125,7 @@ def test_the_callbacks_are_told_how_training_goes(recorder: Any) -> None:
 def test_a_logged_loss_is_the_mean_since_the_last_one(recorder: Any) -> None:
     objective = Pull([{}])
     trained(objective, recorder, epochs=1, learning_rate=1e-30)  # the weight stays 0
-    figures = [f["train/loss"] for _, f in recorder.metrics]
-    assert figures == [pytest.approx(1.0)]
+    assert [each["train/loss"] for _, each in recorder.metrics] == [pytest.approx(1.0)]
 
 
 def test_a_learning_rate_that_is_too_high_stops_the_training(recorder: Any) -> None:
@@ -133,7 +145,7 @@ def test_the_same_seed_gives_the_same_order_and_another_gives_another(recorder: 
     assert orders[0] == orders[1] != orders[2]
 
 
-def test_drawing_inside_leaves_the_generator_outside_alone() -> None:
+def test_a_seeded_block_restores_the_generators() -> None:
     torch.manual_seed(3)
     state = torch.get_rng_state()
     with seeded(1, CPU):

@@ -1,4 +1,4 @@
-"""Adapters: they start as nothing, are all that is trained, and merge into the weights."""
+"""Adapters start as the identity, are all that is trained, and merge into the weights."""
 
 import re
 import sys
@@ -33,7 +33,7 @@ def test_fresh_adapters_change_nothing() -> None:
     torch.testing.assert_close(adapted(TOKEN_IDS), expected)
 
 
-def test_merged_weights_answer_as_the_adapters_did() -> None:
+def test_merged_weights_give_the_logits_of_the_adapters() -> None:
     adapted = add_adapters(build(), LoRAConfig(rank=2, alpha=8.0), range(3))
     disturb(adapted)
     expected = adapted(TOKEN_IDS)
@@ -73,12 +73,12 @@ def test_the_head_that_was_trained_is_the_merged_classifiers() -> None:
     expected = adapted(TOKEN_IDS, lengths)
     merged, adapters = merge_adapters(adapted)
     torch.testing.assert_close(merged(TOKEN_IDS, lengths), expected, atol=1e-5, rtol=1e-5)
-    plain = GPTClassifier(build(), 2)
-    assert dict(merged.named_parameters()).keys() == dict(plain.named_parameters()).keys()
+    fresh = GPTClassifier(build(), 2)
+    assert dict(merged.named_parameters()).keys() == dict(fresh.named_parameters()).keys()
     assert any("score" in name for name in adapters)
 
 
-def test_a_model_without_adapters_comes_back_as_it_is() -> None:
+def test_a_model_without_adapters_is_returned_unchanged() -> None:
     model = build()
     assert merge_adapters(model) == (model, {})
 
