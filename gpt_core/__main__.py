@@ -1,4 +1,4 @@
-"""The bare door: ``python -m gpt_core train|generate``, with no orchestrator and no records."""
+"""Command line of the core: ``python -m gpt_core train|generate``, without Prefect and MLflow."""
 
 import argparse
 import os
@@ -15,8 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit code: 0 done, 2 the user's mistake, 130 stopped by Ctrl-C. Anything else that
-        goes wrong is an exception, which Python ends with 1.
+        The exit code: 0 success, 2 a GPTCoreError, 130 Ctrl-C. Other exceptions are not caught,
+        so Python exits with 1.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -39,14 +39,14 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="token shards to a checkpoint",
-        description="Train; the same command goes on from the newest checkpoint in --out.",
+        description="Train; the same command resumes from the newest checkpoint in --out.",
     )
     train.add_argument("--shards", type=Path, required=True, help="a shards artifact")
     train.add_argument("--out", type=Path, required=True, help="the run's directory")
     train.add_argument("--preset", default="tiny", help=f"one of {', '.join(PRESETS)}")
     train.add_argument("--config", type=Path, help="a TOML file of settings")
     train.add_argument("settings", nargs="*", metavar="section.field=value")
-    generate = commands.add_parser("generate", help="write on from a prompt")
+    generate = commands.add_parser("generate", help="continue a prompt")
     generate.add_argument("--checkpoint", type=Path, required=True)
     generate.add_argument("settings", nargs="*", metavar="generation.field=value")
     generate.add_argument("prompt")

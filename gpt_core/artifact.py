@@ -59,7 +59,7 @@ class Manifest:
     """The configuration that made it, as JSON: an object, a list of them, or None."""
 
     info: Mapping[str, object]
-    """What readers need but nobody configured: a vocabulary size, the order of labels, a step."""
+    """Values that follow from the content: a vocabulary size, the order of labels, a step."""
 
     metrics: Mapping[str, float]
 
@@ -135,7 +135,7 @@ class Draft:
     directory: Path
     metrics: dict[str, float] = field(default_factory=dict)
     info: dict[str, object] = field(default_factory=dict)
-    """JSON values that readers need but nobody configured, see ``Manifest.info``."""
+    """JSON values that follow from the content, see ``Manifest.info``."""
 
     checksums: dict[str, str] = field(default_factory=dict)
     """SHA-256 of files that were hashed while they were written, by path in the directory."""

@@ -3,7 +3,7 @@
 config.json           the description: kind, step, shape of the model
 model.safetensors     the weights
 tokenizer/            the tokenizer
-training_state.pt     what a pretraining run needs to resume, and with FSDP
+training_state.pt     state to resume pretraining, and with FSDP
 training_state/       the shards of the optimizer's state
 adapter.safetensors   the adapters of a fine-tuned model, already merged into the weights
 """
@@ -35,7 +35,7 @@ class CheckpointDescription(Section):
     """The content of a checkpoint's ``config.json``."""
 
     kind: CheckpointKind
-    """What made the checkpoint; all but a classifier are language models."""
+    """Kind of training; all kinds but a classifier are language models."""
 
     step: int
     """Optimizer updates done, 0 for an imported model."""

@@ -51,7 +51,7 @@ def download(
             if not (path.is_file() and path.stat().st_size == size and sha256_file(path) == sha256):
                 _download(url, path, sha256, size, progress, timeout)
             with suppress(PermissionError):  # Windows does not delete an open file
-                lock.unlink(missing_ok=True)  # whoever gets the lock now finds the complete file
+                lock.unlink(missing_ok=True)  # a waiting process finds the complete file
 
 
 def _download(

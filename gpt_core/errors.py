@@ -1,20 +1,20 @@
-"""What can be wrong.
+"""The exceptions of the core, one class for each kind of mistake the user can correct.
 
 GPTCoreError
 ├── ConfigError      a setting: unknown, of the wrong type, out of range, in conflict with another
 ├── DataError        a file or a text: missing, empty, damaged, not what its name says
-│   └── DownloadError    a file that did not come: trying again may help
+│   └── DownloadError    a failed download: trying again may help
 ├── CheckpointError  saved weights or training state: incomplete, altered, of another model
 ├── DivergenceError  a loss that is no longer a number
-└── ConversionError  somebody else's weights: an unknown layout, a tensor missing or misshapen
+└── ConversionError  weights in another format: an unknown layout, a missing or misshapen tensor
 
-Every message is one sentence that says what was expected, what came and what to do; the doors
-print it and nothing else. Anything that is not a GPTCoreError is our mistake, not the user's.
+Every message is one sentence: what was expected, what was found and what to do. The commands print
+it and nothing else. Every other exception is a bug.
 """
 
 
 class GPTCoreError(Exception):
-    """The root of every error that the user can mend."""
+    """Base class of every error that the user can correct."""
 
 
 class ConfigError(GPTCoreError):
@@ -26,7 +26,7 @@ class DataError(GPTCoreError):
 
 
 class DownloadError(DataError):
-    """A file that did not come over the network; trying again may help."""
+    """A failed download; trying again may help."""
 
 
 class CheckpointError(GPTCoreError):
@@ -38,4 +38,4 @@ class DivergenceError(GPTCoreError):
 
 
 class ConversionError(GPTCoreError):
-    """Somebody else's weights that do not fit our model."""
+    """Weights in another format that do not fit the model."""

@@ -70,7 +70,7 @@ def finetune_classifier(
     """Train a classification head, and as much of the body as configured, on labelled texts.
 
     Args:
-        checkpoint: Any language model: pretrained, imported or fine-tuned.
+        checkpoint: A language model: pretrained, imported or fine-tuned.
         examples: A registered table of texts and labels.
         config: The splits, the trainable blocks and the training settings.
         lora: Adapters instead of full training, if its rank is above 0.

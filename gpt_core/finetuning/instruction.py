@@ -79,7 +79,7 @@ def finetune_instructions(
     """Train on prompts with answers, with the loss on the answers, then answer the test split.
 
     Args:
-        checkpoint: Any language model: pretrained, imported or fine-tuned.
+        checkpoint: A language model: pretrained, imported or fine-tuned.
         examples: A registered list of instructions.
         config: The prompt template, the splits and the training settings.
         lora: Adapters instead of full training, if its rank is above 0.

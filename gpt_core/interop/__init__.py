@@ -1,4 +1,4 @@
-"""Other people's weights, in and out."""
+"""Import and export of GPT-2 weights and tokenizers (Hugging Face and OpenAI formats)."""
 
 from gpt_core.interop.gpt2_export import export_huggingface
 from gpt_core.interop.gpt2_huggingface import read_gpt2_config, read_gpt2_tensors

@@ -1,4 +1,4 @@
-"""A checkpoint of ours as a directory that ``transformers`` opens."""
+"""Export a gptflow checkpoint as a directory that ``transformers`` opens."""
 
 from pathlib import Path
 
@@ -19,26 +19,26 @@ from gpt_core.tokenizers import load_tokenizer
 def export_huggingface(
     checkpoint: Artifact, out_dir: Path, *, progress: Progress | None = None
 ) -> Artifact:
-    """A directory that ``GPT2LMHeadModel`` and ``AutoTokenizer`` open, with a model card.
+    """Write a directory that ``GPT2LMHeadModel`` and ``AutoTokenizer`` open, with a model card.
 
-    It also holds our ``tokenizer`` folder.
+    It also contains gptflow's ``tokenizer`` directory.
 
     Args:
         checkpoint: A language model.
-        out_dir: Where the release goes.
-        progress: Told of ``tensors``.
+        out_dir: Directory of the release.
+        progress: Receives ``tensors``.
 
     Returns:
         A release artifact; ``import_gpt2`` reads it back bit for bit.
 
     Raises:
-        ConversionError: If the model has no biases, which GPT-2's form cannot say.
+        ConversionError: If the model has no biases, which GPT-2's format requires.
         CheckpointError: If the checkpoint is damaged or a classifier's.
     """
     model = load_model(checkpoint.directory)
     if not model.config.bias:
         raise ConversionError(
-            f"{checkpoint.path} has no biases (model.bias=false), but GPT-2's form needs them"
+            f"{checkpoint.path} has no biases (model.bias=false), but GPT-2's format needs them"
         )
     parameters = dict(model.named_parameters())
     tensors = {}
@@ -59,11 +59,11 @@ def export_huggingface(
 
 
 def huggingface_settings(config: GPTConfig, eos_id: int) -> dict[str, object]:
-    """What ``transformers`` calls the settings of a model.
+    """The model's ``config.json`` in the terms of ``transformers``.
 
     Args:
-        config: The shape, with ``vocab_size`` set.
-        eos_id: The end of a document, which also starts one.
+        config: Shape of the model, ``vocab_size`` set.
+        eos_id: Id that ends a document and starts the next.
     """
     return {
         "architectures": ["GPT2LMHeadModel"],

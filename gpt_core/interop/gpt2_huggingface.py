@@ -1,8 +1,7 @@
-"""GPT-2 in the Hugging Face form: ``config.json`` and ``model.safetensors``."""
+"""Read GPT-2 in Hugging Face's format: ``config.json`` and ``model.safetensors``."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from gpt_core.models import GPT
 
 CONFIG = "config.json"
 PREFIX = "transformer."
-_MASKS = (".attn.bias", ".attn.masked_bias")  # causal masks, saved as if they were weights
+_MASKS = (".attn.bias", ".attn.masked_bias")  # causal masks, saved like weights
 _REQUIRED = {
     "activation_function": ("gelu_new", "gelu_pytorch_tanh"),  # two names of one formula
     "scale_attn_weights": (True,),
@@ -27,17 +26,17 @@ _REQUIRED = {
 
 
 def read_gpt2_config(directory: Path) -> GPTConfig:
-    """The shape in a release's ``config.json``.
+    """Read the shape of a model from a release's ``config.json``.
 
     Args:
-        directory: The release.
+        directory: Directory of the release.
 
     Raises:
-        ConversionError: If it is no GPT-2, or a GPT-2 of a variant that our model is not.
+        ConversionError: If it is not GPT-2, or a variant that gptflow's model does not support.
     """
     file = directory / CONFIG
     try:
-        settings: Any = read_json(file)
+        settings = read_json(file)
     except DataError as error:
         raise ConversionError(f"{error}: {directory} should hold a GPT-2 release") from error
     if not isinstance(settings, dict) or settings.get("model_type", "gpt2") != "gpt2":
@@ -72,17 +71,17 @@ def read_gpt2_config(directory: Path) -> GPTConfig:
 
 
 def read_eos_id(directory: Path) -> int | None:
-    """The id that ends a document, if a release's ``config.json`` says it."""
+    """The id that ends a document, or None if a release's ``config.json`` does not say."""
     found = read_json(directory / CONFIG).get("eos_token_id")
     return found if type(found) is int else None
 
 
 def read_gpt2_tensors(directory: Path, config: GPTConfig) -> dict[str, Tensor]:
-    """A release's weights under our names and in our layout, mapped from the files.
+    """Read a release's weights under gptflow's names and layout, memory-mapped from the files.
 
     Args:
-        directory: The release.
-        config: The shape that the weights must have.
+        directory: Directory of the release.
+        config: Shape that the weights must have.
 
     Raises:
         ConversionError: If there are no weights or they cannot be read, or naming the first
@@ -107,12 +106,12 @@ def read_gpt2_tensors(directory: Path, config: GPTConfig) -> dict[str, Tensor]:
 def rename_tensors(
     tensors: Mapping[str, Tensor], config: GPTConfig, source: Path
 ) -> dict[str, Tensor]:
-    """Tensors of Hugging Face's names and layout under ours; views, no copies.
+    """Rename and transpose Hugging Face's tensors to gptflow's layout, as views.
 
     Args:
-        tensors: By Hugging Face's name without prefix.
-        config: The shape that they must have.
-        source: Where they come from, for messages.
+        tensors: Tensors by Hugging Face's name without prefix.
+        config: Shape that they must have.
+        source: File they come from, for errors.
 
     Raises:
         ConversionError: Naming the first tensor that is missing, misshapen, not of numbers, or
@@ -145,7 +144,7 @@ def rename_tensors(
 
 
 def _require_tied(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """A head that the config calls tied must not say otherwise."""
+    """Raise if the head differs from the embedding although the config ties them."""
     embedding, head = tensors.get("wte.weight"), tensors["lm_head.weight"]
     if embedding is not None and not torch.equal(embedding, head):
         raise ConversionError(

@@ -25,16 +25,16 @@ from gpt_core.models import count_parameters, write_tensors
 
 
 def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = None) -> Artifact:
-    """A release of GPT-2, or of a model of its architecture, as a checkpoint.
+    """Import a release of GPT-2, or of a model of its architecture, as a checkpoint.
 
-    Its form is Hugging Face's (``config.json`` and the weights, see ``weight_files``) or OpenAI's
+    Its format is Hugging Face's (``config.json`` and the weights, see ``weight_files``) or OpenAI's
     (``hparams.json``, ``model.ckpt.index`` and ``model.ckpt.data-00000-of-00001``). The weights go
     from file to file, one tensor in memory at a time.
 
     Args:
         directory: The release, with its vocabulary, see ``read_release_tokenizer``.
-        out_dir: Where the checkpoint goes.
-        progress: Told of ``tensors``.
+        out_dir: Directory of the checkpoint.
+        progress: Receives ``tensors``.
 
     Returns:
         A checkpoint artifact.
@@ -49,7 +49,7 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
     described = directory / (HPARAMS if is_openai else CONFIG)
     tokenizer = read_release_tokenizer(described, config.vocab_size or 0, eos_id)
     if is_openai:
-        # The index has the checksum of every tensor.
+        # The index has a checksum of every tensor.
         tensors, sources = read_openai_tensors(directory, config), [openai_index(directory)]
     else:
         tensors, sources = read_gpt2_tensors(directory, config), weight_files(directory)

@@ -1,4 +1,4 @@
-"""GPT-2's tensors under the names of OpenAI's release, of Hugging Face and of this project."""
+"""Names of GPT-2's tensors in OpenAI's release, in Hugging Face's format and in gptflow."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,19 @@ from gpt_core.config import GPTConfig
 
 @dataclass(frozen=True, slots=True)
 class TensorName:
-    """One tensor in all three worlds; ``{layer}`` stands for the index of a block."""
+    """One tensor's name in each format; ``{layer}`` stands for the index of a block."""
 
     tensorflow: str
-    """In ``model.ckpt``; linear weights there have a leading dimension of 1."""
+    """Name in ``model.ckpt``; linear weights there have a leading dimension of 1."""
 
     huggingface: str
-    """In ``model.safetensors``, without the prefix ``transformer.``."""
+    """Name in ``model.safetensors``, without the prefix ``transformer.``."""
 
     ours: str
-    """In ``GPT.named_parameters()``."""
+    """Name in ``GPT.named_parameters()``."""
 
     transposed: bool = False
-    """The others keep this weight as (in, out); ours is (out, in)."""
+    """Whether the other formats store this weight as (in, out); gptflow's is (out, in)."""
 
 
 _OF_MODEL = (
@@ -49,10 +49,10 @@ _OF_BLOCK = tuple(
 
 
 def tensor_names(config: GPTConfig) -> list[TensorName]:
-    """Every tensor of a model of this shape.
+    """List the names of all tensors of a model.
 
     Args:
-        config: Its number of layers, and whether its head is tied.
+        config: Shape of the model: number of layers, and whether the head is tied.
     """
     names = list(_OF_MODEL)
     for layer in range(config.n_layer):

@@ -1,7 +1,6 @@
-"""GPT-2 as OpenAI released it: ``hparams.json`` and a TensorFlow checkpoint."""
+"""Read GPT-2 in OpenAI's format: ``hparams.json`` and a TensorFlow checkpoint."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,17 +23,17 @@ _SETTINGS = {
 
 
 def read_openai_config(directory: Path) -> GPTConfig:
-    """The shape in a release's ``hparams.json``.
+    """Read the shape of a model from a release's ``hparams.json``.
 
     Args:
-        directory: The release.
+        directory: Directory of the release.
 
     Raises:
         ConversionError: If the file is damaged or does not describe a GPT-2.
     """
     file = directory / HPARAMS
     try:
-        settings: Any = read_json(file)
+        settings = read_json(file)
     except DataError as error:
         raise ConversionError(f"{error}: {directory} should hold a GPT-2 release") from error
     if not isinstance(settings, dict):
@@ -49,11 +48,11 @@ def read_openai_config(directory: Path) -> GPTConfig:
 
 
 def read_openai_tensors(directory: Path, config: GPTConfig) -> dict[str, Tensor]:
-    """A release's weights under our names and in our layout, mapped from the file and verified.
+    """Read a release's weights under gptflow's names and layout, memory-mapped and verified.
 
     Args:
-        directory: The release.
-        config: The shape that the weights must have.
+        directory: Directory of the release.
+        config: Shape that the weights must have.
 
     Raises:
         ConversionError: If there is not one index, or naming the file and the first tensor that
@@ -68,16 +67,16 @@ def read_openai_tensors(directory: Path, config: GPTConfig) -> dict[str, Tensor]
     tensors = {}
     for name in names:
         tensor = torch.from_numpy(checkpoint.read(name.tensorflow))
-        # A convolution of width 1 did the work of a linear layer, hence a dimension more.
+        # OpenAI's linear layers are convolutions of width 1, so their weights have 3 dimensions.
         tensors[name.huggingface] = tensor.squeeze(0) if name.transposed else tensor
     return rename_tensors(tensors, config, file)
 
 
 def openai_index(directory: Path) -> Path:
-    """The index of the one TensorFlow checkpoint in a folder.
+    """Find the index file of the only TensorFlow checkpoint in a directory.
 
     Args:
-        directory: The release.
+        directory: Directory of the release.
 
     Raises:
         ConversionError: If there is none, or more than one.

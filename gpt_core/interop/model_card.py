@@ -1,4 +1,4 @@
-"""What a reader of a release should know, written from what its checkpoint records."""
+"""The model card of a release: shape, metrics and provenance from the checkpoint's manifest."""
 
 from gpt_core.artifact import Artifact
 from gpt_core.checkpoints import read_description
@@ -8,12 +8,12 @@ from gpt_core.tokenizers import Tokenizer
 
 
 def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) -> str:
-    """A README for a release, in Markdown with the header that model hubs read.
+    """Write a release's README in Markdown, with the header that model hubs read.
 
     Args:
-        checkpoint: What is released.
-        config: Its shape.
-        tokenizer: Its tokenizer.
+        checkpoint: The checkpoint that is released.
+        config: Shape of the model.
+        tokenizer: The model's tokenizer.
     """
     manifest = checkpoint.manifest()
     kind = read_description(checkpoint.directory).kind
@@ -25,7 +25,7 @@ def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) ->
         "context": f"{config.context_length:,} tokens",
         "vocabulary": f"{config.vocab_size:,} tokens ({tokenizer.kind})",
     }
-    figures = {name: f"{value:,.6g}" for name, value in manifest.metrics.items()}
+    metrics = {name: f"{value:,.6g}" for name, value in manifest.metrics.items()}
     parents = [f"- `{name}`, fingerprint `{mark}`" for name, mark in manifest.parents.items()]
     return "\n".join(
         [
@@ -41,7 +41,7 @@ def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) ->
             f"fingerprint `{checkpoint.fingerprint}`.",
             "",
             *_table("shape", shape),
-            *(_table("figure", figures) if figures else ()),
+            *(_table("metric", metrics) if metrics else ()),
             *(["Made from:", "", *parents, ""] if parents else ()),
             "```python",
             "from transformers import AutoTokenizer, GPT2LMHeadModel",

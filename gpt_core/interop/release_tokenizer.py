@@ -1,4 +1,4 @@
-"""The vocabulary of a release: GPT-2's own, or that of another model of its architecture."""
+"""Read the tokenizer of a release: GPT-2's, or that of another model of its architecture."""
 
 from pathlib import Path
 
@@ -19,18 +19,18 @@ from gpt_core.tokenizers import (
     token_strings,
 )
 
-_MOST_PADDING = 127  # ids that stand for nothing: vocabularies are filled up to a multiple of 128
+_MAX_PADDING = 127  # unused ids: vocabularies are often padded to a multiple of 128
 
 
 def read_release_tokenizer(described: Path, vocab_size: int, eos_id: int | None) -> Tokenizer:
-    """The tokenizer of a release.
+    """Read the tokenizer of a release.
 
     Args:
-        described: The file that describes the model. Beside it are a ``tokenizer`` folder of
+        described: The file that describes the model. Next to it are a ``tokenizer`` folder of
             gptflow, ``encoder.json`` and ``vocab.bpe``, ``vocab.json`` and ``merges.txt``, or
             ``tokenizer.json``.
-        vocab_size: The model's number of ids.
-        eos_id: The id that ends a document, as far as the release says.
+        vocab_size: Number of ids of the model.
+        eos_id: Id that ends a document, or None if the release does not say.
 
     Raises:
         ConversionError: If the vocabulary is not that of the model.
@@ -39,7 +39,7 @@ def read_release_tokenizer(described: Path, vocab_size: int, eos_id: int | None)
     directory = described.parent
     if (directory / TOKENIZER).is_dir():
         tokenizer = load_tokenizer(directory / TOKENIZER)
-        _require_size(tokenizer.vocab_size, vocab_size, described, most_padding=0)
+        _require_size(tokenizer.vocab_size, vocab_size, described, max_padding=0)
         return tokenizer
     one = directory / "tokenizer.json"
     beside = any((directory / name).is_file() for name in MERGES_NAMES)
@@ -49,7 +49,7 @@ def read_release_tokenizer(described: Path, vocab_size: int, eos_id: int | None)
         else read_vocab_and_merges(directory)
     )
     n_ids = max(files.vocabulary.values(), default=-1) + 1
-    _require_size(n_ids, vocab_size, described, most_padding=_MOST_PADDING)
+    _require_size(n_ids, vocab_size, described, max_padding=_MAX_PADDING)
     return _to_tokenizer(files, vocab_size, eos_id, directory)
 
 
@@ -78,8 +78,8 @@ def _to_tokenizer(
     return RemappedBPETokenizer(base, ids, controls, end, vocab_size)
 
 
-def _require_size(found: int, vocab_size: int, described: Path, *, most_padding: int) -> None:
-    if not found <= vocab_size <= found + most_padding:
+def _require_size(found: int, vocab_size: int, described: Path, *, max_padding: int) -> None:
+    if not found <= vocab_size <= found + max_padding:
         raise ConversionError(
             f"{described}: the model has {vocab_size} tokens, but the vocabulary beside it has "
             f"{found}: put the model's own vocabulary there"

@@ -1,18 +1,19 @@
 """Read a TensorFlow checkpoint without TensorFlow.
 
 A checkpoint ``model.ckpt`` is a bundle of two kinds of files. ``model.ckpt.index`` is a sorted
-table from names to where the values lie; ``model.ckpt.data-00000-of-00001`` (and so on) holds the
-values, one after the other.
+table from names to the locations of the values; ``model.ckpt.data-00000-of-00001`` (and so on)
+contains the values, one after the other.
 
-The index is a table of LevelDB's form. It ends in a footer of 48 bytes that says where the index
-block is; that block says where the data blocks are. A block is a run of entries, each
+The index is a table in LevelDB's format. It ends in a footer of 48 bytes with the location of the
+index block; that block has the locations of the data blocks. A block is a sequence of entries, each
 
     shared length, new length, value length (varints), new bytes of the key, value
 
-where the key takes its first ``shared`` bytes from the key before it; then come the places at
-which nothing is shared, which only a binary search needs. A byte for the compression and a masked
-CRC-32C follow each block. The values are protocol buffers: ``BundleHeaderProto`` under the empty
-key, ``BundleEntryProto`` (type, shape, shard, offset, size, checksum) under each tensor's name.
+where the key takes its first ``shared`` bytes from the previous key; then come the offsets of the
+entries that share nothing, which only a binary search needs. A byte for the compression and a
+masked CRC-32C follow each block. The values are protocol buffers: ``BundleHeaderProto`` under the
+empty key, ``BundleEntryProto`` (type, shape, shard, offset, size, checksum) under each tensor's
+name.
 
 References:
     tensorflow/core/util/tensor_bundle, tensorflow/core/protobuf/tensor_bundle.proto;
@@ -30,22 +31,22 @@ from gpt_core.errors import ConversionError
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5  # of a block: compression, checksum
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how protocol buffers write a field
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
 _MASK_DELTA = 0xA282EAD8  # of leveldb's stored checksums
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # by number in types.proto
 Field = tuple[int, int | bytes]
-"""Number and value of a field of a protocol buffer."""
+"""Number and value of a protocol buffer's field."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """Where one tensor lies."""
+    """Type, shape and location of one tensor."""
 
     shape: tuple[int, ...]
-    """Its dimensions."""
+    """Size of each dimension."""
 
     dtype: str
-    """NumPy's name of its type."""
+    """NumPy's name of the type."""
 
     shard: int
     """Which data file."""
@@ -85,10 +86,10 @@ def masked_crc32c(data: bytes | np.ndarray) -> int:
 
 
 class TensorFlowCheckpoint:
-    """The tensors of a checkpoint by name, mapped from its files.
+    """Reads the tensors of a checkpoint by name, memory-mapped from its files.
 
     Args:
-        prefix: Path and beginning of the files' names, such as ``124M/model.ckpt``.
+        prefix: Path of the files without their suffixes, such as ``124M/model.ckpt``.
 
     Raises:
         ConversionError: If the index is missing or damaged.
@@ -99,10 +100,10 @@ class TensorFlowCheckpoint:
         self.n_shards, self.entries = read_index(prefix.with_name(f"{prefix.name}.index"))
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor, a view of the mapped file; its checksum is compared.
+        """Read one tensor as a view of the mapped file, verifying its checksum.
 
         Args:
-            name: As in ``entries``.
+            name: A key of ``entries``.
 
         Raises:
             ConversionError: If there is no such tensor, or its data file is missing, too short or
@@ -136,7 +137,7 @@ class TensorFlowCheckpoint:
 
 
 def read_index(file: Path) -> tuple[int, dict[str, TensorEntry]]:
-    """The number of data files and the entries of an index, in the order of their names.
+    """Read the number of data files and the entries of an index, sorted by name.
 
     Args:
         file: The file ``*.index``.
@@ -221,18 +222,18 @@ def _table_entries(table: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _block(table: bytes, handle: tuple[int, int]) -> bytes:
     """One block, checked."""
     offset, size = handle
-    whole = table[offset : offset + size + _TRAILER_BYTES]
-    if len(whole) < size + _TRAILER_BYTES:
+    block = table[offset : offset + size + _TRAILER_BYTES]
+    if len(block) < size + _TRAILER_BYTES:
         raise ConversionError(f"it ends within the block at byte {offset}")
-    if masked_crc32c(whole[: size + 1]) != int.from_bytes(whole[size + 1 :], "little"):
+    if masked_crc32c(block[: size + 1]) != int.from_bytes(block[size + 1 :], "little"):
         raise ConversionError(f"the block at byte {offset} is damaged (its checksum differs)")
-    if whole[size] != 0:
+    if block[size] != 0:
         raise ConversionError(f"the block at byte {offset} is compressed, which is not supported")
-    return whole[:size]
+    return block[:size]
 
 
 def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of one block, each key put together with what it shares."""
+    """Keys and values of one block, the shared prefixes of the keys restored."""
     n_restarts = int.from_bytes(block[-4:], "little")
     end = len(block) - 4 * (1 + n_restarts)
     place, key = 0, b""
@@ -272,7 +273,7 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
 def _fields(message: int | bytes) -> Iterator[Field]:
     """The fields of a protocol buffer."""
     if isinstance(message, int):
-        raise ConversionError("a message is expected where a number stands")
+        raise ConversionError("a message is expected, found a number")
     place = 0
     while place < len(message):
         tag, place = _varint(message, place)

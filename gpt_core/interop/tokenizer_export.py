@@ -1,12 +1,11 @@
-"""Our tokenizers in Hugging Face's form, so that ``AutoTokenizer`` opens them.
+"""Export tokenizers in Hugging Face's format, so that ``AutoTokenizer`` opens them.
 
-Hugging Face takes the text of a control token, such as ``<|endoftext|>``, for that token wherever
-it stands; ours never does. Of all other texts the ids are equal.
+Hugging Face parses the text of a control token, such as ``<|endoftext|>``, as that token anywhere
+in a text; gptflow never does. For all other texts the ids are equal.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gpt_core.files import write_json
 from gpt_core.tokenizers import (
@@ -31,9 +30,9 @@ def export_tokenizer(tokenizer: Tokenizer, directory: Path, context_length: int)
     """Write ``tokenizer.json`` and ``tokenizer_config.json``.
 
     Args:
-        tokenizer: Of any kind.
-        directory: The release.
-        context_length: Of the model, which ``transformers`` warns beyond.
+        tokenizer: A tokenizer of any kind.
+        directory: Directory of the release.
+        context_length: The model's context length; ``transformers`` warns about longer texts.
     """
     file = directory / "tokenizer.json"
     if isinstance(tokenizer, BPETokenizer):
@@ -70,14 +69,18 @@ def _sentence_pieces(
     tokenizer: SentencePieceTokenizer,
     pieces: Sequence[tuple[str, float]],
     names: Mapping[str, str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """SentencePiece's model: spaces are written as a sign of their own, unknown bytes as bytes."""
     to_sign = {"type": "Replace", "pattern": {"String": " "}, "content": SENTENCEPIECE_SPACE}
     to_space = {"type": "Replace", "pattern": {"String": SENTENCEPIECE_SPACE}, "content": " "}
     decoders = [to_space, {"type": "ByteFallback"}, {"type": "Fuse"}]
     if isinstance(tokenizer, UnigramTokenizer):
         vocabulary = [list(piece) for piece in pieces]
-        model: dict[str, Any] = {"type": "Unigram", "unk_id": tokenizer.unk_id, "vocab": vocabulary}
+        model: dict[str, object] = {
+            "type": "Unigram",
+            "unk_id": tokenizer.unk_id,
+            "vocab": vocabulary,
+        }
     else:
         ids = {piece: token_id for token_id, (piece, _) in enumerate(pieces)}
         model = {"type": "BPE", "unk_token": names["unk"], "fuse_unk": True, "vocab": ids}
@@ -102,7 +105,7 @@ def _merges(pieces: Sequence[tuple[str, float]], ids: Mapping[str, int]) -> list
     return [list(pair) for _, pair in merges]
 
 
-def _units(tokenizer: Tokenizer, names: Mapping[str, str]) -> dict[str, Any]:
+def _units(tokenizer: Tokenizer, names: Mapping[str, str]) -> dict[str, object]:
     """One token a byte, a code point, a character or a word: no merges, or no pieces at all."""
     specials = {names[name]: token_id for name, token_id in tokenizer.special_ids.items()}
     if isinstance(tokenizer, ByteTokenizer):
@@ -119,13 +122,13 @@ def _units(tokenizer: Tokenizer, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _form(
-    model: Mapping[str, Any],
+    model: Mapping[str, object],
     *,
     specials: Mapping[str, int],
-    decoder: Mapping[str, Any],
-    normalizer: Mapping[str, Any] | None = None,
-    pre_tokenizer: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    decoder: Mapping[str, object],
+    normalizer: Mapping[str, object] | None = None,
+    pre_tokenizer: Mapping[str, object] | None = None,
+) -> dict[str, object]:
     """The whole of a ``tokenizer.json``."""
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     added = [

@@ -1,13 +1,12 @@
-"""Weights in the files that people have: safetensors, whole or in shards, and PyTorch's own.
+"""Read weight files: safetensors, in one file or sharded, and PyTorch's pickles.
 
-A PyTorch file is a pickle, which can run any code when it is read. It is read here only by torch's
-restricted reader, which knows tensors and nothing else, and that is said.
+A pickle can run any code when it is loaded. It is loaded here with ``weights_only=True``, which
+allows tensors alone, and with a warning.
 """
 
 import logging
 import pickle
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,15 +23,15 @@ _LOG = logging.getLogger(__name__)
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The files of a release that hold its weights; safetensors where both are there.
+    """List a release's weight files; safetensors are preferred.
 
     Args:
         directory: With ``model.safetensors`` or ``pytorch_model.bin``, or either's
             ``.index.json`` with the shards that it names.
 
     Raises:
-        ConversionError: If there are none, or an index names a file that is not there or that
-            lies elsewhere.
+        ConversionError: If there are none, or an index names a file that is missing or in another
+            directory.
     """
     for name in (WEIGHTS, PICKLED):
         if (directory / name).is_file():
@@ -45,17 +44,17 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def load_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of one file, mapped from it.
+    """Load the tensors of one file, memory-mapped.
 
     Raises:
-        ConversionError: If it cannot be read, or is a pickle by another name.
+        ConversionError: If it cannot be read, or is a pickle with another file extension.
     """
     return _load_pickled(file) if file.suffix == ".bin" else _load_safetensors(file)
 
 
 def _shards(index: Path) -> list[Path]:
     try:
-        places: Any = read_json(index)["weight_map"]
+        places = read_json(index)["weight_map"]
         names = sorted(set(places.values()))
     except (DataError, KeyError, TypeError, AttributeError) as error:
         raise ConversionError(f"{index} is no index of shards: it has no weight_map") from error
@@ -81,7 +80,7 @@ def _load_safetensors(file: Path) -> dict[str, Tensor]:
 
 def _load_pickled(file: Path) -> dict[str, Tensor]:
     _LOG.warning("%s is a pickle: nothing but its tensors is read; prefer safetensors", file)
-    mapped = _begins(file, b"PK")  # the form before torch 1.6 cannot be mapped
+    mapped = _begins(file, b"PK")  # the format before torch 1.6 cannot be mapped
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:

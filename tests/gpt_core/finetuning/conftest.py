@@ -15,7 +15,7 @@ from gpt_core.text import register_source
 
 
 class Recorder(Callback):
-    """Keeps what it is told."""
+    """Records the events of a run."""
 
     def __init__(self) -> None:
         self.runs: list[RunInfo] = []

@@ -1,4 +1,4 @@
-"""A language model becomes a classifier."""
+"""Fine-tuning a language model as a classifier."""
 
 import re
 from collections import Counter
@@ -37,15 +37,15 @@ def weights(artifact: Artifact) -> bytes:
     return (artifact.directory / "model.safetensors").read_bytes()
 
 
-def test_a_word_that_tells_the_label_is_learned(classifier: Artifact) -> None:
-    figures = classifier.metrics()
-    assert figures["test_accuracy"] == figures["test_f1"] == 1.0
-    assert figures["validation_accuracy"] == 1.0
-    assert 1 <= figures["best_epoch"] <= 6
+def test_the_word_that_decides_the_label_is_learned(classifier: Artifact) -> None:
+    metrics = classifier.metrics()
+    assert metrics["test_accuracy"] == metrics["test_f1"] == 1.0
+    assert metrics["validation_accuracy"] == 1.0
+    assert 1 <= metrics["best_epoch"] <= 6
     verify(classifier)
 
 
-def test_the_checkpoint_gives_back_the_predictions_that_were_recorded(
+def test_the_checkpoint_reproduces_the_recorded_predictions(
     classifier: Artifact,
 ) -> None:
     model, labels = load_classifier(classifier.directory)
@@ -99,7 +99,7 @@ def test_only_the_chosen_blocks_are_trained(
     assert any(name.startswith("h.1.attn") for name in changed)
 
 
-def test_adapters_are_merged_and_stand_beside_the_weights(
+def test_adapters_are_merged_and_also_stored_separately(
     checkpoint: Artifact, messages: Artifact, out_dir: Path
 ) -> None:
     config = replace(SHORT, trainable_blocks=1)
@@ -112,17 +112,17 @@ def test_adapters_are_merged_and_stand_beside_the_weights(
     assert "adapter.safetensors" in tuned.manifest().files
 
 
-def test_callbacks_hear_losses_and_the_validation_accuracy(
+def test_callbacks_receive_losses_and_the_validation_accuracy(
     checkpoint: Artifact, messages: Artifact, out_dir: Path, recorder: Any
 ) -> None:
     finetune_classifier(checkpoint, messages, SHORT, WHOLE, out_dir, callbacks=[recorder])
-    names = {name for _, figures in recorder.metrics for name in figures}
+    names = {name for _, metrics in recorder.metrics for name in metrics}
     assert {"train/loss", "validation/loss", "validation/accuracy"} <= names
     assert recorder.runs[0].total_steps == recorder.ends[0] == recorder.metrics[-1][0]
     assert recorder.runs[0].out_dir == out_dir
 
 
-def test_a_share_of_nothing_leaves_its_figures_out(
+def test_an_empty_split_has_no_metrics(
     checkpoint: Artifact, messages: Artifact, out_dir: Path
 ) -> None:
     config = replace(SHORT, validation_share=0.0, test_share=0.0)
@@ -132,7 +132,7 @@ def test_a_share_of_nothing_leaves_its_figures_out(
     assert (table.num_rows, table.column_names[:2]) == (0, ["text", "expected"])
 
 
-def test_three_labels_and_empty_texts_are_classes_and_texts_like_others(
+def test_three_labels_and_empty_texts_are_supported(
     checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path
 ) -> None:
     lines = [f'{{"text": "{"ab"[i % 2] * (i % 9)}{i}", "label": {i % 3}}}' for i in range(90)]
@@ -143,7 +143,7 @@ def test_three_labels_and_empty_texts_are_classes_and_texts_like_others(
     assert len(read_json(tuned.directory / "confusion.json")) == 3
 
 
-def test_a_text_longer_than_the_context_is_cut(
+def test_a_text_longer_than_the_context_is_truncated(
     checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path
 ) -> None:
     lines = [f"{'ab'[i % 2]}\t{'xy'[i % 2]}{i}{' long' * 40}" for i in range(40)]
@@ -164,7 +164,7 @@ def test_a_text_longer_than_the_context_is_cut(
     ],
     ids=["one label", "too few", "no such column"],
 )
-def test_a_table_that_cannot_be_used_leaves_nothing_behind(
+def test_an_unusable_table_leaves_no_files(
     checkpoint: Artifact,
     register: Callable[[str, str], Artifact],
     out_dir: Path,
@@ -178,7 +178,7 @@ def test_a_table_that_cannot_be_used_leaves_nothing_behind(
     assert not list(out_dir.parent.iterdir())
 
 
-def test_more_blocks_than_there_are_cannot_be_trained(
+def test_training_more_blocks_than_exist_is_refused(
     checkpoint: Artifact, messages: Artifact, out_dir: Path
 ) -> None:
     config = replace(SHORT, trainable_blocks=3)
@@ -187,7 +187,7 @@ def test_more_blocks_than_there_are_cannot_be_trained(
         finetune_classifier(checkpoint, messages, config, WHOLE, out_dir)
 
 
-def test_a_classifier_or_another_kind_of_directory_is_no_start(
+def test_only_a_language_model_can_be_finetuned(
     classifier: Artifact, messages: Artifact, out_dir: Path
 ) -> None:
     with pytest.raises(CheckpointError, match="is a classifier, but a language model is needed"):
@@ -197,7 +197,7 @@ def test_a_classifier_or_another_kind_of_directory_is_no_start(
         finetune_classifier(other, messages, SHORT, WHOLE, out_dir)
 
 
-def test_a_run_that_is_broken_off_leaves_an_earlier_result_whole(
+def test_an_interrupted_run_keeps_an_earlier_result_intact(
     checkpoint: Artifact, messages: Artifact, out_dir: Path, recorder: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""A language model becomes one that answers instructions."""
+"""Fine-tuning a language model to follow instructions."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def tuned(
     return finetune_instructions(checkpoint, instructions, CONFIG, WHOLE, out)
 
 
-def test_every_test_prompt_is_answered_by_the_saved_model_and_judged(
+def test_every_test_prompt_is_answered_by_the_saved_model_and_scored(
     tuned: Artifact, instructions: Artifact
 ) -> None:
     verify(tuned)
@@ -76,13 +76,13 @@ def test_every_test_prompt_is_answered_by_the_saved_model_and_judged(
         assert row["answer"] == tokenizer.decode(new)
         assert row["exact_match"] == exact_match(row["answer"], row["expected"])
         assert row["rouge_l"] == rouge_l(row["answer"], row["expected"])
-    figures = tuned.metrics()
-    assert figures["test_examples"] == len(rows)
+    metrics = tuned.metrics()
+    assert metrics["test_examples"] == len(rows)
     for name in ("exact_match", "rouge_l"):
-        assert figures[name] == pytest.approx(sum(row[name] for row in rows) / len(rows))
+        assert metrics[name] == pytest.approx(sum(row[name] for row in rows) / len(rows))
 
 
-def test_the_checkpoint_says_how_to_ask_it(tuned: Artifact) -> None:
+def test_the_checkpoint_records_its_prompt_template(tuned: Artifact) -> None:
     description = read_json(tuned.directory / "config.json")
     assert (description["kind"], description["template"]) == ("instruction", "short")
     assert description["max_tokens"] == 96
@@ -105,14 +105,14 @@ def test_the_validation_loss_is_that_of_the_answers_alone(
     assert tuned.metrics()["validation_loss"] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_task_is_learned_by_heart(
+def test_a_task_is_memorized(
     checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path
 ) -> None:
     tasks = [{"instruction": f"Say {i}.", "output": "yes"} for i in range(60)]
     config = replace(CONFIG, epochs=3, learning_rate=1e-2)
     source = register("tasks.json", json.dumps(tasks))
-    figures = finetune_instructions(checkpoint, source, config, WHOLE, out_dir).metrics()
-    assert figures["exact_match"] == figures["rouge_l"] == 1.0
+    metrics = finetune_instructions(checkpoint, source, config, WHOLE, out_dir).metrics()
+    assert metrics["exact_match"] == metrics["rouge_l"] == 1.0
 
 
 def test_the_same_seed_gives_the_same_bytes(
@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_bytes(
     assert again.metrics() == tuned.metrics()
 
 
-def test_adapters_are_merged_and_stand_beside_the_weights(
+def test_adapters_are_merged_and_also_stored_separately(
     checkpoint: Artifact, instructions: Artifact, out_dir: Path
 ) -> None:
     config = replace(CONFIG, epochs=1)
@@ -136,7 +136,7 @@ def test_adapters_are_merged_and_stand_beside_the_weights(
     assert "adapter.safetensors" in tuned.manifest().files
 
 
-def test_a_tuned_model_can_be_tuned_again(
+def test_a_finetuned_model_can_be_finetuned_again(
     tuned: Artifact, instructions: Artifact, messages: Artifact, out_dir: Path
 ) -> None:
     config = replace(CONFIG, epochs=1)
@@ -144,14 +144,14 @@ def test_a_tuned_model_can_be_tuned_again(
     assert again.manifest().parents["checkpoint:tuned"] == tuned.fingerprint
 
 
-def test_callbacks_hear_losses_and_see_some_answers(
+def test_callbacks_receive_losses_and_some_answers(
     checkpoint: Artifact, instructions: Artifact, out_dir: Path, recorder: Any
 ) -> None:
     config = replace(CONFIG, epochs=1)
     tuned = finetune_instructions(
         checkpoint, instructions, config, WHOLE, out_dir, callbacks=[recorder]
     )
-    names = {name for _, figures in recorder.metrics for name in figures}
+    names = {name for _, metrics in recorder.metrics for name in metrics}
     assert {"train/loss", "validation/loss"} <= names
     rows = pq.read_table(tuned.directory / "answers.parquet").to_pylist()[:3]
     assert [answer for _, answer in recorder.samples] == [row["answer"] for row in rows]
@@ -160,7 +160,7 @@ def test_callbacks_hear_losses_and_see_some_answers(
     assert recorder.notices == []
 
 
-def test_examples_that_do_not_fit_are_left_out_and_named(
+def test_examples_that_do_not_fit_are_skipped_with_a_notice(
     checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path, recorder: Any
 ) -> None:
     tasks = [
@@ -168,14 +168,14 @@ def test_examples_that_do_not_fit_are_left_out_and_named(
     ]
     config = replace(CONFIG, epochs=1)
     source = register("tasks.json", json.dumps(tasks))
-    figures = finetune_instructions(
+    metrics = finetune_instructions(
         checkpoint, source, config, WHOLE, out_dir, callbacks=[recorder]
     ).metrics()
-    assert figures["train_examples"] + figures["left_out_examples"] == 51
-    assert figures["left_out_examples"] > 0
-    told = " ".join(recorder.notices)
-    assert f"{figures['left_out_examples']:.0f} of 51 training examples are left out" in told
-    assert "test prompts are longer than the context of 96 tokens" in told
+    assert metrics["train_examples"] + metrics["left_out_examples"] == 51
+    assert metrics["left_out_examples"] > 0
+    notices = " ".join(recorder.notices)
+    assert f"{metrics['left_out_examples']:.0f} of 51 training examples are left out" in notices
+    assert "test prompts are longer than the context of 96 tokens" in notices
 
 
 def test_a_context_too_short_for_every_prompt_is_one_sentence(
@@ -190,7 +190,7 @@ def test_a_context_too_short_for_every_prompt_is_one_sentence(
     assert not list(out_dir.parent.iterdir())
 
 
-def test_without_a_test_part_the_table_is_empty(
+def test_without_a_test_split_the_table_is_empty(
     checkpoint: Artifact, instructions: Artifact, out_dir: Path
 ) -> None:
     config = replace(CONFIG, epochs=1, test_share=0.0, validation_share=0.0)
@@ -200,7 +200,7 @@ def test_without_a_test_part_the_table_is_empty(
     assert (table.num_rows, table.column_names[3]) == (0, "answer")
 
 
-def test_an_empty_answer_is_learned_as_the_end(
+def test_an_empty_answer_is_learned_as_the_end_of_text(
     checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path
 ) -> None:
     _, targets = encode_example(

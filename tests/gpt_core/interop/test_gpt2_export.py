@@ -11,24 +11,24 @@ from gpt_core.interop import export_huggingface
 MakeCheckpoint = Callable[..., Artifact]
 
 
-def test_a_release_is_a_whole_artifact_that_names_its_parent(
+def test_a_release_is_an_intact_artifact_with_its_parent(
     make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
     checkpoint = make_checkpoint(dropout=0.1)
-    told: list[tuple[str, int, int | None]] = []
+    events: list[tuple[str, int, int | None]] = []
     release = export_huggingface(
-        checkpoint, tmp_path / "release", progress=lambda *news: told.append(news)
+        checkpoint, tmp_path / "release", progress=lambda *event: events.append(event)
     )
     verify(release)
     assert release.kind == "release"
     assert list(release.manifest().parents.values()) == [checkpoint.fingerprint]
-    assert told[-1] == ("tensors", 28, 28)
+    assert events[-1] == ("tensors", 28, 28)
     settings = read_json(release.directory / "config.json")
     assert settings["resid_pdrop"] == 0.1
     assert settings["eos_token_id"] == 256
 
 
-def test_a_model_without_biases_cannot_be_said_in_gpt_2s_form(
+def test_a_model_without_biases_cannot_be_exported(
     make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
     with pytest.raises(ConversionError, match="has no biases"):

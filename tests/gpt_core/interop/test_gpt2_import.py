@@ -41,7 +41,7 @@ def alter_tensors(release: Path, change: Callable[[Tensors], Tensors]) -> None:
     save_file({name: t.contiguous() for name, t in change(tensors).items()}, file)
 
 
-def test_what_was_exported_comes_back_bit_for_bit(
+def test_export_and_import_round_trip_bit_for_bit(
     make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
     for tied in (True, False):
@@ -83,9 +83,9 @@ def test_half_precision_weights_become_single_precision(release: Path, tmp_path:
 
 
 def test_progress_counts_the_tensors(release: Path, tmp_path: Path) -> None:
-    told: list[tuple[str, int, int | None]] = []
-    import_gpt2(release, tmp_path / "out", progress=lambda *news: told.append(news))
-    assert told == [("tensors", done, 28) for done in range(1, 29)]
+    events: list[tuple[str, int, int | None]] = []
+    import_gpt2(release, tmp_path / "out", progress=lambda *event: events.append(event))
+    assert events == [("tensors", done, 28) for done in range(1, 29)]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_weights_in_shards_are_the_same_weights(release: Path, tmp_path: Path) -
         ("../model.safetensors", "names '../model.safetensors', which is no file beside it"),
     ],
 )
-def test_an_index_that_names_other_places_is_refused(
+def test_an_index_with_paths_to_other_directories_is_refused(
     release: Path, tmp_path: Path, place: str, message: str
 ) -> None:
     in_shards(release, **{"wte.weight": place})
@@ -223,7 +223,7 @@ def test_an_index_without_shards_is_refused(release: Path, tmp_path: Path, conte
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
-def test_tensors_in_a_pickle_are_read_and_it_is_said(
+def test_tensors_in_a_pickle_are_read_with_a_warning(
     release: Path, tmp_path: Path, zipped: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = import_gpt2(release, tmp_path / "safe")

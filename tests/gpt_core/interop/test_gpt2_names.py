@@ -12,7 +12,7 @@ SMALL = {"n_layer": 3, "n_head": 2, "n_embd": 8, "vocab_size": 11, "context_leng
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_table_names_each_parameter_of_ours_once(tied: bool) -> None:
+def test_the_table_names_each_parameter_once(tied: bool) -> None:
     config = GPTConfig(**SMALL, tied_head=tied)
     names = tensor_names(config)
     parameters = dict(GPT(config).named_parameters())

@@ -52,7 +52,9 @@ def in_huggingface_form(folder: Path) -> Path:
     return folder
 
 
-def test_both_forms_of_the_same_weights_give_the_same_bytes(release: Path, tmp_path: Path) -> None:
+def test_both_formats_of_the_same_weights_give_the_same_bytes(
+    release: Path, tmp_path: Path
+) -> None:
     (tmp_path / "other").mkdir()
     from_openai = import_gpt2(release, tmp_path / "one")
     from_huggingface = import_gpt2(in_huggingface_form(tmp_path / "other"), tmp_path / "two")
@@ -62,7 +64,7 @@ def test_both_forms_of_the_same_weights_give_the_same_bytes(release: Path, tmp_p
         assert one == two, name
 
 
-def test_a_linear_weight_is_turned_and_loses_its_first_dimension(
+def test_a_linear_weight_is_transposed_and_loses_its_first_dimension(
     release: Path, tmp_path: Path
 ) -> None:
     imported = import_gpt2(release, tmp_path / "out")

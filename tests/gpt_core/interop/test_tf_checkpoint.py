@@ -61,13 +61,13 @@ def test_tensors_of_every_kind_and_shard_read_as_tensorflow_wrote_them() -> None
         np.testing.assert_array_equal(found, expected, strict=True)
 
 
-def test_names_that_share_a_beginning_are_put_together_in_order() -> None:
+def test_names_with_shared_prefixes_are_restored_in_order() -> None:
     _, entries = read_index(BUNDLES / "gpt2.index")
     assert list(entries) == sorted(MADE["gpt2_shapes"]())
     assert {name: entry.shape for name, entry in entries.items()} == MADE["gpt2_shapes"]()
 
 
-def test_the_released_index_of_124m_is_read_whole(shared_data: Path) -> None:
+def test_the_released_index_of_124m_is_read_completely(shared_data: Path) -> None:
     n_shards, entries = read_index(shared_data / "gpt2" / "model.ckpt.index")
     rows = released_table(shared_data)
     assert n_shards == 1
@@ -82,7 +82,7 @@ def test_the_released_index_of_124m_is_read_whole(shared_data: Path) -> None:
     assert sum(int(np.prod(entry.shape)) for entry in entries.values()) == 124_439_808
 
 
-def test_the_released_tensors_pass_and_a_hole_in_the_data_does_not(
+def test_the_released_tensors_pass_and_a_gap_in_the_data_does_not(
     shared_data: Path, tmp_path: Path
 ) -> None:
     folder = shared_data / "gpt2"
@@ -111,7 +111,7 @@ def released_table(shared_data: Path) -> list[dict[str, str]]:
 
 
 @given(st.data())
-def test_a_flipped_byte_of_an_index_is_noticed_or_says_nothing(
+def test_a_flipped_byte_of_an_index_is_detected_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     original = (BUNDLES / "kinds.index").read_bytes()
@@ -136,7 +136,7 @@ def test_an_index_cut_short_anywhere_is_refused(bundle: Path) -> None:
             read_index(file)
 
 
-def test_an_index_that_lost_its_middle_is_refused(bundle: Path) -> None:
+def test_an_index_without_its_middle_is_refused(bundle: Path) -> None:
     file = bundle.with_name("kinds.index")
     whole = file.read_bytes()
     file.write_bytes(whole[:40] + whole[-60:])
@@ -248,7 +248,7 @@ def test_a_table_written_by_hand_is_read(tmp_path: Path) -> None:
         ({b"a": FLOATS}, {}, "does not say how many data files"),
     ],
 )
-def test_what_is_not_supported_is_said(
+def test_unsupported_features_are_named(
     tmp_path: Path, entries: dict[bytes, bytes], how: dict[str, Any], expected: str
 ) -> None:
     file = write_table(tmp_path / "x.index", entries, **how)
