@@ -18,11 +18,12 @@ test: $(DEVELOPMENT)  ## set up, then every test but the long ones
 test-all: $(DEVELOPMENT)  ## the long tests: whole corpora, repeated kills, servers that go away
 	$(BIN)/python -m pytest $(PARALLEL) -m long
 
-lint: $(DEVELOPMENT)  ## style, types and the layers' import contracts
+lint: $(DEVELOPMENT)  ## style, types, the layers' import contracts and words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/check_words.py
 
 docs: $(PIPELINE)  ## write the generated pages, docs/settings.md and docs/modules.md
 	$(BIN)/python docs/make_settings.py
