@@ -42,10 +42,10 @@ def read_release_tokenizer(described: Path, vocab_size: int, eos_id: int | None)
         _require_size(tokenizer.vocab_size, vocab_size, described, max_padding=0)
         return tokenizer
     one = directory / "tokenizer.json"
-    beside = any((directory / name).is_file() for name in MERGES_NAMES)
+    has_merges = any((directory / name).is_file() for name in MERGES_NAMES)
     files = (
         read_tokenizer_json(one)
-        if one.is_file() and not beside
+        if one.is_file() and not has_merges
         else read_vocab_and_merges(directory)
     )
     n_ids = max(files.vocabulary.values(), default=-1) + 1

@@ -60,7 +60,7 @@ def test_a_description_round_trips(tmp_path: Path, description: CheckpointDescri
     assert names == ["config.json", "manifest.json", "model.safetensors", "tokenizer"]
 
 
-def test_the_manifest_repeats_the_description_but_for_the_shape(tmp_path: Path) -> None:
+def test_the_manifest_repeats_the_description_except_the_shape(tmp_path: Path) -> None:
     with new_artifact(tmp_path / "a", kind="checkpoint") as draft:
         write_checkpoint(
             draft,
@@ -144,7 +144,7 @@ def test_a_step_is_labelled_with_its_run() -> None:
     assert list(BenchmarkConfig(checkpoints=(name,)).by_label()) == ["run/step-00000250"]
 
 
-def test_training_state_is_told_from_what_a_model_needs() -> None:
+def test_training_state_is_distinguished_from_a_models_files() -> None:
     assert is_training_state("training_state.pt")
     assert is_training_state("training_state/rank-00000.safetensors")
     for name in ("model.safetensors", "config.json", "tokenizer/tokenizer.json", "training_states"):

@@ -50,25 +50,25 @@ def checkpoint(byte_tokenizer: Artifact, write_checkpoint: Callable[..., Artifac
 
 
 @pytest.fixture(scope="module")
-def tuned(
+def finetuned(
     checkpoint: Artifact, instructions: Artifact, tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact:
-    out = tmp_path_factory.mktemp("tuned") / "tuned"
+    out = tmp_path_factory.mktemp("finetuned") / "finetuned"
     return finetune_instructions(checkpoint, instructions, CONFIG, WHOLE, out)
 
 
 def test_every_test_prompt_is_answered_by_the_saved_model_and_scored(
-    tuned: Artifact, instructions: Artifact
+    finetuned: Artifact, instructions: Artifact
 ) -> None:
-    verify(tuned)
-    rows = pq.read_table(tuned.directory / "answers.parquet").to_pylist()
+    verify(finetuned)
+    rows = pq.read_table(finetuned.directory / "answers.parquet").to_pylist()
     examples = read_instructions(source_path(instructions))
     held_out = split_instructions(examples, 0.05, 0.1, CONFIG.seed).test
     assert [(r["instruction"], r["input"], r["expected"]) for r in rows] == [
         (e.instruction, e.input, e.output) for e in held_out
     ]
-    model = load_model(tuned.directory)
-    tokenizer = load_tokenizer(tuned.directory / "tokenizer")
+    model = load_model(finetuned.directory)
+    tokenizer = load_tokenizer(finetuned.directory / "tokenizer")
     decoding = DecodingConfig(temperature=0.0, max_new_tokens=6)
     for row in rows:
         prompt = TEMPLATES["short"].format(row["instruction"], row["input"])
@@ -76,25 +76,28 @@ def test_every_test_prompt_is_answered_by_the_saved_model_and_scored(
         assert row["answer"] == tokenizer.decode(new)
         assert row["exact_match"] == exact_match(row["answer"], row["expected"])
         assert row["rouge_l"] == rouge_l(row["answer"], row["expected"])
-    metrics = tuned.metrics()
+    metrics = finetuned.metrics()
     assert metrics["test_examples"] == len(rows)
     for name in ("exact_match", "rouge_l"):
         assert metrics[name] == pytest.approx(sum(row[name] for row in rows) / len(rows))
 
 
-def test_the_checkpoint_records_its_prompt_template(tuned: Artifact) -> None:
-    description = read_json(tuned.directory / "config.json")
+def test_the_checkpoint_records_its_prompt_template(finetuned: Artifact) -> None:
+    description = read_json(finetuned.directory / "config.json")
     assert (description["kind"], description["template"]) == ("instruction", "short")
     assert description["max_tokens"] == 96
 
 
 @torch.inference_mode()
 def test_the_validation_loss_is_that_of_the_answers_alone(
-    tuned: Artifact, instructions: Artifact
+    finetuned: Artifact, instructions: Artifact
 ) -> None:
     examples = read_instructions(source_path(instructions))
     validation = split_instructions(examples, 0.05, 0.1, CONFIG.seed).validation
-    model, tokenizer = load_model(tuned.directory), load_tokenizer(tuned.directory / "tokenizer")
+    model, tokenizer = (
+        load_model(finetuned.directory),
+        load_tokenizer(finetuned.directory / "tokenizer"),
+    )
     nats = []
     for example in validation:
         prompt = tokenizer.encode(TEMPLATES["short"].format(example.instruction, example.input))
@@ -102,7 +105,7 @@ def test_the_validation_loss_is_that_of_the_answers_alone(
         logs = model(torch.tensor([prompt + answer])).log_softmax(dim=-1)[0]
         nats += [-float(logs[len(prompt) - 1 + i, token]) for i, token in enumerate(answer)]
     expected = sum(nats) / len(nats)
-    assert tuned.metrics()["validation_loss"] == pytest.approx(expected, abs=1e-5)
+    assert finetuned.metrics()["validation_loss"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_task_is_memorized(
@@ -116,44 +119,44 @@ def test_a_task_is_memorized(
 
 
 def test_the_same_seed_gives_the_same_bytes(
-    checkpoint: Artifact, instructions: Artifact, tuned: Artifact, out_dir: Path
+    checkpoint: Artifact, instructions: Artifact, finetuned: Artifact, out_dir: Path
 ) -> None:
     again = finetune_instructions(checkpoint, instructions, CONFIG, WHOLE, out_dir)
-    assert again.fingerprint == tuned.fingerprint
-    assert again.metrics() == tuned.metrics()
+    assert again.fingerprint == finetuned.fingerprint
+    assert again.metrics() == finetuned.metrics()
 
 
 def test_adapters_are_merged_and_also_stored_separately(
     checkpoint: Artifact, instructions: Artifact, out_dir: Path
 ) -> None:
     config = replace(CONFIG, epochs=1)
-    tuned = finetune_instructions(checkpoint, instructions, config, LoRAConfig(rank=2), out_dir)
+    finetuned = finetune_instructions(checkpoint, instructions, config, LoRAConfig(rank=2), out_dir)
     before = dict(load_model(checkpoint.directory).named_parameters())
-    after = dict(load_model(tuned.directory).named_parameters())
+    after = dict(load_model(finetuned.directory).named_parameters())
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     linear = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     assert changed == {f"h.0.{name}.weight" for name in linear}
-    assert "adapter.safetensors" in tuned.manifest().files
+    assert "adapter.safetensors" in finetuned.manifest().files
 
 
 def test_a_finetuned_model_can_be_finetuned_again(
-    tuned: Artifact, instructions: Artifact, messages: Artifact, out_dir: Path
+    finetuned: Artifact, instructions: Artifact, messages: Artifact, out_dir: Path
 ) -> None:
     config = replace(CONFIG, epochs=1)
-    again = finetune_instructions(tuned, instructions, config, WHOLE, out_dir)
-    assert again.manifest().parents["checkpoint:tuned"] == tuned.fingerprint
+    again = finetune_instructions(finetuned, instructions, config, WHOLE, out_dir)
+    assert again.manifest().parents["checkpoint:finetuned"] == finetuned.fingerprint
 
 
 def test_callbacks_receive_losses_and_some_answers(
     checkpoint: Artifact, instructions: Artifact, out_dir: Path, recorder: Any
 ) -> None:
     config = replace(CONFIG, epochs=1)
-    tuned = finetune_instructions(
+    finetuned = finetune_instructions(
         checkpoint, instructions, config, WHOLE, out_dir, callbacks=[recorder]
     )
     names = {name for _, metrics in recorder.metrics for name in metrics}
     assert {"train/loss", "validation/loss"} <= names
-    rows = pq.read_table(tuned.directory / "answers.parquet").to_pylist()[:3]
+    rows = pq.read_table(finetuned.directory / "answers.parquet").to_pylist()[:3]
     assert [answer for _, answer in recorder.samples] == [row["answer"] for row in rows]
     assert all(row["instruction"] in shown for row, (shown, _) in zip(rows, recorder.samples,
                                                                       strict=True))  # fmt: skip
@@ -194,9 +197,9 @@ def test_without_a_test_split_the_table_is_empty(
     checkpoint: Artifact, instructions: Artifact, out_dir: Path
 ) -> None:
     config = replace(CONFIG, epochs=1, test_share=0.0, validation_share=0.0)
-    tuned = finetune_instructions(checkpoint, instructions, config, WHOLE, out_dir)
-    assert not {"exact_match", "rouge_l", "validation_loss"} & tuned.metrics().keys()
-    table = pq.read_table(tuned.directory / "answers.parquet")
+    finetuned = finetune_instructions(checkpoint, instructions, config, WHOLE, out_dir)
+    assert not {"exact_match", "rouge_l", "validation_loss"} & finetuned.metrics().keys()
+    table = pq.read_table(finetuned.directory / "answers.parquet")
     assert (table.num_rows, table.column_names[3]) == (0, "answer")
 
 
@@ -210,10 +213,10 @@ def test_an_empty_answer_is_learned_as_the_end_of_text(
     tasks = [{"instruction": f"Hush {i}.", "output": ""} for i in range(60)]
     config = replace(CONFIG, epochs=2, learning_rate=1e-2)
     source = register("tasks.json", json.dumps(tasks))
-    tuned = finetune_instructions(checkpoint, source, config, WHOLE, out_dir)
-    answers = pq.read_table(tuned.directory / "answers.parquet").column("answer").to_pylist()
+    finetuned = finetune_instructions(checkpoint, source, config, WHOLE, out_dir)
+    answers = pq.read_table(finetuned.directory / "answers.parquet").column("answer").to_pylist()
     assert set(answers) == {""}
-    assert tuned.metrics()["exact_match"] == tuned.metrics()["rouge_l"] == 1.0
+    assert finetuned.metrics()["exact_match"] == finetuned.metrics()["rouge_l"] == 1.0
 
 
 def test_too_few_examples_for_the_split_are_one_sentence(
@@ -239,15 +242,15 @@ def test_merged_adapters_come_back_from_transformers_bit_for_bit(
     import transformers
 
     once = replace(CONFIG, epochs=1)
-    tuned = finetune_instructions(
-        checkpoint, instructions, once, LoRAConfig(rank=4), tmp_path / "tuned"
+    finetuned = finetune_instructions(
+        checkpoint, instructions, once, LoRAConfig(rank=4), tmp_path / "finetuned"
     )
-    release = export_huggingface(tuned, tmp_path / "release")
+    release = export_huggingface(finetuned, tmp_path / "release")
     opened = transformers.GPT2LMHeadModel.from_pretrained(release.directory)
     opened.save_pretrained(tmp_path / "again")
     ByteTokenizer().save(tmp_path / "again" / "tokenizer")
     back = import_gpt2(tmp_path / "again", tmp_path / "back")
-    before, after = (load_model(each.directory) for each in (tuned, back))
+    before, after = (load_model(each.directory) for each in (finetuned, back))
     start = load_model(checkpoint.directory)
     pairs = zip(before.parameters(), after.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)

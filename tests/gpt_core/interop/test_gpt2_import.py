@@ -238,7 +238,7 @@ def test_tensors_in_a_pickle_are_read_with_a_warning(
 
 
 class Opened:
-    """What a pickle could do when it is opened by anyone less careful."""
+    """Records that a pickle ran code when it was opened."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -288,7 +288,7 @@ def test_a_release_without_a_vocabulary_says_what_to_add(release: Path, tmp_path
         import_gpt2(release, tmp_path / "out")
 
 
-# -- a small model that somebody trained ------------------------------------------------------
+# -- a small model that another project trained -----------------------------------------------
 
 
 def decoded(encoded: dict[str, dict[str, Any]]) -> Tensors:
