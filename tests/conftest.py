@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-EXPENSIVE_FIXTURES = ("shared_cli", "second_cli", "run", "prefect_api")
-"""Tests that share one of these run in the same worker, in this order, before the others."""
+EXPENSIVE_FIXTURES = ("shared_cli", "second_cli", "prefect_api")
+"""Tests that share one of these run in the same worker, before the others."""
 
 SLOW_FOLDERS = ("flows", "distributed", "faults", "tasks", "parity")
 """The tests of these folders start early, so that no worker is left alone with them at the end."""
@@ -43,7 +43,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for the workers: by expensive fixture, else by file; the slow ones first."""
+    """Group the tests for the workers: by expensive fixture, else by file; the slow ones first.
+
+    Distributed runs take a core for each of their processes, so they are one group as well.
+    """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(_group(item)))
@@ -52,16 +55,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _group(item: pytest.Item) -> str:
     used = getattr(item, "fixturenames", ())
-    shared = (name for name in EXPENSIVE_FIXTURES if name in used)
-    return next(shared, item.nodeid.split("::")[0])
+    shared = next((name for name in EXPENSIVE_FIXTURES if name in used), None)
+    if shared is not None or _folder(item) == "distributed":
+        return shared or "distributed"
+    return item.nodeid.split("::")[0]
 
 
 def _rank(item: pytest.Item) -> int:
-    group = _group(item)
-    if group in EXPENSIVE_FIXTURES:
-        return EXPENSIVE_FIXTURES.index(group)
-    folder = item.path.relative_to(ROOT).parts[1]
-    return len(EXPENSIVE_FIXTURES) + [*SLOW_FOLDERS, folder].index(folder)
+    order = (*EXPENSIVE_FIXTURES, *SLOW_FOLDERS)
+    places = [order.index(name) for name in (_group(item), _folder(item)) if name in order]
+    return min(places, default=len(order))
+
+
+def _folder(item: pytest.Item) -> str:
+    """The folder of a test below ``tests`` or ``gpt_core``."""
+    return item.path.relative_to(ROOT).parts[1]
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,8 @@ def settings(
 
 
 def test_every_checkpoint_is_measured_once(second_cli: Any, settings: list[str]) -> None:
-    first, second = second_cli.run_several([["compare-models", *settings]] * 2)
+    commands = [["compare-models", *settings]] * 2 + [["compare-models", "--dry-run", *settings]]
+    first, second, plan = second_cli.run_several(commands)
     assert first.code == 0, first.out + first.err
     for name in ("lambada_accuracy", "hellaswag_normalized", "word_perplexity", "bits_per_byte"):
         assert re.search(rf"^{name} +[\d.,]+ +[\d.,]+$", first.out, re.M), first.out
@@ -47,7 +48,6 @@ def test_every_checkpoint_is_measured_once(second_cli: Any, settings: list[str])
     made = next(run for run in runs if run.info.run_name == "compare_models small")
     files = {file.path for file in store.list_artifacts(made.info.run_id)}
     assert files == {"checkpoints.json", "checkpoints.png"}
-    plan = second_cli.run("compare-models", "--dry-run", *settings)
     assert len(re.findall(r"^\w+ +done ", plan.out, re.M)) == 3
 
 

@@ -28,22 +28,27 @@ def first(shared_cli: Any, small: list[str]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def second(shared_cli: Any, small: list[str], first: Any) -> Any:
-    answer = shared_cli.run("run", *small)
-    assert answer.code == 0, answer.out + answer.err
-    return answer
-
-
-@pytest.fixture(scope="module")
-def changed(shared_cli: Any, small: list[str], second: Any) -> list[Any]:
-    settings = (
+def later(shared_cli: Any, small: list[str], first: Any) -> list[Any]:
+    """The same run again, then with a setting changed in three ways."""
+    settings: tuple[list[str], ...] = (
+        [],
         ["classification.learning_rate=0.001"],
         ["generation.seed=1", "training.steps=13"],
         ["name=other"],
     )
     answers: list[Any] = shared_cli.run_several([["run", *small, *more] for more in settings])
-    assert [answer.code for answer in answers] == [0, 0, 0], answers
+    assert [answer.code for answer in answers] == [0] * 4, answers
     return answers
+
+
+@pytest.fixture(scope="module")
+def second(later: list[Any]) -> Any:
+    return later[0]
+
+
+@pytest.fixture(scope="module")
+def changed(later: list[Any]) -> list[Any]:
+    return later[1:]
 
 
 def done_now(answer: Any) -> list[str]:
@@ -160,13 +165,13 @@ def test_a_model_is_released_once(shared_cli: Any, small: list[str], first: Any)
     trained = re.search(r"--checkpoint (\S+) ", first.out)
     assert trained is not None
     settings = [*small, f"checkpoint={Path(shared_cli.root) / trained[1]}"]
-    answers = shared_cli.run_several([["release", *settings], ["release", *settings]])
+    commands = [["release", *settings]] * 2 + [["release", "--dry-run", *settings]]
+    *answers, plan = shared_cli.run_several(commands)
     assert done_now(answers[0]) == ["export_huggingface"]
     assert there_already(answers[1]) == ["export_huggingface"]
     [directory] = (shared_cli.home / "data" / "releases").iterdir()
     names = {file.name for file in directory.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} < names
-    plan = shared_cli.run("release", "--dry-run", *settings)
     assert re.findall(r"^(\w+) +done ", plan.out, re.M) == ["export_huggingface"]
     runs = [run for run in recorded_runs(shared_cli) if run.data.tags["stage"] == "release"]
     assert [set(run.data.params) for run in runs] == [{"name", "checkpoint"}] * 2
