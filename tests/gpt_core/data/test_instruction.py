@@ -77,6 +77,23 @@ def test_too_few_instructions_for_a_split_are_refused() -> None:
         split_instructions([InstructionExample("a", "", "b")] * 3, 0.1, 0.1, seed=1)
 
 
+def test_the_splits_are_disjoint_and_complete() -> None:
+    examples = [InstructionExample(f"q{i % 60}", f"{i % 2}", f"a{i}") for i in range(180)]
+    parts = split_instructions(examples, 0.2, 0.3, seed=2)
+    keys = [
+        {(e.instruction, e.input) for e in part}
+        for part in (parts.train, parts.validation, parts.test)
+    ]
+    assert [len(each) for each in keys] == [30, 12, 18]
+    assert not keys[0] & keys[1]
+    assert not keys[0] & keys[2]
+    assert not keys[1] & keys[2]
+    together = [*parts.train, *parts.validation, *parts.test]
+    assert sorted(together, key=str) == sorted(examples, key=str)
+    assert parts == split_instructions(examples, 0.2, 0.3, seed=2)
+    assert parts != split_instructions(examples, 0.2, 0.3, seed=3)
+
+
 def test_targets_of_the_prompt_are_ignored() -> None:
     tokenizer = ByteTokenizer()
     example = InstructionExample("Say it.", "hello", "HELLO")

@@ -13,10 +13,12 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import LoaderConfig
 from gpt_core.data import (
     IGNORED,
+    Batch,
     ShardReader,
     ShardWriter,
     TokenLoader,
     permute,
+    rows_of_rank,
     sequential_batches,
 )
 from gpt_core.errors import CheckpointError, DataError
@@ -88,7 +90,12 @@ def test_a_restored_loader_continues_with_the_same_batches(shards: Artifact, ste
 
 def test_a_state_of_other_data_is_refused(reader: ShardReader) -> None:
     state = loader_of(reader).state()
-    for other in ({"context_length": 9}, {"config": LoaderConfig(seed=4)}):
+    for other in (
+        {"context_length": 9},
+        {"config": LoaderConfig(seed=4)},
+        {"config": LoaderConfig(seed=3, shuffle=False)},
+        {"config": LoaderConfig(seed=3, stride=4)},
+    ):
         with pytest.raises(CheckpointError, match="the saved position belongs to other shards"):
             loader_of(reader, **other).restore(state)
     with pytest.raises(CheckpointError, match="the saved position belongs"):
@@ -117,13 +124,25 @@ def test_windows_span_row_groups_and_files(tmp_path: Path) -> None:
         assert torch.equal(batch.targets, batch.token_ids + 1)
 
 
-@pytest.mark.parametrize("max_tokens", [None, 50, 64, 65])
+@pytest.mark.parametrize("max_tokens", [None, 1, 50, 64, 65, 5000])
 def test_sequential_batches_have_every_target_once(
     reader: ShardReader, max_tokens: int | None
 ) -> None:
     batches = list(sequential_batches(reader, 8, 4, max_tokens))
     targets = torch.cat([batch.targets.flatten() for batch in batches])
     counted = targets[targets != IGNORED]
-    assert counted.tolist() == list(range(1, 1 + (max_tokens or 999)))
+    assert counted.tolist() == list(range(1, 1 + min(999, max_tokens or 999)))
     ids = torch.cat([batch.token_ids.flatten() for batch in batches])[: len(counted)]
     assert torch.equal(ids + 1, counted)
+
+
+@pytest.mark.parametrize(("size", "rows"), [(1, 5), (2, 3), (3, 2), (5, 1), (7, 1)])
+def test_every_rank_has_equally_many_rows_and_padding_is_ignored(size: int, rows: int) -> None:
+    batch = Batch(torch.arange(10).view(5, 2), torch.arange(10, 20).view(5, 2))
+    parts = [rows_of_rank(batch, rank, size) for rank in range(size)]
+    assert all(part.token_ids.shape == part.targets.shape == (rows, 2) for part in parts)
+    token_ids = torch.cat([part.token_ids for part in parts])
+    targets = torch.cat([part.targets for part in parts])
+    assert torch.equal(token_ids[:5], batch.token_ids)
+    assert torch.equal(targets[:5], batch.targets)
+    assert (targets[5:] == IGNORED).all()

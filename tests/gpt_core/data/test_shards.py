@@ -1,5 +1,6 @@
 """Token shards are Parquet files that are memory-mapped and read exactly."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -84,4 +85,57 @@ def test_missing_and_mixed_shards_are_refused(tmp_path: Path) -> None:
     with ShardWriter(other, vocab_size=400, eos_id=0, tokenizer_fingerprint="f") as writer:
         writer.write(np.arange(10))
     with pytest.raises(DataError, match="was made with another tokenizer"):
+        ShardReader(tmp_path, "train")
+
+
+def test_the_last_block_is_padded_with_the_end_of_document(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    file = tmp_path / "train" / "part-00000.parquet"
+    with ShardWriter(file, vocab_size=300, eos_id=7, tokenizer_fingerprint="f") as writer:
+        writer.write(np.full(GROUP_TOKENS + 5, 9))
+    blocks = pq.read_table(file).column("block").to_pylist()
+    ids = np.frombuffer(b"".join(blocks), "<u2")
+    assert len(ids) == GROUP_TOKENS + BLOCK_TOKENS
+    assert (ids[: GROUP_TOKENS + 5] == 9).all()
+    assert (ids[GROUP_TOKENS + 5 :] == 7).all()
+    assert ShardReader(tmp_path, "train").n_tokens == GROUP_TOKENS + 5
+
+
+@pytest.mark.parametrize("token_id", [-1, 300])
+def test_an_id_outside_the_vocabulary_is_refused(tmp_path: Path, token_id: int) -> None:
+    writer = ShardWriter(
+        tmp_path / "a.parquet", vocab_size=300, eos_id=0, tokenizer_fingerprint="f"
+    )
+    with writer, pytest.raises(ValueError, match=f"ids must be 0 to 299, got .*{token_id}"):
+        writer.write(np.array([5, token_id]))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"vocab_size": 300.0}, "its footer was altered"),
+        ({"eos_id": True}, "its footer was altered"),
+        ({"eos_id": 300}, "its footer was altered"),
+        ({"eos_id": -1}, "its footer was altered"),
+        ({"dtype": "<u4"}, "its footer was altered"),
+        ({"sha256": []}, "its footer was altered"),
+        ({"n_tokens": 2049}, "its footer counts 2049 ids, which do not fill 1 blocks"),
+        ({"n_tokens": 0}, "its footer counts 0 ids, which do not fill 1 blocks"),
+        ({"vocab_size": 70_000, "dtype": "<u4"}, "it has other columns than ids"),
+        (None, "it was not written by gptflow"),
+    ],
+    ids=str,
+)
+def test_an_altered_footer_is_refused(
+    tmp_path: Path, change: dict[str, object] | None, sentence: str
+) -> None:
+    write(tmp_path, [np.arange(10)], 300)
+    file = tmp_path / "train" / "part-00000.parquet"
+    parquet = pq.ParquetFile(file)
+    table, record = parquet.read(), json.loads(parquet.metadata.metadata[b"gptflow"])
+    with pq.ParquetWriter(file, parquet.schema_arrow, compression="none") as writer:
+        writer.write_table(table)
+        if change is not None:
+            writer.add_key_value_metadata({b"gptflow": json.dumps(record | change).encode()})
+    with pytest.raises(DataError, match=f"part-00000.parquet is not an intact .*: {sentence}"):
         ShardReader(tmp_path, "train")
