@@ -227,7 +227,8 @@ def main() -> None:
         raise SystemExit(1) from None
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-            typer.echo(f"gptflow: {error.format_message()} See gptflow --help.", err=True)
+            if error.format_message():  # else no command was given, and the help was printed
+                typer.echo(f"gptflow: {error.format_message()} See gptflow --help.", err=True)
             raise SystemExit(2) from None
         raise
 

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -111,6 +113,18 @@ class CommandLine:
             warnings.simplefilter("ignore")  # from the database library of MLflow
             return MlflowClient(f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}")
 
+    def ask_prefect(self, what: str, question: dict[str, object]) -> list[dict[str, Any]]:
+        """Query the Prefect server that this home started, such as for ``flow_runs``."""
+        url = json.loads((self.home / ".prefect" / "server.json").read_text("utf-8"))["url"]
+        request = urllib.request.Request(
+            f"{url}/{what}/filter",
+            json.dumps(question).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            rows: list[dict[str, Any]] = json.load(answer)
+        return rows
+
     def partial_files(self) -> list[Path]:
         """Unfinished files, which a failed stage should not leave."""
         return [p for p in self.home.rglob("*") if p.suffix in (".part", ".old")]
@@ -180,3 +194,35 @@ def small(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> list[
         f"classification.source={folder / 'messages.tsv'}",
         f"instruction.source={folder / 'instructions.json'}",
     ]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder for flows that are planned in this process."""
+    monkeypatch.setenv("GPTFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / ".prefect"))
+    return tmp_path
+
+
+@pytest.fixture
+def planned(home: Path) -> Callable[..., list[str]]:
+    """Plans a flow in an empty home; gives the names of its stages in their order."""
+    from flows.declarations import FLOWS
+    from flows.plan import plan_stages
+    from gpt_core.config import load_config
+
+    def plan(name: str, *settings: str) -> list[str]:
+        return [stage.name for stage in plan_stages(FLOWS[name], load_config(settings=settings))]
+
+    return plan
+
+
+@pytest.fixture
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The directory of a checkpoint that a plan refers to but does not open."""
+    from gpt_core.artifact import new_artifact
+
+    folder = tmp_path_factory.mktemp("checkpoint") / "model"
+    with new_artifact(folder, kind="checkpoint"):
+        pass
+    return str(folder)

@@ -133,3 +133,10 @@ def test_doctor_says_what_there_is_line_by_line(cli: Any) -> None:
     named = {line.split()[1] for line in lines}
     assert {"Python", "torch", "device", "memory", "disk", "models"} <= named
     assert not cli.home.exists()
+
+
+def test_without_a_command_the_help_is_printed_alone(cli: Any) -> None:
+    answer = cli.run()
+    assert answer.code == 2
+    assert "Usage: " in answer.out
+    assert answer.err == ""

@@ -2,30 +2,19 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from flows.declarations import FLOWS
-from flows.plan import duration, plan_stages
-from gpt_core.config import load_config
+from flows.plan import duration
 
 COMPARE = 'comparison.tokenizers=["byte", "bpe:300"]'
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("GPTFLOW_HOME", str(tmp_path))
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / ".prefect"))
-    return tmp_path
-
-
-def planned(name: str, *settings: str) -> list[str]:
-    return [stage.name for stage in plan_stages(FLOWS[name], load_config(settings=settings))]
-
-
-def test_every_flow_is_planned_without_a_server_or_a_store(home: Path) -> None:
+def test_every_flow_is_planned_without_a_server_or_a_store(
+    planned: Callable[..., list[str]], home: Path
+) -> None:
     preparing = ["clean_corpus", "train_tokenizer", "encode_corpus"]
     assert planned("prepare") == preparing
     assert planned("pretrain") == [*preparing, "pretrain"]

@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from tasks.pieces import pieces_page
 from tasks.plots import confusion_matrix, loss_curves, metric_bars, zipf_curves
 
 
@@ -40,15 +39,3 @@ def test_zipf_curves_have_a_line_for_each_tokenizer() -> None:
     assert [(line.get_label(), list(line.get_ydata())) for line in lines] == [
         ("b", [9, 3]), ("a", [8])
     ]  # fmt: skip
-
-
-def test_pieces_are_escaped_and_grouped_by_sentence() -> None:
-    cuts = pd.DataFrame(
-        [{"tokenizer": name, "sentence": "a<b", "tokens": 2, "pieces": ["a<", "b"]}
-         for name in ("byte", "bpe")]
-    )  # fmt: skip
-    page = pieces_page(cuts)
-    assert page.count("<h3") == 1
-    assert page.count("a&lt;</span>") == 2
-    assert "<th>byte</th><td>2</td>" in page
-    assert "<h3" not in pieces_page(pd.DataFrame())

@@ -2,7 +2,6 @@
 
 import json
 import re
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +64,6 @@ def recorded_runs(shared_cli: Any) -> list[Run]:
     return list(store.search_runs(experiments, order_by=["attributes.start_time"]))
 
 
-def ask_prefect(shared_cli: Any, what: str, question: dict[str, Any]) -> list[dict[str, Any]]:
-    url = json.loads((shared_cli.home / ".prefect" / "server.json").read_text())["url"]
-    request = urllib.request.Request(
-        f"{url}/{what}/filter",
-        json.dumps(question).encode(),
-        {"content-type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        rows: list[dict[str, Any]] = json.load(answer)
-    return rows
-
-
 def manifests(shared_cli: Any) -> list[dict[str, Any]]:
     files = (shared_cli.home / "data").rglob("manifest.json")
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
@@ -127,10 +114,10 @@ def test_mlflow_has_a_run_for_each_stage_below_the_flow(shared_cli: Any, first: 
 
 
 def test_prefect_has_every_task_run_completed(shared_cli: Any, first: Any) -> None:
-    flow = ask_prefect(shared_cli, "flow_runs", {"sort": "START_TIME_ASC"})[0]
+    flow = shared_cli.ask_prefect("flow_runs", {"sort": "START_TIME_ASC"})[0]
     assert flow["state"]["type"] == "COMPLETED"
     assert flow["parameters"]["config"]["training"]["steps"] == 12
-    tasks = ask_prefect(shared_cli, "task_runs", {"flow_runs": {"id": {"any_": [flow["id"]]}}})
+    tasks = shared_cli.ask_prefect("task_runs", {"flow_runs": {"id": {"any_": [flow["id"]]}}})
     assert {task["state"]["type"] for task in tasks} == {"COMPLETED"}
     roles = ("text", "classification", "instruction")
     fetched = [f"fetch_corpus ({role})" for role in roles]
@@ -159,24 +146,6 @@ def test_the_plan_says_what_is_done(shared_cli: Any, small: list[str], changed: 
     plans = shared_cli.run_several([["run", "--dry-run", *small, setting] for setting in expected])
     done = [len(re.findall(r"^\w+ +done ", plan.out, re.M)) for plan in plans]
     assert done == list(expected.values())
-
-
-def test_a_model_is_released_once(shared_cli: Any, small: list[str], first: Any) -> None:
-    trained = re.search(r"--checkpoint (\S+) ", first.out)
-    assert trained is not None
-    settings = [*small, f"checkpoint={Path(shared_cli.root) / trained[1]}"]
-    commands = [["release", *settings]] * 2 + [["release", "--dry-run", *settings]]
-    *answers, plan = shared_cli.run_several(commands)
-    assert done_now(answers[0]) == ["export_huggingface"]
-    assert there_already(answers[1]) == ["export_huggingface"]
-    [directory] = (shared_cli.home / "data" / "releases").iterdir()
-    names = {file.name for file in directory.iterdir()}
-    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} < names
-    assert re.findall(r"^(\w+) +done ", plan.out, re.M) == ["export_huggingface"]
-    runs = [run for run in recorded_runs(shared_cli) if run.data.tags["stage"] == "release"]
-    assert [set(run.data.params) for run in runs] == [{"name", "checkpoint"}] * 2
-    latest = ask_prefect(shared_cli, "flow_runs", {"sort": "START_TIME_DESC"})[0]
-    assert set(latest["parameters"]["config"]) == {"name", "checkpoint"}
 
 
 def flip_a_byte(file: Path) -> None:
@@ -228,8 +197,8 @@ def test_bad_text_is_one_sentence_and_a_failed_flow_run(
     answers = shared_cli.run_several(commands)
     for answer, (_, sentence) in zip(answers, cases, strict=True):
         assert sentence in answer.user_error()
-    failed = ask_prefect(
-        shared_cli, "flow_runs", {"flow_runs": {"state": {"type": {"any_": ["FAILED"]}}}}
+    failed = shared_cli.ask_prefect(
+        "flow_runs", {"flow_runs": {"state": {"type": {"any_": ["FAILED"]}}}}
     )
     messages = [run["state"]["message"] for run in failed]
     assert len(messages) == len(cases)
