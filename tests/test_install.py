@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from types import ModuleType
 
@@ -43,7 +44,12 @@ def installer() -> ModuleType:
     return module
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="the environment has no pip")
+# Not find_spec("pip"): asking for pip's spec makes setuptools leave distutils to Python, and torch's
+# compiler needs that of setuptools.
+@pytest.mark.skipif(
+    not (Path(sysconfig.get_path("purelib")) / "pip").is_dir(),
+    reason="the environment has no pip",
+)
 def test_settings_are_those_that_pip_itself_would_use(
     installer: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +111,9 @@ def test_pip_installs_where_uv_fails_or_cannot_be_had(
 ) -> None:
     for name in ("pip", "uv"):
         (tmp_path / name).mkdir()
+        (
+            tmp_path / name / "__init__.py"
+        ).touch()  # a package without it would not hide the real one
         (tmp_path / name / "__main__.py").write_text(PROGRAM)
     environment = os.environ | {
         "PYTHONPATH": str(tmp_path),
