@@ -44,8 +44,8 @@ def installer() -> ModuleType:
     return module
 
 
-# Not find_spec("pip"): asking for pip's spec makes setuptools leave distutils to Python, and torch's
-# compiler needs that of setuptools.
+# Not find_spec("pip"): asking for pip's spec makes setuptools leave distutils to Python, and
+# torch's compiler needs that of setuptools.
 @pytest.mark.skipif(
     not (Path(sysconfig.get_path("purelib")) / "pip").is_dir(),
     reason="the environment has no pip",
@@ -111,9 +111,7 @@ def test_pip_installs_where_uv_fails_or_cannot_be_had(
 ) -> None:
     for name in ("pip", "uv"):
         (tmp_path / name).mkdir()
-        (
-            tmp_path / name / "__init__.py"
-        ).touch()  # a package without it would not hide the real one
+        (tmp_path / name / "__init__.py").touch()  # without it the real one is found first
         (tmp_path / name / "__main__.py").write_text(PROGRAM)
     environment = os.environ | {
         "PYTHONPATH": str(tmp_path),

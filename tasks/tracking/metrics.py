@@ -3,8 +3,8 @@
 The trainer never waits. While the server is unreachable, metrics wait in memory; those that are
 left when the run ends are written to a file and sent by the next run. A resumed run sends what
 its killed process could not, from the metrics file among its checkpoints. MLflow's own queue
-(``log_batch(synchronous=False)``) reports a failed batch, but neither sends it again later nor keeps
-it for the next run.
+(``log_batch(synchronous=False)``) reports a failed batch, but neither sends it again later nor
+keeps it for the next run.
 """
 
 import json
