@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 EXPENSIVE_FIXTURES = ("shared_cli", "second_cli", "prefect_api")
 """Tests that share one of these run in the same worker, before the others."""
 
+FIRST_FILE = "test_run.py"
+"""Its tests see the stages run that the others of ``shared_cli`` then find in the cache."""
+
 SLOW_FOLDERS = ("flows", "distributed", "faults", "tasks", "parity")
 """The tests of these folders start early, so that no worker is left alone with them at the end."""
 
@@ -61,15 +64,12 @@ def _group(item: pytest.Item) -> str:
     return item.nodeid.split("::")[0]
 
 
-def _rank(item: pytest.Item) -> int:
-    order = (*EXPENSIVE_FIXTURES, *SLOW_FOLDERS)
-    places = [order.index(name) for name in (_group(item), _folder(item)) if name in order]
-    return min(places, default=len(order))
-
-
-def _folder(item: pytest.Item) -> str:
-    """The folder of a test below ``tests`` or ``gpt_core``."""
-    return item.path.relative_to(ROOT).parts[1]
+def _rank(item: pytest.Item) -> tuple[int, bool]:
+    group = _group(item)
+    if group in EXPENSIVE_FIXTURES:
+        return EXPENSIVE_FIXTURES.index(group), item.path.name != FIRST_FILE
+    folder = item.path.relative_to(ROOT).parts[1]
+    return len(EXPENSIVE_FIXTURES) + [*SLOW_FOLDERS, folder].index(folder), True
 
 
 @pytest.fixture(scope="session")
