@@ -65,11 +65,14 @@ def _group(item: pytest.Item) -> str:
 
 
 def _rank(item: pytest.Item) -> tuple[int, bool]:
-    group = _group(item)
-    if group in EXPENSIVE_FIXTURES:
-        return EXPENSIVE_FIXTURES.index(group), item.path.name != FIRST_FILE
-    folder = item.path.relative_to(ROOT).parts[1]
-    return len(EXPENSIVE_FIXTURES) + [*SLOW_FOLDERS, folder].index(folder), True
+    order = (*EXPENSIVE_FIXTURES, *SLOW_FOLDERS)
+    places = [order.index(name) for name in (_group(item), _folder(item)) if name in order]
+    return min(places, default=len(order)), item.path.name != FIRST_FILE
+
+
+def _folder(item: pytest.Item) -> str:
+    """The folder of a test below ``tests`` or ``gpt_core``."""
+    return item.path.relative_to(ROOT).parts[1]
 
 
 @pytest.fixture(scope="session")
