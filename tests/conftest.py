@@ -18,7 +18,7 @@ EXPENSIVE_FIXTURES = ("shared_cli", "second_cli", "prefect_api")
 """Tests that share one of these run in the same worker, before the others."""
 
 FIRST_FILE = "test_run.py"
-"""Its tests see the stages run that the others of ``shared_cli`` then find in the cache."""
+"""The file whose tests see the stages run that other users of ``shared_cli`` find in the cache."""
 
 SLOW_FOLDERS = ("flows", "distributed", "faults", "tasks", "parity")
 """The tests of these folders start early, so that no worker is left alone with them at the end."""
