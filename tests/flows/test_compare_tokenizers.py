@@ -40,6 +40,7 @@ def test_mlflow_has_table_plots_and_a_run_for_each(second_cli: Any, compared: An
     assert files == {"tokenizers.json", "tokenizers.png", "zipf.png", "pieces.html"}
 
 
+@pytest.mark.usefixtures("compared")
 def test_another_tokenizer_runs_only_its_own_stages(second_cli: Any, small: list[str]) -> None:
     trained = next((second_cli.home / "data" / "tokenizers").iterdir())
     names = COMPARE.replace("]", f', "character", "{trained}"]')
