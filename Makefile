@@ -7,7 +7,7 @@ DEVELOPMENT := $(VENV)/.installed-dev
 # A worker per core; tests/conftest.py says which tests share a worker, and which come first.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test test-all lint docs words mutants check up down bench clean
+.PHONY: run test test-all battery lint docs words mutants check up down bench clean
 
 run: $(PIPELINE)  ## set up, then the whole pipeline on the samples
 	$(BIN)/gptflow run
@@ -17,6 +17,9 @@ test: $(DEVELOPMENT)  ## set up, then every test but the long ones
 
 test-all: $(DEVELOPMENT)  ## the long tests: whole corpora, repeated kills, servers that go away
 	$(BIN)/python -m pytest $(PARALLEL) -m long
+
+battery: $(DEVELOPMENT)  ## bad inputs, fuzzed files, kills, full disks, attacks: the long form, with counts
+	$(BIN)/python -m pytest $(PARALLEL) tests/faults tests/inputs tests/security --kills 12 --fuzz 400
 
 lint: $(DEVELOPMENT)  ## style, types, the layers' import contracts and words
 	$(BIN)/ruff check .

@@ -7,8 +7,10 @@ it when the flow is needed.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import get_args
 
+from flows import commands
 from flows.sections import SECTIONS, sections_read
 from gpt_core.artifact import Artifact
 from gpt_core.config import Benchmark, PretrainConfig, RunConfig
@@ -110,62 +112,76 @@ class Flow:
         return list(dict.fromkeys((*making, *self.reads(config))))
 
 
+def index_by_name(*flows: Flow) -> dict[str, Flow]:
+    """Every flow by its name.
+
+    Raises:
+        ValueError: If a module of ``flows.commands`` has no flow, or a flow has no module.
+    """
+    modules = {module.name.replace("_", "-") for module in iter_modules(commands.__path__)}
+    declared = {flow.name: flow for flow in flows}
+    if declared.keys() != modules:
+        differing = ", ".join(sorted(declared.keys() ^ modules))
+        raise ValueError(f"flows.commands and flows.declarations differ in {differing}")
+    return declared
+
+
 def _run() -> FlowFunction:
-    from flows.run import run
+    from flows.commands.run import run
 
     return run
 
 
 def _prepare() -> FlowFunction:
-    from flows.prepare import prepare
+    from flows.commands.prepare import prepare
 
     return prepare
 
 
 def _compare_tokenizers() -> FlowFunction:
-    from flows.compare_tokenizers import compare_tokenizers
+    from flows.commands.compare_tokenizers import compare_tokenizers
 
     return compare_tokenizers
 
 
 def _pretrain() -> FlowFunction:
-    from flows.pretrain import pretrain
+    from flows.commands.pretrain import pretrain
 
     return pretrain
 
 
 def _import_gpt2() -> FlowFunction:
-    from flows.import_gpt2 import import_gpt2
+    from flows.commands.import_gpt2 import import_gpt2
 
     return import_gpt2
 
 
 def _evaluate() -> FlowFunction:
-    from flows.evaluate import evaluate
+    from flows.commands.evaluate import evaluate
 
     return evaluate
 
 
 def _compare_models() -> FlowFunction:
-    from flows.compare_models import compare_models
+    from flows.commands.compare_models import compare_models
 
     return compare_models
 
 
 def _release() -> FlowFunction:
-    from flows.release import release
+    from flows.commands.release import release
 
     return release
 
 
 def _classify() -> FlowFunction:
-    from flows.classify import classify
+    from flows.commands.classify import classify
 
     return classify
 
 
 def _instruct() -> FlowFunction:
-    from flows.instruct import instruct
+    from flows.commands.instruct import instruct
 
     return instruct
 
@@ -200,87 +216,84 @@ def _benchmarks(config: RunConfig) -> list[Read]:
     return [*models, *(Source(source, name) for name, source in sources.items())]
 
 
-FLOWS = {
-    flow.name: flow
-    for flow in (
-        Flow(
-            name="run",
-            help="The whole pipeline, from raw text to fine-tuned models.",
-            load=_run,
-            reads=lambda config: [*_text(config), *_messages(config), *_instructions(config)],
-            sections=(
-                *TEXT, "evaluation", "generation", "classification", "instruction", "lora",
-            ),
-            makes_checkpoint=True,
+FLOWS = index_by_name(
+    Flow(
+        name="run",
+        help="The whole pipeline, from raw text to fine-tuned models.",
+        load=_run,
+        reads=lambda config: [*_text(config), *_messages(config), *_instructions(config)],
+        sections=(
+            *TEXT, "evaluation", "generation", "classification", "instruction", "lora",
         ),
-        Flow(
-            name="prepare",
-            help="Raw text to token shards.",
-            load=_prepare,
-            reads=_text,
-            sections=TEXT,
-        ),
-        Flow(
-            name="compare-tokenizers",
-            help="Several tokenizers on one corpus, side by side.",
-            load=_compare_tokenizers,
-            reads=_tokenizers,
-            sections=("comparison", "source", "reading", "cleaning", "tokenizer"),
-        ),
-        Flow(
-            name="pretrain",
-            help="Raw text to a pretrained model.",
-            load=_pretrain,
-            reads=_text,
-            sections=(*TEXT, *PRETRAINING),
-        ),
-        Flow(
-            name="import-gpt2",
-            help="A GPT-2 release to a checkpoint.",
-            load=_import_gpt2,
-            reads=lambda config: [Release()],
-            sections=("gpt2",),
-            aliases={"size": "gpt2.size"},
-        ),
-        Flow(
-            name="evaluate",
-            help="A model to a report.",
-            load=_evaluate,
-            reads=_text,
-            sections=(*TEXT, "evaluation", "generation"),
-            makes_checkpoint=True,
-        ),
-        Flow(
-            name="compare-models",
-            help="Several checkpoints on public benchmarks, side by side.",
-            load=_compare_models,
-            reads=_benchmarks,
-            sections=("benchmarks", "gpt2"),
-        ),
-        Flow(
-            name="release",
-            help="A model to a directory that transformers opens.",
-            load=_release,
-            reads=lambda config: [],
-            sections=(),
-            makes_checkpoint=True,
-        ),
-        Flow(
-            name="classify",
-            help="Fine-tune a text classifier.",
-            load=_classify,
-            reads=_messages,
-            sections=("classification", "lora"),
-            makes_checkpoint=True,
-        ),
-        Flow(
-            name="instruct",
-            help="Fine-tune on instructions.",
-            load=_instruct,
-            reads=_instructions,
-            sections=("instruction", "lora"),
-            makes_checkpoint=True,
-        ),
-    )
-}  # fmt: skip
+        makes_checkpoint=True,
+    ),
+    Flow(
+        name="prepare",
+        help="Raw text to token shards.",
+        load=_prepare,
+        reads=_text,
+        sections=TEXT,
+    ),
+    Flow(
+        name="compare-tokenizers",
+        help="Several tokenizers on one corpus, side by side.",
+        load=_compare_tokenizers,
+        reads=_tokenizers,
+        sections=("comparison", "source", "reading", "cleaning", "tokenizer"),
+    ),
+    Flow(
+        name="pretrain",
+        help="Raw text to a pretrained model.",
+        load=_pretrain,
+        reads=_text,
+        sections=(*TEXT, *PRETRAINING),
+    ),
+    Flow(
+        name="import-gpt2",
+        help="A GPT-2 release to a checkpoint.",
+        load=_import_gpt2,
+        reads=lambda config: [Release()],
+        sections=("gpt2",),
+        aliases={"size": "gpt2.size"},
+    ),
+    Flow(
+        name="evaluate",
+        help="A model to a report.",
+        load=_evaluate,
+        reads=_text,
+        sections=(*TEXT, "evaluation", "generation"),
+        makes_checkpoint=True,
+    ),
+    Flow(
+        name="compare-models",
+        help="Several checkpoints on public benchmarks, side by side.",
+        load=_compare_models,
+        reads=_benchmarks,
+        sections=("benchmarks", "gpt2"),
+    ),
+    Flow(
+        name="release",
+        help="A model to a directory that transformers opens.",
+        load=_release,
+        reads=lambda config: [],
+        sections=(),
+        makes_checkpoint=True,
+    ),
+    Flow(
+        name="classify",
+        help="Fine-tune a text classifier.",
+        load=_classify,
+        reads=_messages,
+        sections=("classification", "lora"),
+        makes_checkpoint=True,
+    ),
+    Flow(
+        name="instruct",
+        help="Fine-tune on instructions.",
+        load=_instruct,
+        reads=_instructions,
+        sections=("instruction", "lora"),
+        makes_checkpoint=True,
+    ),
+)  # fmt: skip
 """Every flow by its name."""

@@ -1,6 +1,7 @@
 """Fixtures for all tests, and how the tests are distributed over worker processes."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from hypothesis import settings
 from gpt_core.cores import usable_cores
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gpt_core.artifact import Artifact
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +26,9 @@ FIRST_FILE = "test_run.py"
 SLOW_FOLDERS = ("flows", "distributed", "faults", "tasks", "parity")
 """The tests of these folders start early, so that no worker is left alone with them at the end."""
 
+COUNTED = "counted"
+"""The name of a test's property that holds a kind and a number of cases."""
+
 settings.register_profile("gptflow", deadline=None)  # a busy machine is not a failure
 settings.load_profile("gptflow")
 
@@ -34,7 +40,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the project's own options."""
-    parser.addoption("--kills", type=int, default=4, help="kills of the fault test (default 4)")
+    parser.addoption("--kills", type=int, default=4, help="kills of each fault test (default 4)")
+    parser.addoption(
+        "--fuzz", type=int, default=20, help="cases of each fuzzed reader (default 20)"
+    )
     parser.addoption("--record", action="store_true", help="record the golden values again")
 
 
@@ -79,6 +88,33 @@ def _folder(item: pytest.Item) -> str:
 def kills(request: pytest.FixtureRequest) -> int:
     """How often a run is killed."""
     return int(request.config.getoption("--kills"))
+
+
+@pytest.fixture(scope="session")
+def fuzz_cases(request: pytest.FixtureRequest) -> int:
+    """How many cases each fuzzed reader gets."""
+    return int(request.config.getoption("--fuzz"))
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> "Callable[[str, int], None]":
+    """Add cases of a kind, such as ``count("kills", 4)``, to the table at the end of the run."""
+
+    def add(kind: str, cases: int) -> None:
+        request.node.user_properties.append((COUNTED, (kind, cases)))
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many cases of each kind passed."""
+    counts = Counter[str]()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == COUNTED:
+                counts[value[0]] += value[1]
+    for kind, cases in sorted(counts.items()):
+        terminalreporter.write_line(f"battery: {cases:,} {kind}")
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
 """Flows are declared once; a declaration that does not fit its function is an error at import."""
 
-import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from flows.declarations import FLOWS, Flow, FlowFunction
+from flows.declarations import FLOWS, Flow, FlowFunction, index_by_name
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig, load_config
 from gpt_core.errors import ConfigError
@@ -16,7 +14,7 @@ from tasks.reads import Given, Release, Source
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_flow_has_one_name_and_declares_what_it_reads(name: str) -> None:
     function = FLOWS[name].function()
-    assert function.__module__ == f"flows.{name.replace('-', '_')}"
+    assert function.__module__ == f"flows.commands.{name.replace('-', '_')}"
     assert function.__name__ == name.replace("-", "_")
     assert function.__doc__
 
@@ -113,10 +111,12 @@ def test_a_comparison_of_nothing_is_refused() -> None:
         FLOWS["compare-models"].all_reads(load_config())
 
 
-def test_a_flow_module_without_a_declaration_is_noticed(project_root: Path) -> None:
-    functions = {
-        file.stem
-        for file in (project_root / "flows").glob("*.py")
-        if re.search(rf"^def {file.stem}\(\s*config: RunConfig", file.read_text("utf-8"), re.M)
-    }
-    assert functions == {name.replace("-", "_") for name in FLOWS}
+def test_a_flow_module_without_a_declaration_is_an_error() -> None:
+    declared = [flow for flow in FLOWS.values() if flow.name != "import-gpt2"]
+    with pytest.raises(ValueError, match=r"flows\.declarations differ in import-gpt2"):
+        index_by_name(*declared)
+
+
+def test_a_declaration_without_a_module_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"flows\.declarations differ in mine"):
+        index_by_name(*FLOWS.values(), replace(FLOWS["run"], name="mine"))

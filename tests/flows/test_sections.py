@@ -1,7 +1,7 @@
 """The sections that a flow reads are found in its code and in that of what it calls."""
 
-from flows.compare_tokenizers import compare_tokenizers
-from flows.pretrain import pretrain
+from flows.commands.compare_tokenizers import compare_tokenizers
+from flows.commands.pretrain import pretrain
 from flows.sections import sections_read
 from gpt_core.config import RunConfig
 

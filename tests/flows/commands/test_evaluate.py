@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.evaluate import require_held_out
+from flows.commands.evaluate import require_held_out
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.config import load_config
 from gpt_core.errors import DataError

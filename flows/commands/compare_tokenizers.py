@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from flows.prepare import clean
+from flows.commands.prepare import clean
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig, TokenizerConfig
 from tasks import stages

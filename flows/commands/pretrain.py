@@ -1,7 +1,7 @@
 """Raw text to a pretrained model; the model that other flows evaluate and fine-tune."""
 
-from flows.import_gpt2 import import_gpt2
-from flows.prepare import prepare
+from flows.commands.import_gpt2 import import_gpt2
+from flows.commands.prepare import prepare
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from tasks import stages

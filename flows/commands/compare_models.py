@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flows.import_gpt2 import import_gpt2
+from flows.commands.import_gpt2 import import_gpt2
 from gpt_core.artifact import Artifact
 from gpt_core.config import Benchmark, RunConfig
 from tasks import stages

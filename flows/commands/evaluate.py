@@ -1,7 +1,7 @@
 """A model to a report."""
 
-from flows.prepare import prepare
-from flows.pretrain import ensure_checkpoint
+from flows.commands.prepare import prepare
+from flows.commands.pretrain import ensure_checkpoint
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from gpt_core.errors import DataError

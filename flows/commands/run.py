@@ -1,10 +1,10 @@
 """The whole pipeline: raw text to a trained, evaluated and fine-tuned GPT."""
 
-from flows.classify import classify
-from flows.evaluate import evaluate, require_held_out
-from flows.instruct import instruct
-from flows.prepare import prepare
-from flows.pretrain import ensure_checkpoint
+from flows.commands.classify import classify
+from flows.commands.evaluate import evaluate, require_held_out
+from flows.commands.instruct import instruct
+from flows.commands.prepare import prepare
+from flows.commands.pretrain import ensure_checkpoint
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 

@@ -1,6 +1,6 @@
 """A model to one that follows instructions."""
 
-from flows.pretrain import ensure_checkpoint
+from flows.commands.pretrain import ensure_checkpoint
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from tasks import stages
