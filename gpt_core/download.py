@@ -11,6 +11,7 @@ from typing import IO
 
 from filelock import FileLock
 
+from gpt_core.durable import make_directory, sync_directory
 from gpt_core.errors import DataError, DownloadError
 from gpt_core.files import DISK_FULL, Progress, disk_errors, sha256_file
 
@@ -46,7 +47,7 @@ def download(
         raise DataError(f"{url} is not an http address")
     lock = path.with_name(f".{path.name}.lock")
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         with FileLock(lock):
             if not (path.is_file() and path.stat().st_size == size and sha256_file(path) == sha256):
                 _download(url, path, sha256, size, progress, timeout)
@@ -72,6 +73,7 @@ def _download(
             raise DownloadError(problem) if resumed else DataError(problem)
         os.fsync(file.fileno())
     partial.replace(path)
+    sync_directory(path.parent)
 
 
 def _fetch(url: str, file: IO[bytes], size: int, progress: Progress | None, timeout: float) -> None:

@@ -5,13 +5,18 @@ import hashlib
 import io
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from gpt_core.durable import (
+    replace_directory,
+    sync_directory,
+    sync_tree,
+    temporary_directory,
+    temporary_file,
+)
 from gpt_core.errors import DataError
 
 Progress = Callable[[str, int, int | None], None]
@@ -77,20 +82,14 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     Yields:
         The open file, under a temporary name in the same directory.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with temporary_file(path) as temporary:
+        with temporary.open("wb") as file:
             yield file
+            temporary.chmod(0o666 & ~_umask())  # its first mode, 0600, would hide it from its group
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide it from its group
         temporary.replace(path)
-        _sync_directory(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        sync_directory(path.parent)
 
 
 @contextmanager
@@ -108,32 +107,19 @@ def atomic_write_text(path: Path) -> Iterator[IO[str]]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Fill a directory that gets its name only when the block ends without an error.
 
+    Everything in it is on disk before it is renamed, and the new name before this returns.
+
     Args:
         path: The finished directory. One that is there already is replaced.
 
     Yields:
         The temporary directory to fill, on the same file system.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
-    try:
+    with temporary_directory(path) as temporary:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        for entry in [temporary, *temporary.rglob("*")]:
-            (_sync_directory if entry.is_dir() else _sync_file)(entry)
-        replaced = None
-        if path.exists():
-            replaced = Path(
-                tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old")
-            )
-            path.rename(replaced / path.name)
-        temporary.rename(path)
-        if replaced is not None:
-            shutil.rmtree(replaced)
-        _sync_directory(path.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        sync_tree(temporary)
+        replace_directory(temporary, path)
 
 
 def sha256_file(path: Path) -> str:
@@ -219,23 +205,6 @@ def _reading(path: Path) -> Iterator[None]:
         raise DataError(f"{path} does not exist") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: byte {error.start} cannot be read") from error
-
-
-def _sync_file(path: Path) -> None:
-    """Flush a file's content to disk."""
-    with path.open("rb+" if os.name == "nt" else "rb") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    """Flush a directory's list of names to disk; Windows does so by itself."""
-    if os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _umask() -> int:

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from gpt_core.artifact import Artifact, new_artifact, read_artifact, to_json_value, verify
+from gpt_core.callbacks import METRICS, SAMPLES
 from gpt_core.checkpoints import (
     SHARDED_STATE,
     TOKENIZER,
@@ -26,10 +25,12 @@ from gpt_core.checkpoints import (
     write_checkpoint,
 )
 from gpt_core.config import PretrainConfig
+from gpt_core.durable import remove_directory, sync_file
 from gpt_core.errors import CheckpointError, DataError
 from gpt_core.files import disk_errors
 from gpt_core.models import write_tensors
 from gpt_core.tokenizers import first_difference, load_tokenizer
+from gpt_core.training.state_file import write_state
 from gpt_core.training.trainer import TrainerState
 
 _LOCK, _OWNER = "run.lock", "run.pid"
@@ -110,26 +111,19 @@ def save_checkpoint(
             save_tokenizer=partial(shutil.copytree, parents[0].directory / TOKENIZER),
         )
         draft.info["ended"] = snapshot.ended
-        with (draft.directory / TRAINING_STATE).open("wb") as file:  # a full disk is an OSError
-            torch.save(snapshot.state, file)
+        write_state(snapshot.state, draft.directory / TRAINING_STATE)
         if sharded_state is not None:
             sharded_state.rename(draft.directory / SHARDED_STATE)
         draft.metrics |= snapshot.metrics
+        _sync_records(out_dir)
     return draft.artifact
 
 
-def load_state(checkpoint: Artifact, device: torch.device) -> TrainerState:
-    """Load the training state of a checkpoint.
-
-    Raises:
-        CheckpointError: If it cannot be read.
-    """
-    file = checkpoint.directory / TRAINING_STATE
-    try:
-        state: TrainerState = torch.load(file, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
-        raise CheckpointError(f"{file} cannot be read as training state: {error}") from error
-    return state
+def _sync_records(out_dir: Path) -> None:
+    """Flush the run's records to disk: their steps are not repeated once the checkpoint is."""
+    for name in (METRICS, SAMPLES):
+        if (out_dir / name).is_file():
+            sync_file(out_dir / name)
 
 
 def step_of(checkpoint: Artifact | None) -> int:
@@ -194,9 +188,7 @@ def prune(out_dir: Path, keep_last: int) -> None:
     best = best_checkpoint(out_dir)
     for directory in list_steps(out_dir)[keep_last:]:
         if best is None or directory != best.directory:
-            hidden = directory.with_name(f".{directory.name}.old")
-            directory.rename(hidden)  # a half-deleted checkpoint must not look intact
-            shutil.rmtree(hidden)
+            remove_directory(directory)  # a half-deleted checkpoint must not look intact
 
 
 def remove_leftovers(out_dir: Path) -> None:

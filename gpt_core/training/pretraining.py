@@ -21,7 +21,6 @@ from gpt_core.models import build_model, load_weights
 from gpt_core.training.autotune import autotune, fit_micro_batch
 from gpt_core.training.checkpoint import (
     latest_checkpoint,
-    load_state,
     lock_run_dir,
     remove_leftovers,
     require_best,
@@ -31,7 +30,8 @@ from gpt_core.training.checkpoint import (
 )
 from gpt_core.training.failures import explain_failures
 from gpt_core.training.session import RunPlan, Session
-from gpt_core.training.trainer import Trainer, TrainerState, seed_dropout
+from gpt_core.training.state_file import load_state
+from gpt_core.training.trainer import SECONDS, Trainer, TrainerState, seed_dropout
 
 
 def pretrain(
@@ -167,6 +167,7 @@ def _build_trainer(
     trainer = Trainer(layout, config, loader, _validation_batches(plan, ranks), callbacks)
     if checkpoint is not None and state is not None:
         trainer.restore(state, checkpoint.directory / SHARDED_STATE)
+        trainer.metrics[SECONDS] = checkpoint.metrics().get(SECONDS, 0.0)
     return trainer
 
 

@@ -31,6 +31,10 @@ from gpt_core.training.meter import Meter, MeterState
 from gpt_core.training.prefetch import Prefetcher
 from gpt_core.training.updates import Updates, UpdatesState
 
+SECONDS = "seconds"
+"""The metric of the time that training took. It is no part of a state: equal states of two runs
+have equal bytes."""
+
 _RANK_SEED_STRIDE = 1_000_003  # between the dropout seeds of neighbouring ranks
 _MAX_SKIPPED = 20  # steps in a row: with more, the batch is not the cause
 
@@ -53,6 +57,8 @@ class TrainerState(TypedDict):
 
     meter: MeterState
     metrics: dict[str, float]
+    """But the seconds."""
+
     health: HealthState
     best_loss: float
     evaluations_since_best: int
@@ -150,7 +156,7 @@ class Trainer:
             "cuda_rng": cuda_rng,
             "numerics": self.layout.numerics.to_dict(),
             "meter": self._meter.state(),
-            "metrics": dict(self.metrics),
+            "metrics": {name: v for name, v in self.metrics.items() if name != SECONDS},
             "health": self._health.state(),
             "best_loss": self._best_loss,
             "evaluations_since_best": self._evaluations_since_best,
@@ -269,7 +275,7 @@ class Trainer:
         if math.isfinite(reading.loss):
             self.metrics["train_loss"] = reading.loss
         self.metrics["tokens"] = metrics["train/tokens"]
-        self.metrics["seconds"] = self.metrics.get("seconds", 0.0) + reading.seconds
+        self.metrics[SECONDS] = self.metrics.get(SECONDS, 0.0) + reading.seconds
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         self._callbacks.on_metrics(self.step, finite)
 

@@ -161,14 +161,14 @@ def test_a_directory_is_synced_with_its_files_before_its_rename_and_its_parent_a
     assert after == ("sync", str(tmp_path))
 
 
-def test_a_replaced_directory_is_moved_aside_only_when_the_new_one_is_on_disk(
-    tmp_path: Path, disk: Disk
-) -> None:
+def test_a_directory_is_replaced_when_the_new_one_is_on_disk(tmp_path: Path, disk: Disk) -> None:
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
     with atomic_directory(tmp_path / "out") as directory:
         (directory / "file").write_text("text")
-    kinds = [kind for kind, _ in disk.calls]
-    assert kinds == ["sync", "sync", "rename", "rename", "sync"]
+    synced = [Path(path) for kind, path in disk.calls if kind == "sync"]
+    assert synced == [directory / "file", directory, tmp_path]
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "file"]
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])

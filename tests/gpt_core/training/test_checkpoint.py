@@ -9,11 +9,11 @@ import torch
 from gpt_core.artifact import Artifact
 from gpt_core.checkpoints import TRAINING_STATE, list_steps
 from gpt_core.errors import CheckpointError
+from gpt_core.training import checkpoint as checkpoint_module
 from gpt_core.training.checkpoint import (
     Snapshot,
     best_checkpoint,
     latest_checkpoint,
-    load_state,
     lock_run_dir,
     prune,
     remove_leftovers,
@@ -22,8 +22,6 @@ from gpt_core.training.checkpoint import (
     save_checkpoint,
     step_of,
 )
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -87,13 +85,21 @@ def test_pruning_keeps_the_newest_and_the_best(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_the_state_and_the_step_are_read_back(save: Callable[..., Artifact]) -> None:
-    checkpoint = save(7)
-    assert load_state(checkpoint, CPU) == {"step": 7}
-    assert (step_of(checkpoint), step_of(None)) == (7, 0)
-    (checkpoint.directory / TRAINING_STATE).write_bytes(b"no state")
-    with pytest.raises(CheckpointError, match="cannot be read as training state"):
-        load_state(checkpoint, CPU)
+def test_the_step_is_read_back(save: Callable[..., Artifact]) -> None:
+    assert (step_of(save(7)), step_of(None)) == (7, 0)
+
+
+def test_the_records_are_on_disk_before_the_checkpoint_is(
+    save: Callable[..., Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "metrics.jsonl").touch()
+    synced: list[tuple[Path, bool]] = []
+    target = tmp_path / "step-00000002"
+    monkeypatch.setattr(
+        checkpoint_module, "sync_file", lambda path: synced.append((path, target.exists()))
+    )
+    save(2)
+    assert synced == [(tmp_path / "metrics.jsonl", False)]
 
 
 def test_only_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from gpt_core.models import GPT, build_model, load_model, next_token_loss
 from gpt_core.optim import build_optimizer, learning_rate_at
 from gpt_core.tokenizers import train_tokenizer
 from gpt_core.training import best_checkpoint, pretrain, resolve_vocabulary
-from gpt_core.training.checkpoint import load_state
+from gpt_core.training.state_file import load_state
 
 CPU = torch.device("cpu")
 Tensors = dict[str, torch.Tensor]
