@@ -1,8 +1,8 @@
 """Changes of the file system that outlive a crash, and temporaries that end with their process.
 
 A new file is on disk when its content and the list of names of its directory are. A temporary is
-locked by its writer: the lock ends with the process, so that what a killed one left can be told
-from what is being written.
+locked by its writer: the lock ends with the process, which distinguishes the temporaries of killed
+processes from those that are being written.
 """
 
 import ctypes
@@ -69,7 +69,7 @@ def temporary_file(path: Path) -> Iterator[Path]:
         os.close(handle)
         return name
 
-    with _locked(create) as temporary:
+    with _lock_new(create) as temporary:
         try:
             yield temporary
         finally:
@@ -88,7 +88,7 @@ def temporary_directory(path: Path) -> Iterator[Path]:
     def create() -> str:
         return tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
 
-    with _locked(create) as temporary:
+    with _lock_new(create) as temporary:
         try:
             yield temporary
         finally:
@@ -153,7 +153,7 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _locked(create: Callable[[], str]) -> Iterator[Path]:
+def _lock_new(create: Callable[[], str]) -> Iterator[Path]:
     """Create a temporary and lock it until the block ends."""
     while True:
         path = Path(create())

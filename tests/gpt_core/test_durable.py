@@ -1,4 +1,4 @@
-"""What is finished outlives a crash, and what a killed process left is told from what is in use."""
+"""Finished files outlive a crash; temporaries of killed processes are removed, others are not."""
 
 import subprocess
 import sys
