@@ -9,16 +9,12 @@ import ctypes
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows has no locks of directories: what a killed process left stays
-    fcntl = None  # type: ignore[assignment]
 
 _TEMPORARY = r"\.[a-z0-9_]{8}\.(part|old)"
 _AT_WORKING_DIRECTORY, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
@@ -103,14 +99,14 @@ def remove_abandoned(folder: Path, name: str | None = None) -> None:
         name: Only those of this file or directory; None removes all.
     """
     pattern = re.compile((r"\..+" if name is None else rf"\.{re.escape(name)}") + _TEMPORARY)
-    if fcntl is None or not folder.is_dir():
+    if not folder.is_dir():
         return
     for path in [Path(entry) for entry in os.scandir(folder) if pattern.fullmatch(entry.name)]:
-        with suppress(OSError):  # in use, or removed by another process
+        with suppress(OSError):  # removed by another process
             handle = os.open(path, os.O_RDONLY)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(path)
+                if _lock(handle, wait=False):
+                    _remove(path)
             finally:
                 os.close(handle)
 
@@ -157,19 +153,35 @@ def _lock_new(create: Callable[[], str]) -> Iterator[Path]:
     """Create a temporary and lock it until the block ends."""
     while True:
         path = Path(create())
-        if fcntl is None:
+        if os.name == "nt":
             yield path
             return
         handle = os.open(path, os.O_RDONLY)
         try:
-            with suppress(OSError):  # a file system without locks, where nothing is removed either
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            _lock(handle, wait=True)
             # Another process may have removed it between its creation and its lock.
             if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
                 yield path
                 return
         finally:
             os.close(handle)
+
+
+def _lock(handle: int, *, wait: bool) -> bool:
+    """Lock an open file or directory until it is closed, at the latest by the process's end.
+
+    Returns:
+        False if it is in use, or where the file system has no locks.
+    """
+    if sys.platform == "win32":
+        return False
+    import fcntl  # which Windows does not have
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
 
 
 def _exchange(one: Path, other: Path) -> bool:

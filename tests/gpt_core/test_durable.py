@@ -53,15 +53,15 @@ def test_a_writer_removes_what_a_killed_one_of_the_same_name_left(tmp_path: Path
 def test_a_temporary_that_is_removed_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, removed = durable.fcntl.flock, []
+    lock, removed = durable._lock, []
 
-    def late(handle: int, how: int) -> None:
+    def late(handle: int, *, wait: bool) -> bool:
         if not removed:
             removed.extend(tmp_path.iterdir())
             removed[0].unlink()
-        lock(handle, how)
+        return lock(handle, wait=wait)
 
-    monkeypatch.setattr(durable.fcntl, "flock", late)
+    monkeypatch.setattr(durable, "_lock", late)
     with temporary_file(tmp_path / "file") as file:
         assert file.is_file()
         assert file not in removed
