@@ -41,7 +41,6 @@ class WeightAverage:
         self._average = [parameter.detach().clone() for parameter in self._parameters]
         self._decay, self._updates = decay, 0
 
-    @torch.no_grad()
     def update(self) -> None:
         """Update the average with the current weights."""
         self._updates += 1

@@ -1,6 +1,5 @@
 """Builds a model's optimizer: AdamW for all parameters, or Muon for the blocks' matrices."""
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
@@ -145,11 +144,10 @@ def _adamw(parameters: Sequence[Tensor], config: OptimizerConfig) -> torch.optim
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
-    fused = "fused" in inspect.signature(torch.optim.AdamW).parameters
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,
-        fused=True if fused else None,
+        fused=True,
     )

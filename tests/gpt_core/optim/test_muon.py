@@ -11,7 +11,8 @@ def test_orthogonalizing_keeps_singular_vectors_and_evens_singular_values(
     rows: int, columns: int
 ) -> None:
     u, _, vt = torch.linalg.svd(torch.randn(3, rows, columns), full_matrices=False)
-    matrices = u @ torch.diag_embed(torch.rand(3, min(rows, columns)) + 0.1) @ vt
+    sizes = torch.tensor([1e-4, 1.0, 1e4])[:, None]  # each matrix is normalized by itself
+    matrices = u @ torch.diag_embed(sizes * (torch.rand(3, min(rows, columns)) + 0.1)) @ vt
     result = orthogonalize(matrices)
     lengths = torch.linalg.svdvals(result)
     assert lengths.min() > 0.3
@@ -19,6 +20,10 @@ def test_orthogonalizing_keeps_singular_vectors_and_evens_singular_values(
     inner = u.mT @ result @ vt.mT
     diagonal = torch.diagonal(inner, dim1=1, dim2=2)
     torch.testing.assert_close(inner, torch.diag_embed(diagonal), atol=1e-4, rtol=0)
+
+
+def test_a_matrix_of_zeros_stays_one() -> None:
+    assert torch.equal(orthogonalize(torch.zeros(1, 4, 6)), torch.zeros(1, 4, 6))
 
 
 @pytest.mark.parametrize(

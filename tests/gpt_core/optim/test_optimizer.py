@@ -1,10 +1,12 @@
 """Which optimizer updates which parameters, with which weight decay, and its state."""
 
+import pytest
 import torch
 
 from gpt_core.config import GPTConfig, OptimizerConfig
 from gpt_core.models import build_model
 from gpt_core.optim import build_optimizer
+from gpt_core.optim.muon import Muon
 
 MODEL = GPTConfig(n_layer=2, n_head=2, n_embd=16, context_length=8, vocab_size=31)
 
@@ -53,7 +55,8 @@ def test_state_tensors_are_allocated_and_loaded_by_name() -> None:
         assert not empty[name].any()
     optimizers[1].load_tensors({name: value.clone() for name, value in tensors.items()})
     second.load_state_dict(first.state_dict())
-    for optimizer in optimizers:
+    for model, optimizer in zip((first, second), optimizers, strict=True):
+        model.weight.grad = torch.full_like(model.weight, -3.0)  # not what fresh moments do
         optimizer.step()
     assert torch.equal(first.weight, second.weight)
 
@@ -70,6 +73,44 @@ def test_muon_updates_the_blocks_matrices_and_adamw_the_rest() -> None:
     assert {"wte.weight", "wpe.weight", "ln_f.weight"} < others
     assert matrices | others == set(names.values())
     assert not matrices & others
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_steps_are_those_of_the_optimizers_by_themselves(
+    bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: bf16, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    config = OptimizerConfig(
+        kind="muon", learning_rate=0.01, weight_decay=0.2, momentum=0.8, beta1=0.7, epsilon=1e-2
+    )
+    model, twin = build_model(MODEL, seed=1), build_model(MODEL, seed=1)
+    ours = build_optimizer(model, config)
+    matrices = [p for name, p in twin.h.named_parameters() if p.dim() == 2]
+    maps = [  # queries, keys and values are three maps
+        [torch.nn.Parameter(part) for part in p.detach().chunk(3 if len(p) == 48 else 1)]
+        for p in matrices
+    ]
+    tables = [twin.wte.weight, twin.wpe.weight]
+    vectors = [p for p in twin.parameters() if p.dim() == 1]
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    muon = Muon(
+        [{"params": parts} for parts in maps], lr=0.01, momentum=0.8, weight_decay=0.2, dtype=dtype
+    )
+    groups = [{"params": tables}, {"params": vectors, "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW(groups, lr=0.01, betas=(0.7, config.beta2), eps=1e-2,
+                              weight_decay=0.2)  # fmt: skip
+    for _ in range(3):
+        for parameter, its_twin in zip(model.parameters(), twin.parameters(), strict=True):
+            parameter.grad = torch.randn_like(parameter)
+            its_twin.grad = parameter.grad.clone()
+        for parameter, parts in zip(matrices, maps, strict=True):
+            for part, gradient in zip(parts, parameter.grad.chunk(len(parts)), strict=True):
+                part.grad = gradient
+        for each in (ours, muon, adamw):
+            each.step()
+    for parameter, its_twin in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter, its_twin)
 
 
 def test_a_model_without_trainable_blocks_is_updated_by_adamw_alone() -> None:

@@ -30,7 +30,14 @@ def test_the_cosine_decays_to_the_final_ratio() -> None:
 def test_linear_and_constant_schedules() -> None:
     line = rates(5, kind="linear", warmup_steps=0, final_ratio=0.0)
     assert line == pytest.approx([2.0, 1.5, 1.0, 0.5, 0.0])
+    assert rates(3, kind="linear", warmup_steps=2, final_ratio=0.5) == [1.0, 2.0, 1.0]
     assert rates(4, kind="constant", warmup_steps=0) == [2.0] * 4
+
+
+def test_after_the_last_step_the_rate_stays_the_final_one() -> None:
+    for kind in ("cosine", "linear", "wsd"):
+        config = ScheduleConfig(kind=kind, warmup_steps=2, final_ratio=0.1)
+        assert learning_rate_at(15, config, peak=2.0, total_steps=10) == pytest.approx(0.2)
 
 
 def test_wsd_decays_only_at_the_end() -> None:
