@@ -10,6 +10,7 @@ import re
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from gpt_core import __version__
 from gpt_core.checkpoints import TRAINING_STATE
 from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
 from gpt_core.errors import ConfigError, DataError, GPTCoreError
+from gpt_core.redaction import redact
+from tasks.credentials import hide_passwords, hide_server_passwords, redact_logs
 
 app = typer.Typer(
     help="Raw text to a trained, evaluated and fine-tuned GPT. "
@@ -63,9 +66,8 @@ def _command(flow: Flow) -> Callable[..., None]:
         config: ConfigFile = None,
         dry_run: DryRun = False,
     ) -> None:
-        resolved = load_config(
-            preset, config, [flow.resolve_alias(each) for each in settings or []]
-        )
+        named = [flow.resolve_alias(each) for each in settings or []]
+        resolved = hide_passwords(load_config(preset, config, named))
         if dry_run:
             _show_plan(flow, resolved)
         else:
@@ -184,6 +186,11 @@ def up(
 ) -> None:
     """Serve Prefect, MLflow and a worker for the deployments on 127.0.0.1 until Ctrl-C."""
     resolved = load_config(preset, config, settings or [])
+    if hide_passwords(resolved) != resolved:
+        raise ConfigError(
+            "a setting of a deployment is stored in Prefect, so it must not hold a password: give "
+            "addresses with passwords to single commands only"
+        )
     from flows.preflight import check_home
     from tasks.servers import PrefectServer
 
@@ -218,6 +225,8 @@ def main() -> None:
     for flow in FLOWS.values():
         app.command(flow.name, help=flow.help)(_command(flow))
     try:
+        redact_logs()
+        hide_server_passwords()
         app(standalone_mode=False)
     except GPTCoreError as error:
         typer.echo(f"gptflow: {error}", err=True)
@@ -228,9 +237,12 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
             if error.format_message():  # else no command was given, and the help was printed
-                typer.echo(f"gptflow: {error.format_message()} See gptflow --help.", err=True)
+                typer.echo(
+                    f"gptflow: {redact(error.format_message())} See gptflow --help.", err=True
+                )
             raise SystemExit(2) from None
-        raise
+        typer.echo(redact(traceback.format_exc()), err=True, nl=False)
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import prefect
 from flows.declarations import FLOWS, Flow, FlowResult
 from flows.forms import Form, form_class, to_config, to_form
 from gpt_core.config import RunConfig
+from tasks.credentials import hide_passwords, redact_logs
 from tasks.reporting import report_run
 from tasks.stage import flow_tags
 from tasks.tracking import tracked_flow
@@ -33,7 +34,8 @@ def as_prefect_flow(flow: Flow, sections: tuple[str, ...]) -> PrefectFlow:
     function = flow.function()
 
     def run(config: Form) -> FlowResult:
-        complete = to_config(config)
+        redact_logs()
+        complete = hide_passwords(to_config(config))
         recorded = to_form(complete, flow.sections_used(complete))
         with tracked_flow(flow.name, recorded, flow_tags()) as record:
             result = function(complete)

@@ -22,6 +22,7 @@ from gpt_core.files import (
     sha256_file,
     write_json,
 )
+from gpt_core.redaction import redact
 
 MANIFEST, REPORT = "manifest.json", "report.json"
 FORMAT_VERSION = 1
@@ -253,8 +254,11 @@ def verify(artifact: Artifact, *, skip: Sequence[str] = ()) -> None:
 def to_json_value(value: object) -> object:
     """A configuration as JSON values: dataclasses become objects, tuples become lists.
 
-    An artifact in it becomes its fingerprint, because its location does not matter.
+    An artifact in it becomes its fingerprint, because its location does not matter. The passwords
+    of addresses are hidden, because what this returns is hashed or recorded.
     """
+    if isinstance(value, str):
+        return redact(value)
     if isinstance(value, Artifact):
         return value.fingerprint
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

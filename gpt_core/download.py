@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from gpt_core.durable import make_directory, sync_directory
 from gpt_core.errors import DataError, DownloadError
 from gpt_core.files import DISK_FULL, Progress, disk_errors, sha256_file
+from gpt_core.redaction import split_authorization
 
 _CHUNK = 1 << 20  # bytes read at a time
 
@@ -32,7 +34,7 @@ def download(
     If several processes download the same file, one does and the others wait for it.
 
     Args:
-        url: An ``https`` or ``http`` address.
+        url: An ``https`` or ``http`` address; a user and password in it go to its host only.
         path: The finished file; it appears complete and verified.
         sha256: Hash of the complete file.
         size: Size of the complete file, in bytes.
@@ -43,7 +45,7 @@ def download(
         DownloadError: If the server does not answer, stalls or ends early: try again.
         DataError: If it has no such file, sends another one, or the disk cannot take it.
     """
-    if not url.startswith(("https://", "http://")):
+    if not _is_http_address(url):
         raise DataError(f"{url} is not an http address")
     lock = path.with_name(f".{path.name}.lock")
     with disk_errors(path):
@@ -53,6 +55,15 @@ def download(
                 _download(url, path, sha256, size, progress, timeout)
             with suppress(PermissionError):  # Windows does not delete an open file
                 lock.unlink(missing_ok=True)  # a waiting process finds the complete file
+
+
+def _is_http_address(url: str) -> bool:
+    """Whether an address has a host, and a port that is a number if it has one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _download(
@@ -79,7 +90,10 @@ def _download(
 def _fetch(url: str, file: IO[bytes], size: int, progress: Progress | None, timeout: float) -> None:
     """Append the missing bytes; never more than ``size`` in all."""
     have = file.tell()
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    address, authorization = split_authorization(url)
+    request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
+    if authorization:  # a header that is not sent to where the server redirects
+        request.add_unredirected_header("Authorization", authorization)
     with _http_errors(url), urllib.request.urlopen(request, timeout=timeout) as response:
         begins = f"bytes {have}-"
         partial = response.status == http.HTTPStatus.PARTIAL_CONTENT

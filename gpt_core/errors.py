@@ -9,12 +9,22 @@ GPTCoreError
 └── ConversionError  weights in another format: an unknown layout, a missing or misshapen tensor
 
 Every message is one sentence: what was expected, what was found and what to do. The commands print
-it and nothing else. Every other exception is a bug.
+it and nothing else. Every other exception is a bug. Messages end up on terminals, in logs and in
+records, so the passwords of addresses in them are hidden.
 """
+
+from gpt_core.redaction import redact
 
 
 class GPTCoreError(Exception):
-    """Base class of every error that the user can correct."""
+    """Base class of every error that the user can correct.
+
+    Args:
+        message: One sentence; passwords and tokens of addresses in it are hidden.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class ConfigError(GPTCoreError):

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from tqdm import tqdm
@@ -26,6 +25,7 @@ from gpt_core.errors import (
 from gpt_core.files import Progress, sha256_file
 from gpt_core.interop.weight_files import WEIGHTS, WEIGHTS_INDEX, weight_files
 from tasks.hub import HubRelease
+from tasks.hub_access import open_hub
 
 _CONFIG, _VOCABULARY, _ONE_FILE = "config.json", ("vocab.json", "merges.txt"), "tokenizer.json"
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def fetch_release(
 
 
 def _fetch_from(mirror: str, release: HubRelease, folder: Path, progress: Progress | None) -> None:
-    api = HfApi(endpoint=mirror.rstrip("/"))
+    api = open_hub(mirror)
     asked = (release.repository, release.revision)
     listed = _call(
         mirror, lambda: list(api.list_repo_tree(release.repository, revision=release.revision))

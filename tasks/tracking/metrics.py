@@ -20,6 +20,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from gpt_core.callbacks import METRICS, Callback, RunInfo, read_records
 from gpt_core.files import atomic_write_text, read_json
+from gpt_core.redaction import redact
 from tasks.paths import unsent_dir
 from tasks.tracking.store import UNREACHABLE, answers, client_for
 
@@ -133,10 +134,10 @@ class _Sender:
 
 
 def save_unsent(uri: str, run_id: str, metrics: list[Metric]) -> None:
-    """Write metrics to a file that the next run sends."""
+    """Write metrics to a file that the next run sends, with the store's address but no password."""
     rows = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
     with atomic_write_text(unsent_dir() / f"{run_id}-{time.time_ns()}.json") as file:
-        json.dump({"uri": uri, "run_id": run_id, "metrics": rows}, file)
+        json.dump({"uri": redact(uri), "run_id": run_id, "metrics": rows}, file)
 
 
 def send_unsent(client: MlflowClient, uri: str) -> int:
@@ -144,7 +145,7 @@ def send_unsent(client: MlflowClient, uri: str) -> int:
     count = 0
     for file in sorted(unsent_dir().glob("*.json")):
         content = read_json(file)
-        if content["uri"] != uri:
+        if redact(content["uri"]) != redact(uri):
             continue
         metrics = [Metric(*row) for row in content["metrics"]]
         try:

@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Mapping
 
+from gpt_core.redaction import redact
+
 _LONGEST = 500  # characters; MLflow refuses longer values
 _SECRET = re.compile(
     r"(^|[._-])(password|secret|api_?key|access_?token|credential)s?($|[._-])", re.I
@@ -48,4 +50,4 @@ def plain_name(name: str) -> str:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

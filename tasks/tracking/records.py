@@ -21,6 +21,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.errors import GPTCoreError
+from gpt_core.redaction import redact
 from tasks.paths import checkout, running_file
 from tasks.progress import current_display
 from tasks.tracking.metrics import send_unsent
@@ -293,7 +294,7 @@ def _close(run_id: str, status: str, error: str) -> None:
     """Mark a run as ended; if the server is unreachable, it stays open for the next command."""
     if answers(tracking_uri()):
         with suppress(*UNREACHABLE):
-            client().set_tag(run_id, "error", shorten(error))
+            client().set_tag(run_id, "error", shorten(redact(error)))
             client().set_terminated(run_id, status)
 
 

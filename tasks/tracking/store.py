@@ -9,7 +9,7 @@ import time
 import tomllib
 from functools import cache
 from typing import TypedDict, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import mlflow
 from filelock import FileLock
@@ -19,6 +19,8 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from requests import RequestException
 
 from gpt_core.errors import DataError
+from gpt_core.redaction import redact
+from tasks.credentials import hide_server_passwords
 from tasks.paths import experiments_file, tracking_dir
 from tasks.servers import mlflow_ui_url
 
@@ -32,14 +34,12 @@ _AS_TRAINING = "?workflowType=machine_learning"  # else MLflow shows its pages f
 
 
 def tracking_uri() -> str:
-    """``MLFLOW_TRACKING_URI``, or the embedded SQLite store."""
+    """``MLFLOW_TRACKING_URI`` without a password, or the embedded SQLite store.
+
+    A server's password moves to the variable that MLflow reads; a database's address keeps it.
+    """
+    hide_server_passwords()
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{tracking_dir() / 'mlflow.db'}"
-
-
-def uri_without_password() -> str:
-    """The tracking URI without a user's name and password."""
-    parts = urlsplit(tracking_uri())
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def client() -> MlflowClient:
@@ -91,7 +91,7 @@ def require_answer(uri: str, seconds: float) -> None:
     while not answers(uri):
         if time.monotonic() > until:
             raise DataError(
-                f"the MLflow server at {uri_without_password()} does not answer: start it and give "
+                f"the MLflow server at {uri} does not answer: start it and give "
                 "the same command again, which resumes from here, or unset MLFLOW_TRACKING_URI"
             )
         time.sleep(0.5)
@@ -137,7 +137,8 @@ def runs_link() -> str:
 
 
 def _runs_page() -> str:
-    server = uri_without_password() if tracking_uri().startswith("http") else mlflow_ui_url()
+    uri = tracking_uri()
+    server = redact(uri) if uri.startswith("http") else mlflow_ui_url()
     return f"{server.rstrip('/')}/#/experiments/{experiment_id()}/runs"
 
 

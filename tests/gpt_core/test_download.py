@@ -237,3 +237,34 @@ def test_concurrent_downloads_fetch_once(site: Site, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == CONTENT
     assert site.asked == ["bytes=0-"]
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http://me:se/cret@host/", "http://host:0/", "http://["]
+)
+def test_what_is_no_address_is_refused_without_showing_a_password(url: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not an http address") as caught:
+        download(url, tmp_path / "file", sha256=SHA256, size=1)
+    assert "cret" not in str(caught.value)
+
+
+def test_a_password_goes_to_its_host_and_not_to_where_it_redirects(
+    site: Site, tmp_path: Path
+) -> None:
+    seen: list[str | None] = []
+
+    def redirect(handler: Handler, begin: int) -> None:
+        seen.append(handler.headers["Authorization"])
+        handler.send_response(302)
+        handler.send_header("Location", f"{site.url}?again")
+        handler.end_headers()
+
+    def answer(handler: Handler, begin: int) -> None:
+        seen.append(handler.headers["Authorization"])
+        handler.begin(200, len(CONTENT))
+        handler.wfile.write(CONTENT)
+
+    site.behaviours[:] = [redirect, answer]
+    url = site.url.replace("http://", "http://me:secret@")
+    download(url, tmp_path / "file", sha256=SHA256, size=len(CONTENT))
+    assert seen == ["Basic bWU6c2VjcmV0", None]
