@@ -24,7 +24,7 @@ from gpt_core.checkpoints import TRAINING_STATE
 from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
 from gpt_core.errors import ConfigError, DataError, GPTCoreError
 from gpt_core.redaction import redact
-from tasks.credentials import hide_passwords, hide_server_passwords, redact_logs
+from tasks.addresses import hide_passwords, hide_server_passwords, redact_logs
 
 app = typer.Typer(
     help="Raw text to a trained, evaluated and fine-tuned GPT. "

@@ -10,7 +10,7 @@ import prefect
 from flows.declarations import FLOWS, Flow, FlowResult
 from flows.forms import Form, form_class, to_config, to_form
 from gpt_core.config import RunConfig
-from tasks.credentials import hide_passwords, redact_logs
+from tasks.addresses import hide_passwords, redact_logs
 from tasks.reporting import report_run
 from tasks.stage import flow_tags
 from tasks.tracking import tracked_flow

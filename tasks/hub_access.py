@@ -14,7 +14,7 @@ from huggingface_hub.utils._http import default_client_factory
 
 from gpt_core.errors import ConfigError
 from gpt_core.redaction import split_authorization
-from tasks.credentials import full_address
+from tasks.addresses import full_address
 
 Client = TypeVar("Client")
 Origin = tuple[str, str, int | None]

@@ -20,7 +20,7 @@ from requests import RequestException
 
 from gpt_core.errors import DataError
 from gpt_core.redaction import redact
-from tasks.credentials import hide_server_passwords
+from tasks.addresses import hide_server_passwords
 from tasks.paths import experiments_file, tracking_dir
 from tasks.servers import mlflow_ui_url
 

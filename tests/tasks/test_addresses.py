@@ -10,7 +10,7 @@ import pytest
 
 from gpt_core.config import BenchmarkConfig, GPT2ImportConfig, RunConfig
 from gpt_core.errors import ConfigError
-from tasks.credentials import (
+from tasks.addresses import (
     full_address,
     hide_passwords,
     hide_server_passwords,
