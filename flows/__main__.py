@@ -204,6 +204,35 @@ def up(
 
 
 @app.command()
+def submit(
+    name: Annotated[str, typer.Argument(metavar="FLOW", help="A flow, such as pretrain.")],
+    settings: Settings = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Begin from this preset, not from what was served.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Print the run's log.")] = False,
+) -> None:
+    """Start a run on the server of gptflow up; settings change what was served there."""
+    if name not in FLOWS:
+        raise ConfigError(f"there is no flow {name!r}; there are {', '.join(FLOWS)}")
+    from tasks.servers import configure_environment, running_prefect_server
+
+    configure_environment()
+    server = running_prefect_server()
+    if not server:
+        raise DataError("no Prefect server of gptflow is running: start gptflow up first")
+    os.environ["PREFECT_API_URL"] = server
+    from rich.console import Console
+
+    from flows import submitting
+
+    console = Console()
+    run = submitting.submit(FLOWS[name], preset, settings or [], console)
+    if follow and not submitting.follow(run, console):
+        raise SystemExit(1)
+
+
+@app.command()
 def down() -> None:
     """Stop the Prefect server that a run started."""
     from tasks.servers import stop_prefect_server

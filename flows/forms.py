@@ -1,13 +1,13 @@
 """Configurations of only the sections that a flow reads: its form, its parameters, its record."""
 
-from copy import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from functools import cache
 from typing import Annotated, get_type_hints
 
 from pydantic import Field, TypeAdapter
 
-from gpt_core.config import RunConfig
+from gpt_core.config import RunConfig, load_config, override_config
 from gpt_core.config.section import Section
 
 
@@ -20,21 +20,23 @@ class Form(Section):
 
 @cache
 def form_class(sections: tuple[str, ...]) -> type[Form]:
-    """A form of these sections, with the defaults and descriptions of ``RunConfig``.
+    """A form of these sections, with the descriptions of ``RunConfig``.
+
+    All sections are required: if one were left out of a run of a deployment, its default would
+    take the place of what the deployment says.
 
     Args:
         sections: Names of ``RunConfig``'s fields, in the order in which they are shown.
     """
     types = get_type_hints(RunConfig)
-    known = {each.name: each for each in fields(RunConfig)}
     shown = TypeAdapter(RunConfig).json_schema()["properties"]
     described = [
         (name, Annotated[types[name], Field(description=shown[name].get("description"))])
-        for name in ("name", *sections)
+        for name in sections
     ]
     return make_dataclass(
         "FlowConfig",
-        [(name, kind, copy(known[name])) for name, kind in described],
+        described,
         bases=(Form,),
         namespace={"__pydantic_config__": {"extra": "forbid"}},  # the descriptions are there
         frozen=True,
@@ -55,3 +57,21 @@ def to_config(form: Form) -> RunConfig:
         ConfigError: If sections do not agree with each other.
     """
     return RunConfig(**{each.name: getattr(form, each.name) for each in fields(form)})
+
+
+def resolve(
+    config: RunConfig,
+    preset: str | None = None,
+    settings: Sequence[str] | Mapping[str, object] | None = None,
+) -> RunConfig:
+    """The configuration of a deployment's run.
+
+    Args:
+        config: What the deployment's form holds.
+        preset: Begin from this preset instead.
+        settings: Changes, made last.
+
+    Raises:
+        ConfigError: Naming the preset or key that is unknown or the value that cannot be used.
+    """
+    return override_config(load_config(preset) if preset else config, settings or ())

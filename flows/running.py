@@ -4,28 +4,44 @@ A deployment names a flow by a module and an attribute; the attributes of this m
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import prefect
+from prefect import runtime
 
 from flows.declarations import FLOWS, Flow, FlowResult
-from flows.forms import Form, form_class, to_config, to_form
-from gpt_core.config import RunConfig
+from flows.forms import Form, form_class, resolve, to_config, to_form
+from flows.preflight import check_flow, check_tables
+from flows.run_log import RunLog
+from gpt_core.config import PRESETS, RunConfig
+from gpt_core.errors import ConfigError
 from tasks.addresses import hide_passwords, redact_logs
+from tasks.progress import use_display
 from tasks.reporting import report_run
 from tasks.stage import flow_tags
 from tasks.tracking import tracked_flow
 
-PrefectFlow = prefect.Flow[[Form], FlowResult]
+PrefectFlow = prefect.Flow[..., FlowResult]
+
+_DESCRIPTION = """{help}
+
+Args:
+    preset: Begin from this preset, instead of from the configuration below.
+    settings: Changes of the configuration, made last: a list of section.field=value, such as
+        training.steps=500, or a table of sections and fields.
+    config: The configuration; to change a few settings of it, use the settings above.
+"""
 
 
 def run_flow(flow: Flow, config: RunConfig) -> FlowResult:
     """Run a flow in this process, recorded in Prefect and MLflow."""
     sections = flow.sections_used(config)
-    return as_prefect_flow(flow, sections)(to_form(config, sections))
+    return as_prefect_flow(flow, sections)(config=to_form(config, sections))
 
 
 def as_prefect_flow(flow: Flow, sections: tuple[str, ...]) -> PrefectFlow:
-    """Wrap a flow's function as a Prefect flow whose only parameter is a form.
+    """Wrap a flow's function as a Prefect flow whose parameters are a form and changes of it.
 
     Args:
         flow: The declaration.
@@ -33,20 +49,50 @@ def as_prefect_flow(flow: Flow, sections: tuple[str, ...]) -> PrefectFlow:
     """
     function = flow.function()
 
-    def run(config: Form) -> FlowResult:
+    def run(
+        *,
+        preset: str | None = None,
+        settings: list[str] | dict[str, object] | None = None,
+        config: Form,
+    ) -> FlowResult:
         redact_logs()
-        complete = hide_passwords(to_config(config))
+        complete = hide_passwords(resolve(to_config(config), preset, settings))
         recorded = to_form(complete, flow.sections_used(complete))
-        with tracked_flow(flow.name, recorded, flow_tags()) as record:
+        with _display(), tracked_flow(flow.name, recorded, flow_tags()) as record:
+            if _is_deployed():
+                check_flow(flow, complete)
+                check_tables(flow, complete)
             result = function(complete)
             if isinstance(result, Mapping):
                 metrics = {name: artifact.metrics() for name, artifact in result.items()}
-                record.describe(report_run(config.name, metrics))
+                record.describe(report_run(complete.name, metrics))
             return result
 
-    run.__name__, run.__doc__ = function.__name__, flow.help
+    run.__name__, run.__doc__ = function.__name__, _DESCRIPTION.format(help=flow.help)
+    run.__annotations__["preset"] = Literal[tuple(PRESETS)] | None
     run.__annotations__["config"] = form_class(sections)
-    return PrefectFlow(run, name=flow.name, flow_run_name="{config.name}")
+    return PrefectFlow(run, name=flow.name, description=flow.help, flow_run_name=_run_name)
+
+
+def _is_deployed() -> bool:
+    """Whether this is a run of a deployment, which no command has checked before."""
+    return runtime.deployment.id is not None
+
+
+def _display() -> AbstractContextManager[None]:
+    """A deployed run shows its progress in Prefect's log of the run."""
+    return use_display(RunLog(prefect.get_run_logger())) if _is_deployed() else nullcontext()
+
+
+def _run_name() -> str:
+    """The configuration's name, which the flow's parameters may give in three ways."""
+    given = runtime.flow_run.parameters
+    config = given["config"]
+    try:
+        name = config["name"] if isinstance(config, Mapping) else config.name
+        return resolve(RunConfig(name=name), given.get("preset"), given.get("settings")).name
+    except (ConfigError, KeyError):
+        return "refused"
 
 
 def __getattr__(name: str) -> PrefectFlow:

@@ -20,7 +20,7 @@ from gpt_core.config.finetuning import (
     LoRAConfig,
 )
 from gpt_core.config.generation import DecodingConfig
-from gpt_core.config.loading import build_config, load_config
+from gpt_core.config.loading import build_config, load_config, override_config
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.presets import PRESETS
 from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
@@ -67,4 +67,5 @@ __all__ = [
     "TrainingConfig",
     "build_config",
     "load_config",
+    "override_config",
 ]

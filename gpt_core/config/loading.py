@@ -60,6 +60,30 @@ def load_config(
     return build_config(RunConfig, tree)
 
 
+def override_config(config: RunConfig, settings: Sequence[str] | Tree) -> RunConfig:
+    """Change some settings of a configuration.
+
+    Args:
+        config: The configuration to begin with.
+        settings: Assignments such as ``training.steps=500``, or a tree of sections and fields.
+
+    Returns:
+        A new configuration, every field checked.
+
+    Raises:
+        ConfigError: Naming the key that is unknown or the value that cannot be used.
+
+    Example:
+        >>> override_config(load_config("tiny"), {"training": {"steps": 30}}).training.steps
+        30
+    """
+    tree: Tree = dataclasses.asdict(config)
+    changes = [settings] if isinstance(settings, Mapping) else map(_parse_setting, settings)
+    for change in changes:
+        tree = _merge(tree, change)
+    return build_config(RunConfig, tree)
+
+
 def build_config(kind: type[Config], tree: Mapping[str, object]) -> Config:
     """Build a configuration from the values of its fields as JSON or TOML, checking each.
 

@@ -4,6 +4,7 @@ import pytest
 
 from flows import running
 from flows.declarations import FLOWS
+from gpt_core.config import PRESETS
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -13,6 +14,8 @@ def test_a_deployment_finds_each_flow_with_its_whole_form(name: str) -> None:
     form = flow.parameters.definitions["FlowConfig"]
     assert list(form["properties"]) == ["name", *FLOWS[name].form_sections]
     assert form["additionalProperties"] is False
+    assert list(flow.parameters.properties) == ["preset", "settings", "config"]
+    assert flow.parameters.properties["preset"]["anyOf"][0]["enum"] == list(PRESETS)
 
 
 def test_another_attribute_is_an_error() -> None:

@@ -1,13 +1,16 @@
 """``gptflow up`` serves every flow with a checked form, and Ctrl-C leaves nothing behind."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,7 +46,36 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_up_serves_all_flows_until_ctrl_c(shared_cli: Any, small: list[str]) -> None:
+@dataclass(frozen=True)
+class Served:
+    """A running ``gptflow up``."""
+
+    process: "subprocess.Popen[str]"
+    api: str
+    mlflow: str
+
+    def deployments(self) -> dict[str, Any]:
+        """The deployments by name, once all are registered."""
+        found = eventually(
+            lambda: len(all_ := post(f"{self.api}/deployments/filter", {})) == len(FLOWS) and all_
+        )
+        return {each["name"]: each for each in found}
+
+    def create_run(self, name: str, parameters: dict[str, object]) -> Any:
+        """Start a run with the REST API, as the UI does."""
+        deployment = self.deployments()[name]["id"]
+        return post(
+            f"{self.api}/deployments/{deployment}/create_flow_run", {"parameters": parameters}
+        )
+
+    def stop(self) -> str:
+        """Press Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.communicate(timeout=120)[0]
+
+
+@pytest.fixture(scope="module")
+def served(shared_cli: Any, small: list[str]) -> Iterator[Served]:
     command = [sys.executable, "-u", "-m", "flows", "up", "--cron", "0 3 * * *", *small]
     process = subprocess.Popen(
         command, cwd=shared_cli.root, env=shared_cli.environment(),
@@ -54,29 +86,72 @@ def test_up_serves_all_flows_until_ctrl_c(shared_cli: Any, small: list[str]) -> 
     lines = [process.stdout.readline().split() for _ in range(3)]
     servers = {line[0]: line[1] for line in lines}
     api = servers["Prefect"].replace("/deployments", "/api")
-    try:
-        deployments = eventually(
-            lambda: len(found := post(f"{api}/deployments/filter", {})) == len(FLOWS) and found
-        )
-        assert answers(servers["MLflow"])
-        run = next(each for each in deployments if each["name"] == "run")
-        assert run["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
-        scheduled = {"flow_runs": {"deployment_id": {"any_": [run["id"]]}}}
-        runs = eventually(lambda: post(f"{api}/flow_runs/filter", scheduled))
-        assert runs[0]["state_name"] == "Scheduled", "by the server's own scheduler"
-        form = run["parameter_openapi_schema"]["definitions"]["TrainingConfig"]
-        assert form["properties"]["steps"]["description"].startswith("Optimizer updates")
-        config = run["parameters"]["config"]
-        assert config["training"]["steps"] == 12
-        with pytest.raises(urllib.error.HTTPError, match="409"):
-            post(
-                f"{api}/deployments/{run['id']}/create_flow_run",
-                {"parameters": {"config": {**config, "trainning": {}}}},
-            )
-    finally:
-        process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, rest
-    assert not answers(f"{api}/health")
-    assert not answers(servers["MLflow"])
+    made = Served(process, api, servers["MLflow"])
+    yield made
+    if process.poll() is None:
+        made.stop()
+
+
+def test_every_flow_is_deployed_with_its_form(served: Served) -> None:
+    run = served.deployments()["run"]
+    assert answers(served.mlflow)
+    assert run["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
+    scheduled = {"flow_runs": {"deployment_id": {"any_": [run["id"]]}}}
+    runs = eventually(lambda: post(f"{served.api}/flow_runs/filter", scheduled))
+    assert runs[0]["state_name"] == "Scheduled", "by the server's own scheduler"
+    form = run["parameter_openapi_schema"]["definitions"]["TrainingConfig"]
+    assert form["properties"]["steps"]["description"].startswith("Optimizer updates")
+    assert run["parameters"]["config"]["training"]["steps"] == 12
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"config": {"training": {"steps": 30}}},
+        {"preset": "small"},
+        {"settings": "training.steps=30"},
+    ],
+    ids=["a part of the form", "an unknown preset", "text for a list"],
+)
+def test_the_server_refuses_wrong_parameters(served: Served, parameters: dict[str, object]) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        served.create_run("pretrain", parameters)
+
+
+@pytest.mark.usefixtures("served")
+def test_a_wrong_run_is_refused_when_it_is_submitted(shared_cli: Any) -> None:
+    wrong = shared_cli.run_several(
+        [
+            ["submit", "pretrain", "training.step=30"],
+            ["submit", "pretrain", "--preset", "small"],
+            ["submit", "train"],
+        ]
+    )
+    errors = [answer.user_error() for answer in wrong]
+    assert "there is no setting training.step; did you mean" in errors[0]
+    assert "there is no preset 'small'" in errors[1]
+    assert "there is no flow 'train'; there are run, prepare" in errors[2]
+
+
+@pytest.mark.usefixtures("served")
+def test_a_submitted_run_changes_only_its_settings(shared_cli: Any) -> None:
+    answer = shared_cli.run("submit", "pretrain", "training.steps=13", "--follow")
+    assert answer.code == 0, answer.out + answer.err
+    assert re.search(r"^train_tokenizer (was done before|is done in [\d.]+ s): /", answer.out, re.M)
+    (trained,) = re.findall(r"pretrain is done in [\d.]+ s: (\S+)", answer.out)
+    assert Path(trained).name == "step-00000013"
+    config = json.loads((Path(trained) / "config.json").read_text(encoding="utf-8"))
+    assert config["model"]["n_layer"] == 1, "of what was served, not of the preset"
+    assert "completed in" in answer.out.splitlines()[-1]
+
+
+def test_ctrl_c_leaves_nothing_behind(served: Served, shared_cli: Any) -> None:
+    rest = served.stop()
+    assert served.process.returncode == 0, rest
+    assert not answers(f"{served.api}/health")
+    assert not answers(served.mlflow)
     assert not (shared_cli.home / ".prefect" / "server.json").exists()
+
+
+def test_without_a_server_nothing_can_be_submitted(cli: Any) -> None:
+    assert "start gptflow up first" in cli.run("submit", "prepare").user_error()
