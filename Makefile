@@ -7,10 +7,12 @@ DEVELOPMENT := $(VENV)/.installed-dev
 # A worker per core; tests/conftest.py says which tests share a worker, and which come first.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test test-all battery lint docs words mutants check up down bench clean
+.PHONY: setup run test test-all battery lint docs words mutants check up down bench clean
 
 run: $(PIPELINE)  ## set up, then the whole pipeline on the samples
 	$(BIN)/gptflow run
+
+setup: $(DEVELOPMENT)  ## only set up: .venv with the project and the development tools
 
 test: $(DEVELOPMENT)  ## set up, then every test but the long ones
 	$(BIN)/python -m pytest $(PARALLEL) -m "not long"

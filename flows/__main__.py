@@ -33,7 +33,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-Settings = Annotated[list[str] | None, typer.Argument(help="section.field=value ...")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="section.field=value, such as training.steps=500; docs/settings.md lists all."
+    ),
+]
 Preset = Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
@@ -66,8 +71,11 @@ def _command(flow: Flow) -> Callable[..., None]:
         config: ConfigFile = None,
         dry_run: DryRun = False,
     ) -> None:
-        named = [flow.resolve_alias(each) for each in settings or []]
-        resolved = hide_passwords(load_config(preset, config, named))
+        given = [flow.resolve_alias(each) for each in settings or []]
+        resolved = hide_passwords(load_config(preset, config, given))
+        unread = [redact(each) for each in given if not flow.reads_setting(each)]
+        if unread:
+            typer.echo(f"without effect, because {flow.name} does not read it: {', '.join(unread)}")
         if dry_run:
             _show_plan(flow, resolved)
         else:

@@ -72,6 +72,16 @@ class Flow:
         name, equals, value = setting.partition("=")
         return f"{self.aliases.get(name, name)}{equals}{value}"
 
+    def reads_setting(self, setting: str) -> bool:
+        """Whether the flow reads a setting.
+
+        Example:
+            >>> FLOWS["pretrain"].reads_setting("lora.rank=2")
+            False
+        """
+        name = setting.partition("=")[0].partition(".")[0].strip()
+        return name == "name" or name in self.form_sections
+
     def function(self) -> FlowFunction:
         """Import the flow's function.
 

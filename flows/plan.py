@@ -35,7 +35,8 @@ def print_plan(flow: Flow, config: RunConfig, console: Console) -> None:
     """
     planned = plan_stages(flow, config)
     table = Table(box=None, pad_edge=False, expand=False)
-    for column in ("stage", "state", "where"):
+    any_done = any(stage.done for stage in planned)
+    for column in ("stage", "state", "where" if any_done else ""):
         table.add_column(column, no_wrap=True, overflow="fold")
     for stage in planned:
         where = str(short(stage.artifact.directory)) if stage.done else ""
@@ -47,6 +48,7 @@ def print_plan(flow: Flow, config: RunConfig, console: Console) -> None:
         console.print()
         for name, value in _sizes(config, planned, done=pretraining.done):
             console.print(f"  {name:<26}{value}", markup=False, highlight=False, soft_wrap=True)
+    console.print("\nNothing was run. The same command without --dry-run runs it.", highlight=False)
 
 
 def plan_stages(flow: Flow, config: RunConfig) -> list[PlannedStage]:
@@ -79,11 +81,20 @@ def _sizes(
         ("parameters", f"{parameters:,}"),
         ("pretraining reads", f"{tokens:,} tokens in {training.steps:,} steps"),
         ("pretraining computes", f"{flops:.3g} floating-point operations"),
+        ("learning rate", _learning_rate(config)),
         ("processes", f"{n_processes}"),
         ("memory, estimated", _of(n_processes * each, _MEMORY, "this machine has")),
         ("disk, estimated", _of(disk, _free_bytes(), "free are")),
         ("time, estimated", "none, it is done" if done else _time(config, model, flops)),
     ]
+
+
+def _learning_rate(config: RunConfig) -> str:
+    schedule = config.schedule
+    return (
+        f"{config.optimizer.learning_rate:g} at its peak, {schedule.kind}, "
+        f"{schedule.warmup_steps:,} steps of warm-up, {config.optimizer.kind}"
+    )
 
 
 def _vocabulary(config: RunConfig, stages: Sequence[PlannedStage]) -> int:
@@ -101,7 +112,10 @@ def _time(config: RunConfig, model: GPTConfig, flops: float) -> str:
     evaluations = config.training.steps // config.training.eval_every + 1
     evaluated = evaluations * config.training.eval_tokens * flops_per_token(model) / 3
     seconds = (flops + evaluated) / speed
-    return f"{duration(seconds)} of pretraining at {speed / 1e9:.2g} GFLOP/s, measured just now"
+    return (
+        f"{duration(seconds)} of pretraining at {speed / 1e9:.2g} GFLOP/s, measured just now; "
+        "the other stages come on top"
+    )
 
 
 def duration(seconds: float) -> str:

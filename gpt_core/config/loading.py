@@ -138,7 +138,7 @@ def _build(kind: type[Config], tree: Tree, path: str) -> Config:
     for key in tree:
         if key not in names:
             elsewhere = _settings_named(key)
-            advice = _did_you_mean(key, names)
+            advice = _did_you_mean(key, names, path)
             if elsewhere:
                 advice = f"; did you mean {' or '.join(elsewhere)}?"
             raise ConfigError(f"there is no setting {path}{key}{advice}")
@@ -217,8 +217,8 @@ def _settings_named(name: str) -> list[str]:
     ]
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Suggest the nearest known name, or list all of them."""
+def _did_you_mean(word: str, known: Iterable[str], path: str = "") -> str:
+    """Suggest the nearest known name with the path before it, or list all of them."""
     names = list(known)
     near = difflib.get_close_matches(word, names, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+    return f"; did you mean {path}{near[0]}?" if near else f"; there are {', '.join(names)}"

@@ -42,8 +42,9 @@ class GPTConfig(Section):
     """Epsilon of the layer norms, added to the variance."""
 
     attention: Literal["sdpa", "explicit"] = "sdpa"
-    """Implementation: ``sdpa``, torch's fused kernels, or ``explicit``, a few readable lines; the
-    same result up to rounding."""
+    """Implementation: ``sdpa``, torch's fused kernels (in bf16 training on a CPU our own, which is
+    faster there), or ``explicit``, a few readable lines; the same result up to rounding.
+    ``compute.attention_kernel`` chooses among torch's kernels."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "n_layer", "n_head", "n_embd", "context_length", "vocab_size")

@@ -65,8 +65,8 @@ class PretrainConfig(Section):
             f"try training.tokens_per_step={nearest}",
         )
         require(
-            self.schedule.warmup_steps < training.steps,
-            f"schedule.warmup_steps ({self.schedule.warmup_steps}) must be below training.steps "
+            self.schedule.warmup_steps <= training.steps,
+            f"schedule.warmup_steps ({self.schedule.warmup_steps}) must not exceed training.steps "
             f"({training.steps})",
         )
         if self.compute.fp8_head:

@@ -46,8 +46,9 @@ class ScheduleConfig(Section):
     """The learning rate over the run."""
 
     kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
-    """Decay from the peak to the end; ``wsd`` (warm-up, stable, decay) stays at the peak and
-    decays linearly at the end."""
+    """How the learning rate decays after warm-up: ``cosine`` and ``linear`` fall from the peak
+    (``optimizer.learning_rate``) to ``final_ratio`` times it, ``constant`` stays at the peak, and
+    ``wsd`` (warm-up, stable, decay) stays there and falls in the last ``decay_share`` of steps."""
 
     warmup_steps: int = 100
     """Steps of linear rise from 0 to the peak."""

@@ -157,7 +157,7 @@ class MultiHeadAttention(nn.Module):
     head can follow the syntax while another finds the name last mentioned, at the cost of a
     single head of width C. Queries, keys and values of all heads come from one matrix product
     (``c_attn``, its outputs in that order). ``GPTConfig.attention`` chooses between
-    ``explicit_attention`` and torch's fused kernel.
+    ``explicit_attention`` and fused kernels: torch's, or ``manual_attention`` where it is faster.
 
     Args:
         config: The model's shape.

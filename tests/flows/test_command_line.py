@@ -20,7 +20,7 @@ finally:
 """
 
 MISTAKES = [
-    (["run", "training.stepss=5"], r"training\.stepss; did you mean steps\?"),
+    (["run", "training.stepss=5"], r"training\.stepss; did you mean training\.steps\?"),
     (["run", "training.steps=many"], r"training\.steps must be a whole number, got 'many'"),
     (["run", "training.steps=0"], r"training\.steps must be at least 1, got 0"),
     (["run", "model.n_embd=130"], r"model\.n_embd \(130\) must be a multiple of"),

@@ -82,7 +82,10 @@ def test_the_manifest_repeats_the_description_except_the_shape(tmp_path: Path) -
         ({"step": "3"}, "step must be a whole number, got '3'"),
         ({"step": None}, "step must be a whole number, got None"),
         ({"model": 3}, "model is a section"),
-        ({"model": {"n_layers": 1}}, r"there is no setting model\.n_layers; did you mean n_layer"),
+        (
+            {"model": {"n_layers": 1}},
+            r"there is no setting model\.n_layers; did you mean model\.n_layer",
+        ),
         ({"model": {"n_head": 5}}, r"model\.n_embd \(768\) must be a multiple of n_head"),
         ({"labels": ["a"]}, "labels belong to a classifier"),
         ({"template": "short"}, "a template belongs to instructions"),

@@ -42,7 +42,7 @@ def test_values_are_converted_to_the_type_of_their_field() -> None:
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("training.stps=3", "there is no setting training.stps; did you mean steps?"),
+        ("training.stps=3", "there is no setting training.stps; did you mean training.steps?"),
         ("training.precision=fp32", "training.precision; did you mean compute.precision or "),
         ("training.fit_memory=true", "training.fit_memory; did you mean compute.fit_memory?"),
         ("xyzzy.a=3", "there is no setting xyzzy; there are name, source"),
@@ -56,7 +56,7 @@ def test_values_are_converted_to_the_type_of_their_field() -> None:
         ("optimizer.learning_rate=-1", "optimizer.learning_rate must be greater than 0, got -1.0"),
         ("optimizer.learning_rate=[1]", "optimizer.learning_rate must be a number, got [1]"),
         ("training.tokens_per_step=100", "try training.tokens_per_step=4096"),
-        ("schedule.warmup_steps=9999", "schedule.warmup_steps (9999) must be below training.steps"),
+        ("schedule.warmup_steps=9999", "schedule.warmup_steps (9999) must not exceed training.steps"),
         ("schedule.final_ratio=2", "schedule.final_ratio must be in [0, 1], got 2.0"),
         ("schedule.kind=cosin", "schedule.kind must be one of cosine"),
         ("generation.top_p=0", "generation.top_p must be in (0, 1], got 0"),
