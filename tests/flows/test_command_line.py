@@ -81,7 +81,9 @@ def test_help_names_every_command(cli: Any) -> None:
         "classify",
         "instruct",
     ]
-    assert all(f" {name} " in answer.out for name in [*flows, "generate", "up", "down", "doctor"])
+    assert all(
+        f" {name} " in answer.out for name in [*flows, "generate", "up", "submit", "down", "doctor"]
+    )
 
 
 def test_a_mistake_is_one_sentence_and_code_2(cli: Any) -> None:
@@ -90,6 +92,14 @@ def test_a_mistake_is_one_sentence_and_code_2(cli: Any) -> None:
         message = result.user_error()
         assert re.search(sentence, message), (arguments, message)
     assert not cli.home.exists()
+
+
+def test_a_setting_that_a_flow_does_not_read_is_named(cli: Any) -> None:
+    answers = cli.run_several(
+        [["pretrain", *settings, "source=nowhere"] for settings in (["lora.rank=2"], ["name=me"])]
+    )
+    assert answers[0].out == "without effect, because pretrain does not read it: lora.rank=2\n"
+    assert answers[1].out == ""
 
 
 def test_an_empty_file_is_refused_before_anything_starts(cli: Any, tmp_path: Path) -> None:

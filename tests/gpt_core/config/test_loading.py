@@ -56,7 +56,10 @@ def test_values_are_converted_to_the_type_of_their_field() -> None:
         ("optimizer.learning_rate=-1", "optimizer.learning_rate must be greater than 0, got -1.0"),
         ("optimizer.learning_rate=[1]", "optimizer.learning_rate must be a number, got [1]"),
         ("training.tokens_per_step=100", "try training.tokens_per_step=4096"),
-        ("schedule.warmup_steps=9999", "schedule.warmup_steps (9999) must not exceed training.steps"),
+        (
+            "schedule.warmup_steps=9999",
+            "schedule.warmup_steps (9999) must not exceed training.steps",
+        ),
         ("schedule.final_ratio=2", "schedule.final_ratio must be in [0, 1], got 2.0"),
         ("schedule.kind=cosin", "schedule.kind must be one of cosine"),
         ("generation.top_p=0", "generation.top_p must be in (0, 1], got 0"),
