@@ -24,7 +24,12 @@ from gpt_core.checkpoints import TRAINING_STATE
 from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
 from gpt_core.errors import ConfigError, DataError, GPTCoreError
 from gpt_core.redaction import redact
-from tasks.addresses import hide_passwords, hide_server_passwords, redact_logs
+from tasks.addresses import (
+    hide_passwords,
+    hide_server_passwords,
+    redact_logs,
+    require_no_passwords,
+)
 
 app = typer.Typer(
     help="Raw text to a trained, evaluated and fine-tuned GPT. "
@@ -194,11 +199,7 @@ def up(
 ) -> None:
     """Serve Prefect, MLflow and a worker for the deployments on 127.0.0.1 until Ctrl-C."""
     resolved = load_config(preset, config, settings or [])
-    if hide_passwords(resolved) != resolved:
-        raise ConfigError(
-            "a setting of a deployment is stored in Prefect, so it must not hold a password: give "
-            "addresses with passwords to single commands only"
-        )
+    require_no_passwords(resolved)
     from flows.preflight import check_home
     from tasks.servers import PrefectServer
 

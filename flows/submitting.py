@@ -16,6 +16,7 @@ from flows.declarations import Flow
 from flows.forms import form_class, resolve, to_config
 from gpt_core.config import RunConfig, build_config
 from gpt_core.errors import DataError
+from tasks.credentials import require_no_passwords
 
 _POLL_SECONDS = 1.0
 _PAGE = 200  # the server's limit
@@ -34,14 +35,15 @@ def submit(flow: Flow, preset: str | None, settings: Sequence[str], console: Con
         The run's id.
 
     Raises:
-        ConfigError: Naming the setting that is wrong.
+        ConfigError: Naming the setting that is wrong, or if one holds a password.
         DataError: If the flow is not deployed, or the server does not answer.
     """
     changes = [flow.resolve_alias(setting) for setting in settings]
     try:
         with get_client(sync_client=True) as client:
             deployment = client.read_deployment_by_name(f"{flow.name}/{flow.name}")
-            resolve(_deployed_config(flow, deployment.parameters), preset, changes)
+            deployed = _deployed_config(flow, deployment.parameters)
+            require_no_passwords(resolve(deployed, preset, changes))
             run = client.create_flow_run_from_deployment(
                 deployment.id, parameters={"preset": preset, "settings": changes}
             )

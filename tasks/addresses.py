@@ -24,6 +24,19 @@ def hide_passwords(config: Config) -> Config:
     return cast(Config, _hide(config))
 
 
+def require_no_passwords(config: Section) -> None:
+    """Require a configuration that can be stored in Prefect: one without passwords and tokens.
+
+    Raises:
+        ConfigError: If an address in it has one.
+    """
+    if _hide(config) != config:
+        raise ConfigError(
+            "a setting of a deployment is stored in Prefect, so it must not hold a password: give "
+            "addresses with passwords to single commands only"
+        )
+
+
 def full_address(shown: str) -> str:
     """The complete address that ``hide_passwords`` replaced.
 

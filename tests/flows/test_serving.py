@@ -125,12 +125,14 @@ def test_a_wrong_run_is_refused_when_it_is_submitted(shared_cli: Any) -> None:
             ["submit", "pretrain", "training.step=30"],
             ["submit", "pretrain", "--preset", "small"],
             ["submit", "train"],
+            ["submit", "pretrain", "source=https://me:word@localhost/text.txt"],
         ]
     )
     errors = [answer.user_error() for answer in wrong]
     assert "there is no setting training.step; did you mean" in errors[0]
     assert "there is no preset 'small'" in errors[1]
     assert "there is no flow 'train'; there are run, prepare" in errors[2]
+    assert "must not hold a password" in errors[3]
 
 
 @pytest.mark.usefixtures("served")
