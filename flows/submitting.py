@@ -16,7 +16,7 @@ from flows.declarations import Flow
 from flows.forms import form_class, resolve, to_config
 from gpt_core.config import RunConfig, build_config
 from gpt_core.errors import DataError
-from tasks.credentials import require_no_passwords
+from tasks.addresses import require_no_passwords
 
 _POLL_SECONDS = 1.0
 _PAGE = 200  # the server's limit
