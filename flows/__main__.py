@@ -96,14 +96,16 @@ def _show_plan(flow: Flow, config: RunConfig) -> None:
     from tasks.servers import configure_environment
 
     check_flow(flow, config)
+    notices = check_tables(flow, config)
     configure_environment()
     with tempfile.TemporaryDirectory() as folder:
         if not Path(os.environ["PREFECT_HOME"]).is_dir():
             os.environ["PREFECT_HOME"] = folder  # Prefect creates its home, a plan creates nothing
         from flows.plan import print_plan
 
-        check_tables(flow, config)
         print_plan(flow, config, Console())
+        for notice in notices:
+            typer.echo(f"note: {notice}")
 
 
 def _run(flow: Flow, config: RunConfig) -> None:
@@ -115,6 +117,7 @@ def _run(flow: Flow, config: RunConfig) -> None:
 
     console, started = Console(), time.monotonic()
     check_flow(flow, config)
+    check_tables(flow, config)
     server = PrefectServer()
     server.start()
     console.print(f"gptflow {flow.name}: {config.name}, from {config.source}", highlight=False)
@@ -125,7 +128,6 @@ def _run(flow: Flow, config: RunConfig) -> None:
         from tasks.progress import use_display
         from tasks.tracking import client
 
-        check_tables(flow, config)
         client()  # opens the MLflow store, or creates it
         server.wait()
     with TerminalDisplay(console) as display, use_display(display):

@@ -6,7 +6,7 @@ from pathlib import Path
 from flows.declarations import Flow
 from gpt_core.config import GPT2ImportConfig, RunConfig
 from gpt_core.errors import ConfigError, DataError
-from gpt_core.text import read_examples, read_instructions
+from gpt_core.text import read_example_splits, read_instruction_splits
 from tasks.hub import release_of
 from tasks.paths import data_dir, prefect_dir, project_root, tracking_dir
 from tasks.reads import Given, Source
@@ -41,21 +41,28 @@ def check_home() -> None:
         _require_writable(folder)
 
 
-def check_tables(flow: Flow, config: RunConfig) -> None:
-    """Read the tables of examples for fine-tuning, which would otherwise fail after pretraining.
+def check_tables(flow: Flow, config: RunConfig) -> list[str]:
+    """Read and split the files of examples, which would otherwise fail after pretraining.
+
+    Returns:
+        Sentences on rows that will be left out.
 
     Raises:
-        DataError: Naming the line, the column or the key that is not there.
+        DataError: If a file cannot be read, naming the place in it, or has too few examples.
     """
-    columns = config.classification.text_column, config.classification.label_column
+    notices = []
     for read in flow.all_reads(config):
-        if isinstance(read, Source) and read.role in ("classification", "instruction"):
-            found = find_source(read)
-            file = placed_file(read.name, found) if isinstance(found, PublicSource) else found
-            if read.role == "classification" and file.is_file():
-                read_examples(file, *columns)
-            elif file.is_file():
-                read_instructions(file)
+        if not isinstance(read, Source) or read.role not in ("classification", "instruction"):
+            continue
+        found = find_source(read)
+        file = placed_file(read.name, found) if isinstance(found, PublicSource) else found
+        if isinstance(found, PublicSource) and not file.is_file():
+            continue  # the run downloads it
+        if read.role == "classification":
+            notices.append(read_example_splits(file, config.classification)[1].notice)
+        else:
+            notices.append(read_instruction_splits(file, config.instruction)[1].notice)
+    return list(filter(None, notices))
 
 
 def _require_writable(folder: Path) -> None:

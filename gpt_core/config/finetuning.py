@@ -131,7 +131,11 @@ class InstructionConfig(FinetuningConfig):
     """Exclude the prompt's tokens from the loss."""
 
     max_tokens: int | None = None
-    """Longer examples are truncated; None uses the model's context length."""
+    """The longest example, its prompt and answer together; None uses the model's context length."""
+
+    too_long: Literal["leave-out", "cut"] = "leave-out"
+    """Examples of more than ``max_tokens`` are left out, or cut at the end, so that the model does
+    not see where such an answer stops. Both are counted and said."""
 
     epochs: int = 3
     """Passes over the training examples."""

@@ -1,56 +1,17 @@
-"""Instructions with answers: split without leakage, encode with the prompt masked.
+"""Instructions with answers: encode with the prompt masked.
 
 Shapes: B batch, T time.
 """
 
-import random
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
 from gpt_core.config import IGNORED
 from gpt_core.data.loader import Batch
 from gpt_core.data.prompts import PromptTemplate
-from gpt_core.errors import DataError
 from gpt_core.text import InstructionExample
 from gpt_core.tokenizers import Tokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class InstructionSplits:
-    """Examples for training, for the validation loss and to be answered by the final model."""
-
-    train: list[InstructionExample]
-    validation: list[InstructionExample]
-    test: list[InstructionExample]
-
-
-def split_instructions(
-    examples: Sequence[InstructionExample], validation_share: float, test_share: float, seed: int
-) -> InstructionSplits:
-    """Split examples at random; those with equal instruction and input stay in one split.
-
-    Raises:
-        DataError: If the training split, or another of a nonzero fraction, is empty.
-    """
-    same: dict[tuple[str, str], list[InstructionExample]] = defaultdict(list)
-    for example in examples:
-        same[example.instruction, example.input].append(example)
-    groups = list(same.values())
-    random.Random(seed).shuffle(groups)
-    n_validation, n_test = (round(len(groups) * s) for s in (validation_share, test_share))
-    cuts = {
-        "train": (groups[n_validation + n_test :], 1.0),
-        "validation": (groups[:n_validation], validation_share),
-        "test": (groups[n_validation : n_validation + n_test], test_share),
-    }
-    for name, (chosen, fraction) in cuts.items():
-        if not chosen and fraction > 0:
-            raise DataError(f"{len(examples)} examples leave none for the {name} part: give more")
-    flat = {name: [e for group in chosen for e in group] for name, (chosen, _) in cuts.items()}
-    return InstructionSplits(**flat)
 
 
 def encode_example(

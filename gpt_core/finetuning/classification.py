@@ -18,15 +18,7 @@ from gpt_core.artifact import Artifact, Draft, new_artifact
 from gpt_core.callbacks import Callback, Callbacks
 from gpt_core.checkpoints import TOKENIZER, CheckpointDescription
 from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
-from gpt_core.data import (
-    Example,
-    ExampleSplits,
-    balance,
-    encode_texts,
-    pad,
-    read_examples,
-    split_examples,
-)
+from gpt_core.data import encode_texts, pad
 from gpt_core.errors import ConfigError
 from gpt_core.evaluation import classification_metrics
 from gpt_core.execution import resolve_device
@@ -35,7 +27,7 @@ from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
 from gpt_core.finetuning.saving import write_finetuned
 from gpt_core.models import GPT, GPTClassifier, evaluating, load_model
-from gpt_core.text import source_path
+from gpt_core.text import Example, ExampleSplits, read_example_splits, source_path
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 _PREDICT_BATCH = 64
@@ -89,15 +81,23 @@ def finetune_classifier(
         DivergenceError: If the loss is no longer a number.
     """
     device = resolve_device(config.device)
-    splits, labels = _read(examples, config)
+    listeners = Callbacks(callbacks)
+    splits, file = read_example_splits(source_path(examples), config)
+    labels = sorted({example.label for example in file.rows})
+    if file.notice:
+        listeners.on_notice(file.notice)
     body = load_model(checkpoint.directory)
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     with seeded(config.seed, device):
         width = min(filter(None, [config.max_tokens, body.config.context_length]))
-        encoded = {n: _encode(s, tokenizer, labels, width) for n, s in _by_name(splits).items()}
+        encoded, n_cut = {}, 0
+        for name, split in _by_name(splits).items():
+            encoded[name], cut = _encode(split, tokenizer, labels, width)
+            n_cut += cut
+        _report_cut(n_cut, sum(map(len, encoded.values())), width, listeners)
         trained = _adapt(body, len(labels), config, lora).to(device)
         objective = _Classification(trained, tokenizer.pad_id, device, encoded["validation"])
-        loop = EpochLoop(trained, objective, config, Callbacks(callbacks), out_dir)
+        loop = EpochLoop(trained, objective, config, listeners, out_dir)
         metrics = loop.run(encoded["train"])
         test = objective.predict(encoded["test"])
     model, adapters = merge_adapters(trained)
@@ -106,17 +106,9 @@ def finetune_classifier(
         description = _describe(body.config, labels, width, loop.step)
         write_finetuned(draft, model, tokenizer, description, adapters)
         draft.metrics |= metrics | {f"{n}_examples": float(len(s)) for n, s in encoded.items()}
+        draft.metrics |= {"blank_rows": float(file.n_left_out), "cut_examples": float(n_cut)}
         _write_test(draft, splits.test, test, labels)
     return draft.artifact
-
-
-def _read(examples: Artifact, config: ClassificationConfig) -> tuple[ExampleSplits, list[str]]:
-    """The three splits, and all labels in the order of the classes."""
-    rows = read_examples(source_path(examples), config.text_column, config.label_column)
-    labels = sorted({row.label for row in rows})
-    if config.balanced:
-        rows = balance(rows, config.seed)
-    return split_examples(rows, config.validation_share, config.test_share, config.seed), labels
 
 
 def _by_name(splits: ExampleSplits) -> dict[str, list[Example]]:
@@ -150,12 +142,21 @@ def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRACo
 
 def _encode(
     examples: Sequence[Example], tokenizer: Tokenizer, labels: list[str], width: int
-) -> list[EncodedExample]:
-    encoded = encode_texts([example.text for example in examples], tokenizer, width)
-    return [
-        EncodedExample(token_ids, labels.index(example.label))
-        for token_ids, example in zip(encoded, examples, strict=True)
+) -> tuple[list[EncodedExample], int]:
+    """Encode examples; also returns how many are cut at ``width`` tokens."""
+    texts = encode_texts([example.text for example in examples], tokenizer, width + 1)
+    encoded = [
+        EncodedExample(token_ids[:width], labels.index(example.label))
+        for token_ids, example in zip(texts, examples, strict=True)
     ]
+    return encoded, sum(len(token_ids) > width for token_ids in texts)
+
+
+def _report_cut(n_cut: int, total: int, width: int, listeners: Callback) -> None:
+    if n_cut:
+        listeners.on_notice(
+            f"{n_cut:,} of {total:,} texts are longer than {width} tokens: their ends are cut"
+        )
 
 
 class _Classification(Objective[EncodedExample]):

@@ -15,28 +15,19 @@ from typing_extensions import override
 
 from gpt_core.artifact import Artifact, Draft, new_artifact
 from gpt_core.callbacks import Callback, Callbacks
-from gpt_core.checkpoints import TOKENIZER, CheckpointDescription
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import DecodingConfig, InstructionConfig, LoRAConfig
-from gpt_core.data import (
-    TEMPLATES,
-    Batch,
-    InstructionExample,
-    InstructionSplits,
-    collate,
-    encode_example,
-    read_instructions,
-    split_instructions,
-)
-from gpt_core.errors import DataError
+from gpt_core.data import Batch, collate
 from gpt_core.evaluation import exact_match, rouge_l, token_loss
 from gpt_core.execution import resolve_device
 from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
+from gpt_core.finetuning.example_encoder import ExampleEncoder, Row
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
 from gpt_core.finetuning.saving import write_finetuned
 from gpt_core.generation import generate
 from gpt_core.models import GPT, load_model, next_token_loss
-from gpt_core.text import source_path
-from gpt_core.tokenizers import Tokenizer, load_tokenizer
+from gpt_core.text import InstructionExample, read_instruction_splits, source_path
+from gpt_core.tokenizers import load_tokenizer
 
 _SCORE_BATCH = 32
 _N_SAMPLES = 3  # answers that the callbacks receive
@@ -51,9 +42,6 @@ ANSWERS = pa.schema(
     ]
 )
 """Columns of ``answers.parquet``."""
-
-Row = tuple[list[int], list[int]]
-"""Token ids and targets of one example."""
 
 
 class Answer(TypedDict):
@@ -96,13 +84,15 @@ def finetune_instructions(
         DivergenceError: If the loss is no longer a number.
     """
     device, listeners = resolve_device(config.device), Callbacks(callbacks)
-    splits = _read(examples, config)
+    splits, file = read_instruction_splits(source_path(examples), config)
+    if file.notice:
+        listeners.on_notice(file.notice)
     with seeded(config.seed, device):
         body = load_model(checkpoint.directory)
         tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
-        encoder = _ExampleEncoder(tokenizer, config, body.config.context_length)
-        training = encoder.encode(splits.train, "training", listeners)
-        validation = encoder.encode(splits.validation, "validation", listeners)
+        encoder = ExampleEncoder(tokenizer, config, body.config.context_length, listeners)
+        training = encoder.encode(splits.train, "training")
+        validation = encoder.encode(splits.validation, "validation")
         trained = _with_adapters(body, lora).to(device)
         objective = _AnswerLoss(trained, tokenizer.pad_id, device, validation)
         loop = EpochLoop(trained, objective, config, listeners, out_dir)
@@ -114,28 +104,16 @@ def finetune_instructions(
     settings, parents = (config, lora), (checkpoint, examples)
     with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
         write_finetuned(draft, model, tokenizer, encoder.describe(model, loop.step), adapters)
-        draft.metrics |= metrics | _sizes(splits, len(training))
+        sizes = {"train": len(training), "validation": len(validation), "test": len(splits.test)}
+        draft.metrics |= metrics | {f"{name}_examples": float(n) for name, n in sizes.items()}
+        draft.metrics |= encoder.counts | {"blank_rows": float(file.n_left_out)}
         _write_answers(draft, answers)
     return draft.artifact
-
-
-def _read(examples: Artifact, config: InstructionConfig) -> InstructionSplits:
-    rows = read_instructions(source_path(examples))
-    return split_instructions(rows, config.validation_share, config.test_share, config.seed)
 
 
 def _with_adapters(body: GPT, lora: LoRAConfig) -> GPT:
     """Add adapters to all blocks if LoRA is on; PEFT's wrapper is called like the model."""
     return cast(GPT, add_adapters(body, lora, range(body.config.n_layer))) if lora.rank else body
-
-
-def _sizes(splits: InstructionSplits, n_trained: int) -> dict[str, float]:
-    return {
-        "train_examples": float(n_trained),
-        "left_out_examples": float(len(splits.train) - n_trained),
-        "validation_examples": float(len(splits.validation)),
-        "test_examples": float(len(splits.test)),
-    }
 
 
 class _AnswerLoss(Objective[Row]):
@@ -176,73 +154,9 @@ class _AnswerLoss(Objective[Row]):
         return [collate(group, self.pad_id) for group in groups]
 
 
-class _ExampleEncoder:
-    """Tokenizes instructions in a prompt template, with or without their answers.
-
-    Args:
-        tokenizer: The model's tokenizer.
-        config: The template and the limits.
-        context_length: The model's context length.
-    """
-
-    def __init__(
-        self, tokenizer: Tokenizer, config: InstructionConfig, context_length: int
-    ) -> None:
-        self.tokenizer, self.config, self.context_length = tokenizer, config, context_length
-        self.template = TEMPLATES[config.template]
-        self.limit = min(config.max_tokens or context_length, context_length)
-
-    def describe(self, model: GPT, step: int) -> CheckpointDescription:
-        """The content of the fine-tuned model's ``config.json``."""
-        return CheckpointDescription(
-            kind="instruction",
-            step=step,
-            model=model.config,
-            template=self.config.template,
-            max_tokens=self.limit,
-        )
-
-    def prompt(self, example: InstructionExample) -> list[int]:
-        """Token ids of the prompt, up to where the answer begins."""
-        return self.tokenizer.encode(self.template.format(example.instruction, example.input))
-
-    def encode(
-        self, examples: Sequence[InstructionExample], split: str, listeners: Callback
-    ) -> list[Row]:
-        """Token ids and targets; examples whose prompt leaves no room for an answer are skipped.
-
-        Raises:
-            DataError: If that is so of every training example.
-        """
-        encoded = (
-            encode_example(
-                example,
-                self.tokenizer,
-                self.template,
-                mask_prompt=self.config.mask_prompt,
-                max_tokens=self.limit,
-            )
-            for example in examples
-        )
-        rows = [row for row in encoded if any(target >= 0 for target in row[1])]
-        if split == "training" and not rows:
-            shortest = min(len(self.prompt(example)) for example in examples)
-            raise DataError(
-                f"no prompt leaves room for an answer within {self.limit} tokens (the shortest "
-                f"has {shortest}): use a model with a longer context, or set "
-                "instruction.template=short"
-            )
-        if len(rows) < len(examples):
-            listeners.on_notice(
-                f"{len(examples) - len(rows)} of {len(examples)} {split} examples are left out: "
-                f"their prompts leave no room for an answer within {self.limit} tokens"
-            )
-        return rows
-
-
 def _generate_answers(
     model: GPT,
-    encoder: _ExampleEncoder,
+    encoder: ExampleEncoder,
     examples: Sequence[InstructionExample],
     listeners: Callback,
 ) -> list[Answer]:

@@ -16,6 +16,7 @@ from gpt_core.text.corpus import (
 )
 from gpt_core.text.examples import (
     Example,
+    ExampleFile,
     InstructionExample,
     read_examples,
     read_instructions,
@@ -23,6 +24,15 @@ from gpt_core.text.examples import (
 from gpt_core.text.reading import read_texts
 from gpt_core.text.records import RecordFormat, read_record_file
 from gpt_core.text.sources import register_source, source_files, source_path
+from gpt_core.text.splits import (
+    ExampleSplits,
+    InstructionSplits,
+    balance,
+    read_example_splits,
+    read_instruction_splits,
+    split_examples,
+    split_instructions,
+)
 
 __all__ = [
     "SPLITS",
@@ -30,9 +40,13 @@ __all__ = [
     "Document",
     "DocumentWriter",
     "Example",
+    "ExampleFile",
+    "ExampleSplits",
     "InstructionExample",
+    "InstructionSplits",
     "RecordFormat",
     "Split",
+    "balance",
     "clean_corpus",
     "count_row_groups",
     "documents_file",
@@ -40,7 +54,9 @@ __all__ = [
     "iter_texts",
     "language_of",
     "read_documents",
+    "read_example_splits",
     "read_examples",
+    "read_instruction_splits",
     "read_instructions",
     "read_record_file",
     "read_row_group",
@@ -48,5 +64,7 @@ __all__ = [
     "register_source",
     "source_files",
     "source_path",
+    "split_examples",
+    "split_instructions",
     "split_of",
 ]

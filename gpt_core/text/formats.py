@@ -47,7 +47,7 @@ def read_format(stream: IO[bytes], name: str, where: str, reading: ReadingConfig
         columns=[reading.text_column],
         encoding=reading.encoding,
         encoding_setting="reading.encoding",
-        columns_setting="reading.text_column",
+        settings={reading.text_column: "reading.text_column"},
     ):
         yield _text_of(value, reading.text_column, f"{where}, {place}")
 

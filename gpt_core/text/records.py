@@ -7,8 +7,10 @@ Whatever cannot be read is a ``DataError`` that names the file and the place in 
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Literal
 
@@ -21,6 +23,7 @@ from gpt_core.text.streams import open_text
 
 MAX_FIELD_CHARACTERS = 1 << 24  # of one CSV or TSV field
 _PARQUET_ROWS = 1024  # read at a time
+_MAX_NAMES = 12  # of columns in an error message
 
 RecordFormat = Literal["json", "jsonl", "csv", "tsv", "parquet"]
 Record = tuple[str, object]
@@ -35,7 +38,7 @@ def read_records(
     columns: Sequence[str],
     encoding: str = "utf-8",
     encoding_setting: str | None = None,
-    columns_setting: str | None = None,
+    settings: Mapping[str, str] | None = None,
     headerless: Sequence[str] = (),
 ) -> Iterator[Record]:
     """Stream the records of one file.
@@ -47,8 +50,10 @@ def read_records(
         columns: The columns that a table must have; others are not read.
         encoding: Encoding of all formats but Parquet.
         encoding_setting: The setting that names the encoding, for error messages.
-        columns_setting: The setting that names the columns, for error messages.
-        headerless: Columns of a TSV whose first line has this many fields but is no header.
+        settings: The settings that name the columns, for error messages.
+        headerless: Columns of a TSV whose first line is no header, the label's first. The line is
+            a header if it has another number of fields, names one of ``columns``, or begins with a
+            label that no other row has while others recur.
 
     Yields:
         The place and the JSON value; for tables a dictionary of ``columns``.
@@ -57,7 +62,7 @@ def read_records(
         DataError: If the file cannot be read as that format or lacks a column.
     """
     if form == "parquet":
-        yield from _read_parquet(stream, where, columns, columns_setting)
+        yield from _read_parquet(stream, where, columns, settings or {})
         return
     with open_text(stream, where, encoding, setting=encoding_setting) as text:
         if form == "json":
@@ -66,7 +71,7 @@ def read_records(
             yield from ((f"line {n}", value) for n, value in parse_json_lines(text, where))
         else:
             yield from read_table(
-                text, form, where, columns, headerless=headerless, columns_setting=columns_setting
+                text, form, where, columns, headerless=headerless, settings=settings
             )
 
 
@@ -77,7 +82,7 @@ def read_table(
     columns: Sequence[str],
     *,
     headerless: Sequence[str] = (),
-    columns_setting: str | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Stream the rows of a CSV or TSV; see ``read_records`` for the arguments.
 
@@ -87,37 +92,59 @@ def read_table(
     Raises:
         DataError: If the table lacks a column, or naming the row that is not valid.
     """
+    rows = _split_fields(lines, form, where)
+    line, first = next(rows, (1, []))
+    header = [name.strip() for name in first]
+    labels = Counter[str]()
+    if not set(columns) <= set(header):
+        other_names = len(first) != len(headerless) or set(columns) & set(header)
+        if form != "tsv" or not first or other_names:
+            _require_columns(header, columns, where, settings or {})
+        rows = _count_labels(chain([(line, first)], rows), labels)
+        header = list(headerless)
+    for line, row in rows:
+        if len(row) != len(header):
+            raise DataError(
+                f"{where}, line {line}: {len(row)} fields, the header has {len(header)}"
+            )
+        yield f"line {line}", {name: row[header.index(name)] for name in columns}
+    if labels[first[0].strip()] == 1 < max(labels.values(), default=0):
+        _require_columns([name.strip() for name in first], columns, where, settings or {})
+
+
+def _split_fields(
+    lines: Iterable[str], form: Literal["csv", "tsv"], where: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Stream the line where each row begins, and its fields; blank lines are skipped."""
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     quoting: Literal[0, 3] = csv.QUOTE_NONE if form == "tsv" else csv.QUOTE_MINIMAL
     delimiter = "\t" if form == "tsv" else ","
     rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     begin = 1  # the line in which the row that is being read begins
-    header: list[str] | None = None
     try:
         for row in rows:
-            begin, first = rows.line_num + 1, begin
-            if not row:
-                continue
-            if header is None:
-                header = [name.strip() for name in row]
-                if set(columns) <= set(header):
-                    continue
-                if form != "tsv" or len(row) != len(headerless):
-                    _require_columns(header, columns, where, columns_setting)
-                header = list(headerless)
-            if len(row) != len(header):
-                raise DataError(
-                    f"{where}, line {first}: {len(row)} fields, the header has {len(header)}"
-                )
-            yield f"line {first}", {name: row[header.index(name)] for name in columns}
+            begin, line = rows.line_num + 1, begin
+            if row:
+                yield line, row
     except csv.Error as error:
         raise DataError(f"{where}, line {begin}: not a valid table: {error}") from error
-    if header is None:
-        _require_columns([], columns, where, columns_setting)
+
+
+def _count_labels(
+    rows: Iterable[tuple[int, list[str]]], labels: Counter[str]
+) -> Iterator[tuple[int, list[str]]]:
+    """Pass the rows on, and count what is in their first field."""
+    for line, row in rows:
+        labels[row[0].strip()] += 1
+        yield line, row
 
 
 def read_record_file(
-    path: Path, form: RecordFormat, columns: Sequence[str], headerless: Sequence[str] = ()
+    path: Path,
+    form: RecordFormat,
+    columns: Sequence[str],
+    headerless: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Record]:
     """Stream the records of a UTF-8 or Parquet file; see ``read_records``.
 
@@ -125,7 +152,31 @@ def read_record_file(
         DataError: If the file is missing, cannot be read as that format or lacks a column.
     """
     with file_errors(path), path.open("rb") as stream:
-        yield from read_records(stream, form, str(path), columns=columns, headerless=headerless)
+        yield from read_records(
+            stream, form, str(path), columns=columns, headerless=headerless, settings=settings
+        )
+
+
+def list_names(names: Iterable[str]) -> str:
+    """The names of columns or keys for an error message, shortened."""
+    shown = [repr(name)[1:-1][:40] for name in islice(names, _MAX_NAMES + 1)]
+    return ", ".join([*shown[:_MAX_NAMES], *["..."] * (len(shown) > _MAX_NAMES)]) or "none"
+
+
+def require_unicode(text: str, where: str) -> None:
+    """Check that a text can be written as UTF-8, unlike half of a surrogate pair in JSON.
+
+    Raises:
+        DataError: Naming the place that ``where`` tells.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        raise DataError(
+            f"{where} has half of a surrogate pair, \\u{code:04x}, which is no character: mend or "
+            "remove it"
+        ) from error
 
 
 @contextmanager
@@ -152,11 +203,11 @@ def _read_json(stream: IO[str], where: str, columns: Sequence[str]) -> Iterator[
 
 
 def _read_parquet(
-    stream: IO[bytes], where: str, columns: Sequence[str], columns_setting: str | None
+    stream: IO[bytes], where: str, columns: Sequence[str], settings: Mapping[str, str]
 ) -> Iterator[Record]:
     try:
         parquet = pq.ParquetFile(stream)
-        _require_columns(parquet.schema_arrow.names, columns, where, columns_setting)
+        _require_columns(parquet.schema_arrow.names, columns, where, settings)
         number = 0
         for batch in parquet.iter_batches(batch_size=_PARQUET_ROWS, columns=list(columns)):
             for row in batch.to_pylist():
@@ -168,10 +219,10 @@ def _read_parquet(
 
 
 def _require_columns(
-    names: Sequence[str], columns: Sequence[str], where: str, setting: str | None
+    names: Sequence[str], columns: Sequence[str], where: str, settings: Mapping[str, str]
 ) -> None:
     missing = next((column for column in columns if column not in names), None)
     if missing is not None:
-        there = ", ".join(names) or "none"
-        advice = f"; set {setting}" if setting else ""
+        there = list_names(names)
+        advice = f"; set {settings[missing]}" if missing in settings else ""
         raise DataError(f"{where} has no column {missing!r}; it has {there}{advice}")

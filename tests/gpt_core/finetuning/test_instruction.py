@@ -19,13 +19,7 @@ from gpt_core.config import (
     InstructionConfig,
     LoRAConfig,
 )
-from gpt_core.data import (
-    TEMPLATES,
-    InstructionExample,
-    encode_example,
-    read_instructions,
-    split_instructions,
-)
+from gpt_core.data import TEMPLATES, encode_example
 from gpt_core.errors import CheckpointError, DataError
 from gpt_core.evaluation import exact_match, rouge_l
 from gpt_core.files import read_json
@@ -33,7 +27,12 @@ from gpt_core.finetuning import finetune_classifier, finetune_instructions
 from gpt_core.generation import generate
 from gpt_core.interop import export_huggingface, import_gpt2
 from gpt_core.models import build_model, load_model
-from gpt_core.text import source_path
+from gpt_core.text import (
+    InstructionExample,
+    read_instructions,
+    source_path,
+    split_instructions,
+)
 from gpt_core.tokenizers import ByteTokenizer, load_tokenizer
 
 CONFIG = InstructionConfig(
@@ -62,7 +61,7 @@ def test_every_test_prompt_is_answered_by_the_saved_model_and_scored(
 ) -> None:
     verify(finetuned)
     rows = pq.read_table(finetuned.directory / "answers.parquet").to_pylist()
-    examples = read_instructions(source_path(instructions))
+    examples = read_instructions(source_path(instructions)).rows
     held_out = split_instructions(examples, 0.05, 0.1, CONFIG.seed).test
     assert [(r["instruction"], r["input"], r["expected"]) for r in rows] == [
         (e.instruction, e.input, e.output) for e in held_out
@@ -92,7 +91,7 @@ def test_the_checkpoint_records_its_prompt_template(finetuned: Artifact) -> None
 def test_the_validation_loss_is_that_of_the_answers_alone(
     finetuned: Artifact, instructions: Artifact
 ) -> None:
-    examples = read_instructions(source_path(instructions))
+    examples = read_instructions(source_path(instructions)).rows
     validation = split_instructions(examples, 0.05, 0.1, CONFIG.seed).validation
     model, tokenizer = (
         load_model(finetuned.directory),
@@ -174,10 +173,12 @@ def test_examples_that_do_not_fit_are_skipped_with_a_notice(
     metrics = finetune_instructions(
         checkpoint, source, config, WHOLE, out_dir, callbacks=[recorder]
     ).metrics()
-    assert metrics["train_examples"] + metrics["left_out_examples"] == 51
+    used = metrics["train_examples"] + metrics["validation_examples"]
+    assert used + metrics["left_out_examples"] == 54
     assert metrics["left_out_examples"] > 0
+    assert metrics["cut_examples"] == 0
     notices = " ".join(recorder.notices)
-    assert f"{metrics['left_out_examples']:.0f} of 51 training examples are left out" in notices
+    assert re.search(r"\d+ of 51 training examples are left out: .* longer than 96 tokens", notices)
     assert "test prompts are longer than the context of 96 tokens" in notices
 
 
@@ -187,7 +188,9 @@ def test_a_context_too_short_for_every_prompt_is_one_sentence(
     config = replace(CONFIG, template="alpaca")
     example = InstructionExample("Say abc.", "", "abc")
     prompt = ByteTokenizer().encode(TEMPLATES["alpaca"].format(example.instruction))
-    sentence = f"within 96 tokens (the shortest has {len(prompt)}): use a model with a longer"
+    sentence = (
+        f"within 96 tokens (the shortest prompt has {len(prompt)}): use a model with a longer"
+    )
     with pytest.raises(DataError, match=re.escape(sentence)):
         finetune_instructions(checkpoint, instructions, config, WHOLE, out_dir)
     assert not list(out_dir.parent.iterdir())

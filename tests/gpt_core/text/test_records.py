@@ -111,6 +111,21 @@ def test_only_a_tsv_of_as_many_columns_may_lack_a_header(tmp_path: Path) -> None
         values_of(write(tmp_path / "a", "ham,a\n"), "csv", headerless)
 
 
+def test_a_first_line_is_a_header_if_its_label_alone_recurs_nowhere(tmp_path: Path) -> None:
+    headerless = ("label", "text")
+    rows = "a\tx\nb\ty\na\tz\n"
+    assert len(values_of(write(tmp_path / "a", rows), "tsv", headerless)) == 3
+    with pytest.raises(DataError, match=r"has no column 'text'; it has kind, body$"):
+        values_of(write(tmp_path / "a", f"kind\tbody\n{rows}"), "tsv", headerless)
+    with pytest.raises(DataError, match=r"has no column 'text'; it has label, body$"):
+        values_of(write(tmp_path / "a", "label\tbody\na\tx\n"), "tsv", headerless)
+
+
+def test_the_names_in_an_error_are_shortened(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"it has x{40}, a, b, 1(, 1){8}, \.\.\.$"):
+        values_of(write(tmp_path / "a", "x" * 99 + ",a,b" + ",1" * 50), "csv")
+
+
 def test_the_first_of_two_columns_of_one_name_is_read(tmp_path: Path) -> None:
     file = write(tmp_path / "a", "text,label,text\na,x,b\n")
     assert values_of(file, "csv") == [{"text": "a", "label": "x"}]
@@ -164,4 +179,4 @@ def test_a_missing_column_advises_the_setting() -> None:
     with pytest.raises(
         DataError, match=r"t has no column 'text'; it has a; set reading.text_column"
     ):
-        list(read_table(["a\n"], "csv", "t", ["text"], columns_setting="reading.text_column"))
+        list(read_table(["a\n"], "csv", "t", ["text"], settings={"text": "reading.text_column"}))
