@@ -73,8 +73,8 @@ class ExampleEncoder:
                 example, self.tokenizer, self.template, mask_prompt=self.config.mask_prompt
             )
             too_long = len(token_ids) > self.limit
-            has_room = any(target >= 0 for target in targets[: self.limit])
-            if too_long and not (has_room and self.config.too_long == "cut"):
+            learnable = any(target >= 0 for target in targets[: self.limit])
+            if too_long and not (learnable and self.config.too_long == "cut"):
                 continue
             n_cut += too_long
             rows.append((token_ids[: self.limit], targets[: self.limit]))

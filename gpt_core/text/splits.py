@@ -54,8 +54,8 @@ def read_example_splits(
     file = read_examples(path, config.text_column, config.label_column)
     rows = balance(file.rows, config.seed) if config.balanced else file.rows
     with _named(path):
-        shares = config.validation_share, config.test_share
-        return split_examples(rows, *shares, config.seed), file
+        fractions = config.validation_share, config.test_share
+        return split_examples(rows, *fractions, config.seed), file
 
 
 def read_instruction_splits(
@@ -71,8 +71,8 @@ def read_instruction_splits(
     """
     file = read_instructions(path)
     with _named(path):
-        shares = config.validation_share, config.test_share
-        return split_instructions(file.rows, *shares, config.seed), file
+        fractions = config.validation_share, config.test_share
+        return split_instructions(file.rows, *fractions, config.seed), file
 
 
 @contextmanager

@@ -58,7 +58,9 @@ def test_longer_examples_are_cut_with_a_count_if_that_is_configured(recorder: An
     assert "7 of 20 training examples are cut at the end" in recorder.notices[0]
 
 
-def test_a_prompt_without_room_is_left_out_although_cutting_is_configured(recorder: Any) -> None:
+def test_a_prompt_that_fills_the_context_is_left_out_although_cutting_is_configured(
+    recorder: Any,
+) -> None:
     long = InstructionExample("Say a." * 20, "", "a")
     made = encoder(replace(CONFIG, too_long="cut"), PROMPT + 12, recorder)
     assert len(made.encode([*EXAMPLES[:3], long], "validation")) == 3

@@ -136,7 +136,7 @@ def test_unusable_instructions_raise_a_one_line_error(
 
 
 BLANKS = [None, "", "  ", "\t", "\u00a0", float("nan")]
-"""What a row without a label or a text has there."""
+"""Values of a row without a label or a text."""
 
 
 def labelled(n: int) -> list[dict[str, object]]:
