@@ -174,8 +174,8 @@ def require_unicode(text: str, where: str) -> None:
     except UnicodeEncodeError as error:
         code = ord(text[error.start])
         raise DataError(
-            f"{where} has half of a surrogate pair, \\u{code:04x}, which is no character: correct or "
-            "remove it"
+            f"{where} has half of a surrogate pair, \\u{code:04x}, which is no character: "
+            "correct or remove it"
         ) from error
 
 
