@@ -90,11 +90,7 @@ def finetune_classifier(
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     with seeded(config.seed, device):
         width = min(filter(None, [config.max_tokens, body.config.context_length]))
-        encoded, n_cut = {}, 0
-        for name, split in _by_name(splits).items():
-            encoded[name], cut = _encode(split, tokenizer, labels, width)
-            n_cut += cut
-        _report_cut(n_cut, sum(map(len, encoded.values())), width, listeners)
+        encoded, n_cut = _encode_splits(splits, tokenizer, labels, width, listeners)
         trained = _adapt(body, len(labels), config, lora).to(device)
         objective = _Classification(trained, tokenizer.pad_id, device, encoded["validation"])
         loop = EpochLoop(trained, objective, config, listeners, out_dir)
@@ -109,10 +105,6 @@ def finetune_classifier(
         draft.metrics |= {"blank_rows": float(file.n_left_out), "cut_examples": float(n_cut)}
         _write_test(draft, splits.test, test, labels)
     return draft.artifact
-
-
-def _by_name(splits: ExampleSplits) -> dict[str, list[Example]]:
-    return {"train": splits.train, "validation": splits.validation, "test": splits.test}
 
 
 def _describe(
@@ -140,23 +132,29 @@ def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRACo
     return model
 
 
-def _encode(
-    examples: Sequence[Example], tokenizer: Tokenizer, labels: list[str], width: int
-) -> tuple[list[EncodedExample], int]:
-    """Encode examples; also returns how many are cut at ``width`` tokens."""
-    texts = encode_texts([example.text for example in examples], tokenizer, width + 1)
-    encoded = [
-        EncodedExample(token_ids[:width], labels.index(example.label))
-        for token_ids, example in zip(texts, examples, strict=True)
-    ]
-    return encoded, sum(len(token_ids) > width for token_ids in texts)
-
-
-def _report_cut(n_cut: int, total: int, width: int, listeners: Callback) -> None:
+def _encode_splits(
+    splits: ExampleSplits,
+    tokenizer: Tokenizer,
+    labels: list[str],
+    width: int,
+    listeners: Callback,
+) -> tuple[dict[str, list[EncodedExample]], int]:
+    """The encoded splits by name; also counts the texts that are cut at ``width`` tokens."""
+    encoded, n_cut, total = {}, 0, 0
+    named = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    for name, examples in named.items():
+        texts = encode_texts([example.text for example in examples], tokenizer, width + 1)
+        encoded[name] = [
+            EncodedExample(token_ids[:width], labels.index(example.label))
+            for token_ids, example in zip(texts, examples, strict=True)
+        ]
+        n_cut += sum(len(token_ids) > width for token_ids in texts)
+        total += len(texts)
     if n_cut:
         listeners.on_notice(
             f"{n_cut:,} of {total:,} texts are longer than {width} tokens: their ends are cut"
         )
+    return encoded, n_cut
 
 
 class _Classification(Objective[EncodedExample]):
