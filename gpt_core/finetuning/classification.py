@@ -80,16 +80,12 @@ def finetune_classifier(
         CheckpointError: If the checkpoint is damaged or a classifier's.
         DivergenceError: If the loss is no longer a number.
     """
-    device = resolve_device(config.device)
-    listeners = Callbacks(callbacks)
-    splits, file = read_example_splits(source_path(examples), config)
-    labels = sorted({example.label for example in file.rows})
-    if file.notice:
-        listeners.on_notice(file.notice)
+    device, listeners = resolve_device(config.device), Callbacks(callbacks)
+    splits, labels, counts = _read(examples, config, listeners)
     body = load_model(checkpoint.directory)
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
+    width = _width(config, body.config)
     with seeded(config.seed, device):
-        width = min(filter(None, [config.max_tokens, body.config.context_length]))
         encoded, n_cut = _encode_splits(splits, tokenizer, labels, width, listeners)
         trained = _adapt(body, len(labels), config, lora).to(device)
         objective = _Classification(trained, tokenizer.pad_id, device, encoded["validation"])
@@ -97,14 +93,31 @@ def finetune_classifier(
         metrics = loop.run(encoded["train"])
         test = objective.predict(encoded["test"])
     model, adapters = merge_adapters(trained)
-    settings, parents = (config, lora), (checkpoint, examples)
-    with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
+    with new_artifact(
+        out_dir, kind="checkpoint", config=(config, lora), parents=(checkpoint, examples)
+    ) as draft:
         description = _describe(body.config, labels, width, loop.step)
         write_finetuned(draft, model, tokenizer, description, adapters)
-        draft.metrics |= metrics | {f"{n}_examples": float(len(s)) for n, s in encoded.items()}
-        draft.metrics |= {"blank_rows": float(file.n_left_out), "cut_examples": float(n_cut)}
+        draft.metrics |= metrics | counts | {"cut_examples": float(n_cut)}
         _write_test(draft, splits.test, test, labels)
     return draft.artifact
+
+
+def _read(
+    examples: Artifact, config: ClassificationConfig, listeners: Callback
+) -> tuple[ExampleSplits, list[str], dict[str, float]]:
+    """The splits, the labels in the order of the classes, and metrics that count the rows."""
+    splits, file = read_example_splits(source_path(examples), config)
+    if file.notice:
+        listeners.on_notice(file.notice)
+    counts = {"blank_rows": float(file.n_left_out)}
+    counts |= {f"{name}_examples": float(len(rows)) for name, rows in splits.by_name().items()}
+    return splits, sorted({example.label for example in file.rows}), counts
+
+
+def _width(config: ClassificationConfig, model: GPTConfig) -> int:
+    """The number of tokens at which texts are cut."""
+    return min(config.max_tokens or model.context_length, model.context_length)
 
 
 def _describe(
@@ -141,8 +154,7 @@ def _encode_splits(
 ) -> tuple[dict[str, list[EncodedExample]], int]:
     """The encoded splits by name; also counts the texts that are cut at ``width`` tokens."""
     encoded, n_cut, total = {}, 0, 0
-    named = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    for name, examples in named.items():
+    for name, examples in splits.by_name().items():
         texts = encode_texts([example.text for example in examples], tokenizer, width + 1)
         encoded[name] = [
             EncodedExample(token_ids[:width], labels.index(example.label))

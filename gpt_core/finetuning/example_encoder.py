@@ -41,7 +41,7 @@ class ExampleEncoder:
         self.template = TEMPLATES[config.template]
         self.limit = min(config.max_tokens or context_length, context_length)
         self.counts = {"left_out_examples": 0.0, "cut_examples": 0.0}
-        """Metrics: how many of the encoded examples are left out, and how many are cut."""
+        """Metrics: the examples of each split that are used, and those left out and cut."""
 
     def describe(self, model: GPT, step: int) -> CheckpointDescription:
         """The content of the fine-tuned model's ``config.json``."""
@@ -79,18 +79,20 @@ class ExampleEncoder:
             n_cut += too_long
             rows.append((token_ids[: self.limit], targets[: self.limit]))
         n_left_out = len(examples) - len(rows)
-        if split == "training" and not rows:
+        if split == "train" and not rows:
             raise DataError(self._nothing_fits(examples))
-        self._report(n_left_out, len(examples), f"{split} examples are left out: with their")
-        self._report(n_cut, len(examples), f"{split} examples are cut at the end: with their")
+        self._report(n_left_out, examples, f"the {split} part are left out")
+        self._report(n_cut, examples, f"the {split} part are cut at the end")
+        self.counts[f"{split}_examples"] = float(len(rows))
         self.counts["left_out_examples"] += n_left_out
         self.counts["cut_examples"] += n_cut
         return rows
 
-    def _report(self, n: int, total: int, what: str) -> None:
+    def _report(self, n: int, examples: Sequence[InstructionExample], what: str) -> None:
         if n:
             self.listeners.on_notice(
-                f"{n:,} of {total:,} {what} answers they are longer than {self.limit} tokens"
+                f"{n:,} of {len(examples):,} examples of {what}: with their answers they are "
+                f"longer than {self.limit} tokens"
             )
 
     def _nothing_fits(self, examples: Sequence[InstructionExample]) -> str:

@@ -26,7 +26,12 @@ from gpt_core.finetuning.lora import add_adapters, merge_adapters
 from gpt_core.finetuning.saving import write_finetuned
 from gpt_core.generation import generate
 from gpt_core.models import GPT, load_model, next_token_loss
-from gpt_core.text import InstructionExample, read_instruction_splits, source_path
+from gpt_core.text import (
+    InstructionExample,
+    InstructionSplits,
+    read_instruction_splits,
+    source_path,
+)
 from gpt_core.tokenizers import load_tokenizer
 
 _SCORE_BATCH = 32
@@ -84,14 +89,12 @@ def finetune_instructions(
         DivergenceError: If the loss is no longer a number.
     """
     device, listeners = resolve_device(config.device), Callbacks(callbacks)
-    splits, file = read_instruction_splits(source_path(examples), config)
-    if file.notice:
-        listeners.on_notice(file.notice)
+    splits, counts = _read(examples, config, listeners)
     with seeded(config.seed, device):
         body = load_model(checkpoint.directory)
         tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
         encoder = ExampleEncoder(tokenizer, config, body.config.context_length, listeners)
-        training = encoder.encode(splits.train, "training")
+        training = encoder.encode(splits.train, "train")
         validation = encoder.encode(splits.validation, "validation")
         trained = _with_adapters(body, lora).to(device)
         objective = _AnswerLoss(trained, tokenizer.pad_id, device, validation)
@@ -104,11 +107,20 @@ def finetune_instructions(
     settings, parents = (config, lora), (checkpoint, examples)
     with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
         write_finetuned(draft, model, tokenizer, encoder.describe(model, loop.step), adapters)
-        sizes = {"train": len(training), "validation": len(validation), "test": len(splits.test)}
-        draft.metrics |= metrics | {f"{name}_examples": float(n) for name, n in sizes.items()}
-        draft.metrics |= encoder.counts | {"blank_rows": float(file.n_left_out)}
+        draft.metrics |= metrics | counts | encoder.counts
         _write_answers(draft, answers)
     return draft.artifact
+
+
+def _read(
+    examples: Artifact, config: InstructionConfig, listeners: Callback
+) -> tuple[InstructionSplits, dict[str, float]]:
+    """The splits, and metrics that count the entries."""
+    splits, file = read_instruction_splits(source_path(examples), config)
+    if file.notice:
+        listeners.on_notice(file.notice)
+    counts = {"blank_rows": file.n_left_out, "test_examples": len(splits.test)}
+    return splits, {name: float(n) for name, n in counts.items()}
 
 
 def _with_adapters(body: GPT, lora: LoRAConfig) -> GPT:

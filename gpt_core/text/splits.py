@@ -30,6 +30,10 @@ class ExampleSplits:
     validation: list[Example]
     test: list[Example]
 
+    def by_name(self) -> dict[str, list[Example]]:
+        """The examples of each split by its name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
 
 @dataclass(frozen=True, slots=True)
 class InstructionSplits:

@@ -178,7 +178,9 @@ def test_examples_that_do_not_fit_are_skipped_with_a_notice(
     assert metrics["left_out_examples"] > 0
     assert metrics["cut_examples"] == 0
     notices = " ".join(recorder.notices)
-    assert re.search(r"\d+ of 51 training examples are left out: .* longer than 96 tokens", notices)
+    assert re.search(
+        r"\d+ of 51 examples of the train part are left out: .* longer than 96 tokens", notices
+    )
     assert "test prompts are longer than the context of 96 tokens" in notices
 
 
