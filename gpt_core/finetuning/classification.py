@@ -93,9 +93,8 @@ def finetune_classifier(
         metrics = loop.run(encoded["train"])
         test = objective.predict(encoded["test"])
     model, adapters = merge_adapters(trained)
-    with new_artifact(
-        out_dir, kind="checkpoint", config=(config, lora), parents=(checkpoint, examples)
-    ) as draft:
+    settings, parents = (config, lora), (checkpoint, examples)
+    with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
         description = _describe(body.config, labels, width, loop.step)
         write_finetuned(draft, model, tokenizer, description, adapters)
         draft.metrics |= metrics | counts | {"cut_examples": float(n_cut)}
