@@ -204,14 +204,16 @@ def up(
     require_no_passwords(resolved)
     from flows.preflight import check_home
     from tasks.servers import PrefectServer
+    from tasks.up import only_up
 
     check_home()
-    server = PrefectServer()
-    server.start()
-    typer.echo("starting ...")
-    from flows.serving import serve_all
+    with only_up():
+        server = PrefectServer()
+        server.start()
+        typer.echo("starting ...")
+        from flows.serving import serve_all
 
-    serve_all(server, resolved, cron)
+        serve_all(server, resolved, cron)
 
 
 @app.command()
@@ -226,13 +228,10 @@ def submit(
     """Start a run on the server of gptflow up; settings change what was served there."""
     if name not in FLOWS:
         raise ConfigError(f"there is no flow {name!r}; there are {', '.join(FLOWS)}")
-    from tasks.servers import configure_environment, running_prefect_server
+    from tasks.servers import connect_to_prefect
 
-    configure_environment()
-    server = running_prefect_server()
-    if not server:
+    if not connect_to_prefect():
         raise DataError("no Prefect server of gptflow is running: start gptflow up first")
-    os.environ["PREFECT_API_URL"] = server
     from rich.console import Console
 
     from flows import submitting
@@ -245,10 +244,11 @@ def submit(
 
 @app.command()
 def down() -> None:
-    """Stop the Prefect server that a run started."""
-    from tasks.servers import stop_prefect_server
+    """Stop the servers and the worker of this home, also those that a killed command left."""
+    from tasks.paths import project_root
+    from tasks.up import stop_everything
 
-    typer.echo("stopped" if stop_prefect_server() else "no Prefect server of gptflow is running")
+    typer.echo("stopped" if stop_everything() else f"nothing runs in {project_root()}")
 
 
 @app.command()

@@ -14,12 +14,13 @@ from flows.forms import to_form
 from flows.running import as_prefect_flow
 from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError
-from tasks.servers import PrefectServer, start_mlflow_server, stop_prefect_server
+from tasks.credentials import password_file
+from tasks.servers import PrefectServer, start_mlflow_server
 from tasks.tracking import runs_link
 
 
 def serve_all(server: PrefectServer, config: RunConfig, cron: str | None) -> None:
-    """Start MLflow and serve every flow as a deployment, until Ctrl-C.
+    """Start MLflow and serve every flow as a deployment, until Ctrl-C or SIGTERM.
 
     Args:
         server: Prefect's, started.
@@ -31,21 +32,29 @@ def serve_all(server: PrefectServer, config: RunConfig, cron: str | None) -> Non
         DataError: If a server does not start.
     """
     schedule = _schedule(cron)
-    mlflow = start_mlflow_server()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    try:
-        mlflow.wait()
-        prefect_url = server.wait().removesuffix("/api")
-        typer.echo(f"Prefect  {prefect_url}/deployments\nMLflow   {runs_link()}")
-        typer.echo("Runs started there work here. Ctrl-C stops all of it.")
-        deployments = [
-            _deployment(flow, config, schedule if flow.name == "run" else None)
-            for flow in FLOWS.values()
-        ]
-        serve(*deployments, print_starting_message=False, limit=1)
-    finally:
-        mlflow.stop()
-        stop_prefect_server()
+    start_mlflow_server().wait()
+    server.wait()
+    for line in _welcome(server):
+        typer.echo(line)
+    deployments = [
+        _deployment(flow, config, schedule if flow.name == "run" else None)
+        for flow in FLOWS.values()
+    ]
+    serve(*deployments, print_starting_message=False, limit=1)
+
+
+def _welcome(server: PrefectServer) -> list[str]:
+    """The addresses of the servers; the password only on a terminal, since pipes end in logs."""
+    page, login = f"{server.url.removesuffix('/api')}/deployments", server.login_url()
+    lines = [
+        f"Prefect  {login if login and sys.stdout.isatty() else page}",
+        f"MLflow   {runs_link()}",
+        "Runs started there work here. Ctrl-C stops all of it.",
+    ]
+    if login:
+        lines.append(f"Prefect's password is in {password_file()}")
+    return lines
 
 
 def _deployment(flow: Flow, config: RunConfig, schedule: Schedule | None) -> RunnerDeployment:

@@ -12,6 +12,7 @@ from flows.display import short
 from gpt_core.artifact import REPORT, Artifact
 from gpt_core.config import RunConfig
 from gpt_core.files import read_json
+from tasks.credentials import password_file
 
 _ROWS = (
     ("pretrained", "report", "loss", "loss, nats per token", ".3f"),
@@ -163,9 +164,14 @@ def _next_commands(
         ("continue", _generate_command(made["pretrained"], prompt)),
         ("ask", _generate_command(made["instructions"], "...")),
         ("compare runs", "gptflow up   (then MLflow at the address that it prints)"),
-        ("see the flow", prefect_url.removesuffix("/api") + "/runs   (Prefect)"),
+        ("see the flow", f"{prefect_url.removesuffix('/api')}/runs   ({_prefect()})"),
         ("your own text", "gptflow run source=PATH name=mine training.steps=1000"),
     ]
+
+
+def _prefect() -> str:
+    password = password_file()
+    return f"Prefect; password: {short(password)}" if password.is_file() else "Prefect"
 
 
 def _generate_command(checkpoint: Artifact, prompt: str) -> str:

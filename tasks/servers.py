@@ -3,30 +3,32 @@
 Nothing here imports Prefect or MLflow, because both read their settings when they are imported.
 """
 
-import contextlib
+import base64
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from dotenv import dotenv_values
 from filelock import FileLock
 
 from gpt_core.errors import DataError
 from gpt_core.files import write_json
-from tasks.paths import prefect_dir, server_settings_file, tracking_dir
+from tasks.credentials import create_password, make_private, read_password
+from tasks.paths import checkout, prefect_dir, server_settings_file, tracking_dir
+from tasks.processes import HOST, is_running, reserve_port, start_detached, stop_detached
 
-_HOST = "127.0.0.1"
+LOGIN_PATH = "/enter"
+"""The page of the Prefect server that stores the password in a browser."""
+
 _PREFECT_PORT, _MLFLOW_PORT = 4200, 5000
-_PORT_TRIES = 100
-_STARTUP_SECONDS, _FOREIGN_SECONDS, _STOPPING_SECONDS = 90.0, 5.0, 5.0
-_RECORD, _MLFLOW_RECORD = "server.json", "mlflow-server.json"
+_STARTUP_SECONDS, _FOREIGN_SECONDS = 90.0, 5.0
+PREFECT, MLFLOW = "prefect", "mlflow"
+"""The kinds of servers."""
+
+_RECORDS = {PREFECT: "server.json", MLFLOW: "mlflow-server.json"}
+_LOCAL_NAMES = (HOST, "localhost", "[::1]")
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the UI keeps the log
@@ -50,7 +52,10 @@ def configure_environment() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server process of this project, which may outlive the process that started it."""
+    """A server process of this home, which may outlive the process that started it."""
+
+    kind: str
+    """``PREFECT`` or ``MLFLOW``."""
 
     url: str
     """The address of its API."""
@@ -59,17 +64,14 @@ class Server:
     """The id of its process, which leads a process group of its own."""
 
     def is_alive(self) -> bool:
-        """Whether the process runs and is a server, not another process with a reused pid."""
-        with contextlib.suppress(ChildProcessError, OSError):
-            os.waitpid(self.pid, os.WNOHANG)  # reap it if it is an ended child of this process
-        try:
-            os.kill(self.pid, 0)
-            command = Path(f"/proc/{self.pid}/cmdline").read_bytes()
-        except ProcessLookupError:
-            return False
-        except OSError:
-            return True  # it runs, and this system has no /proc
-        return b"prefect" in command or b"mlflow" in command
+        """Whether the process runs and is this server, not another process with a reused pid."""
+        return is_running(self.pid, self.kind)
+
+    def answers(self) -> bool:
+        """Whether the server answers, and is the one of this home."""
+        if self.kind == PREFECT:  # another home's refuses this home's password
+            return is_healthy(f"{self.url}/admin/version", read_password())
+        return is_healthy(f"{self.url}/health")
 
     def wait(self) -> None:
         """Wait until the server answers; an answer counts only while its process runs.
@@ -78,21 +80,20 @@ class Server:
             DataError: If it ends or does not answer in time.
         """
         until = time.monotonic() + _STARTUP_SECONDS
-        while not (is_healthy(f"{self.url}/health") and self.is_alive()):
+        while not (self.answers() and self.is_alive()):
             if not self.is_alive() or time.monotonic() > until:
                 raise DataError(
                     f"the server at {self.url} did not start: see the logs in {prefect_dir()}"
                 )
             time.sleep(0.1)
 
+    def record(self) -> None:
+        """Remember the server, so that other processes find it."""
+        write_json(prefect_dir() / _RECORDS[self.kind], asdict(self))
+
     def stop(self) -> None:
         """Stop the server and the processes that it started, by force if they do not end."""
-        for sent in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, sent)
-            until = time.monotonic() + _STOPPING_SECONDS
-            while self.is_alive() and time.monotonic() < until:
-                time.sleep(0.05)
+        stop_detached(self.pid, self.kind)
 
 
 class PrefectServer:
@@ -111,11 +112,20 @@ class PrefectServer:
         configure_environment()
         if self.url:
             return
-        prefect_dir().mkdir(parents=True, exist_ok=True)
+        make_private(prefect_dir())
         with FileLock(prefect_dir() / "server.lock"):
-            self._own = _recorded_server(_RECORD) or _start_prefect()
+            if not read_password():
+                stop_prefect_server()  # it was started with a password that is lost
+            password = create_password()
+            self._own = _recorded_server(PREFECT) or _start_prefect(password)
         self.url = self._own.url
-        os.environ["PREFECT_API_URL"] = self.url
+        _use(self._own)
+
+    def login_url(self) -> str:
+        """The address that logs a browser in, which holds the password; empty if it needs none."""
+        if self._own is None:
+            return ""
+        return f"{self.url.removesuffix('/api')}{LOGIN_PATH}#{read_password()}"
 
     def wait(self) -> str:
         """Wait until the server answers.
@@ -142,37 +152,77 @@ class PrefectServer:
 
 def running_prefect_server() -> str:
     """The address of the server that would be used, empty if it does not answer."""
-    recorded = _recorded_server(_RECORD)
-    url = os.environ.get("PREFECT_API_URL") or (recorded.url if recorded else "")
-    return url if url and is_healthy(f"{url}/health") else ""
+    url = os.environ.get("PREFECT_API_URL")
+    if url:
+        return url if is_healthy(f"{url}/health") else ""
+    recorded = _recorded_server(PREFECT)
+    return recorded.url if recorded and recorded.answers() else ""
+
+
+def connect_to_prefect() -> str:
+    """Let this process use the server that runs; its address, empty if none answers."""
+    configure_environment()
+    url = running_prefect_server()
+    if url and "PREFECT_API_URL" not in os.environ:
+        recorded = _recorded_server(PREFECT)
+        if recorded is not None:
+            _use(recorded)
+    return url
 
 
 def stop_prefect_server() -> bool:
     """Stop the server that a run started; False if there is none."""
-    recorded = _recorded_server(_RECORD)
-    (prefect_dir() / _RECORD).unlink(missing_ok=True)
+    return _stop(PREFECT)
+
+
+def stop_mlflow_server() -> bool:
+    """Stop the MLflow server of this home; False if there is none."""
+    return _stop(MLFLOW)
+
+
+def _stop(kind: str) -> bool:
+    recorded = _recorded_server(kind)
+    (prefect_dir() / _RECORDS[kind]).unlink(missing_ok=True)
     if recorded is None:
         return False
     recorded.stop()
     return True
 
 
-def _start_prefect() -> Server:
+def local_addresses(port: int) -> list[str]:
+    """The origins of pages that this machine's own server at a port serves."""
+    return [f"http://{name}:{port}" for name in _LOCAL_NAMES]
+
+
+def _start_prefect(password: str) -> Server:
     """Start a server and record it at once, so that other processes wait for the same one."""
     with reserve_port(_PREFECT_PORT) as reservation:
         port = reservation.getsockname()[1]
-        command = ["-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port)]
-        process = start_detached(command, prefect_dir() / "server.log", reservation)
-    server = Server(f"http://{_HOST}:{port}/api", process.pid)
-    write_json(prefect_dir() / _RECORD, asdict(server))
+        command = [
+            "-m", "uvicorn", "--app-dir", str(checkout()), "--factory",
+            "tasks.prefect_app:create_app", "--host", HOST, "--port", str(port),
+            "--log-level", "warning",
+        ]  # fmt: skip
+        environment = {
+            "PREFECT_SERVER_API_HOST": HOST,
+            "PREFECT_SERVER_API_PORT": str(port),
+            "PREFECT_SERVER_API_AUTH_STRING": password,
+            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": ",".join(local_addresses(port)),
+            "PREFECT__SERVER_FINAL": "1",
+        }
+        log = prefect_dir() / "server.log"
+        pid = start_detached(PREFECT, command, log, reservation, environment)
+    server = Server(PREFECT, f"http://{HOST}:{port}/api", pid)
+    server.record()
     return server
 
 
-def _recorded_server(name: str) -> Server | None:
+def _recorded_server(kind: str) -> Server | None:
     """A server that was started before, if it still runs."""
     try:
-        record = json.loads((prefect_dir() / name).read_text(encoding="utf-8"))
-        server = Server(str(record["url"]), int(record["pid"]))
+        text = (prefect_dir() / _RECORDS[kind]).read_text(encoding="utf-8")
+        record = json.loads(text)
+        server = Server(kind, str(record["url"]), int(record["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return server if server.is_alive() else None
@@ -185,6 +235,7 @@ def start_mlflow_server(port: int = _MLFLOW_PORT) -> Server:
         port: Where it listens, unless that port is taken.
     """
     configure_environment()
+    make_private(prefect_dir())
     store = tracking_dir()
     store.mkdir(parents=True, exist_ok=True)
     for name, value in dotenv_values(server_settings_file()).items():
@@ -192,87 +243,47 @@ def start_mlflow_server(port: int = _MLFLOW_PORT) -> Server:
     with reserve_port(port) as reservation:
         port = reservation.getsockname()[1]
         command = [
-            "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers", "1",
+            "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
             "--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}",
             "--default-artifact-root", str(store / "artifacts"),
         ]  # fmt: skip
-        process = start_detached(command, prefect_dir() / "mlflow-server.log", reservation)
-    server = Server(f"http://{_HOST}:{port}", process.pid)
-    write_json(prefect_dir() / _MLFLOW_RECORD, asdict(server))
+        log = prefect_dir() / "mlflow-server.log"
+        pid = start_detached(MLFLOW, command, log, reservation, {})
+    server = Server(MLFLOW, f"http://{HOST}:{port}", pid)
+    server.record()
     return server
 
 
 def mlflow_ui_url() -> str:
     """The address of the embedded store's UI: of the server that runs, or of the next one."""
-    recorded = _recorded_server(_MLFLOW_RECORD)
-    return recorded.url if recorded else f"http://{_HOST}:{_MLFLOW_PORT}"
+    recorded = _recorded_server(MLFLOW)
+    return recorded.url if recorded else f"http://{HOST}:{_MLFLOW_PORT}"
 
 
-def start_detached(
-    command: list[str], log: Path, reservation: socket.socket
-) -> "subprocess.Popen[bytes]":
-    """Start a Python module in a session of its own, so that Ctrl-C here does not end it.
+def is_healthy(url: str, password: str = "") -> bool:
+    """Whether a server answers.
 
     Args:
-        command: The arguments of the interpreter.
-        log: Its output is appended to this file.
-        reservation: Its port's reservation, which it holds as long as it runs.
+        url: What it is asked.
+        password: Its password; then it is a local server, which no proxy may come between.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd=log.parent,
-            pass_fds=[reservation.fileno()],
-        )
-
-
-def is_healthy(url: str) -> bool:
-    """Whether a server answers."""
+    request, handlers = urllib.request.Request(url), []
+    if password:
+        token = base64.b64encode(password.encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
+        handlers = [urllib.request.ProxyHandler({})]
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.build_opener(*handlers).open(request, timeout=2) as answer:
             return bool(answer.status == 200)
     except (OSError, ValueError):
         return False
 
 
-def reserve_port(wanted: int) -> socket.socket:
-    """Reserve the wanted TCP port, or any free one if it is taken.
-
-    A server binds its port seconds after it was started, too late to keep others from choosing
-    the same one. So the port is reserved by the UDP port of the same number, which these servers
-    do not use: binding it is atomic, and it is free again when the last process that holds the
-    socket ends, however it ends.
-
-    Returns:
-        The UDP socket, bound to the port.
-
-    Raises:
-        DataError: If no port is free.
-    """
-    for port in (wanted, *[0] * _PORT_TRIES):
-        reservation = socket.socket(type=socket.SOCK_DGRAM)
-        try:
-            reservation.bind((_HOST, port))
-            if _can_listen(reservation.getsockname()[1]):
-                return reservation
-        except OSError:
-            pass  # reserved by another process
-        reservation.close()
-    raise DataError("no port of this machine is free")
-
-
-def _can_listen(port: int) -> bool:
-    """Whether no server listens on a TCP port."""
-    with socket.socket() as probe:
-        # Else a port is taken for a minute after its server's end.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return False
-        return True
+def _use(server: Server) -> None:
+    """Point Prefect's client in this process, and in those that it starts, at a server."""
+    os.environ["PREFECT_API_URL"] = server.url
+    os.environ["PREFECT_API_AUTH_STRING"] = read_password()
+    for name in ("no_proxy", "NO_PROXY"):  # a proxy would see the password
+        listed = os.environ.get(name, "")
+        if HOST not in listed.split(","):
+            os.environ[name] = f"{listed},{HOST}".lstrip(",")

@@ -1,5 +1,6 @@
 """The command line in processes of its own, with a home folder of its own and small text."""
 
+import base64
 import json
 import os
 import subprocess
@@ -115,15 +116,27 @@ class CommandLine:
 
     def ask_prefect(self, what: str, question: dict[str, object]) -> list[dict[str, Any]]:
         """Query the Prefect server that this home started, such as for ``flow_runs``."""
-        url = json.loads((self.home / ".prefect" / "server.json").read_text("utf-8"))["url"]
+        rows: list[dict[str, Any]] = self.call_prefect(f"{what}/filter", question)
+        return rows
+
+    def call_prefect(self, path: str, body: object = None, method: str = "") -> Any:
+        """Call the Prefect server that this home started; a body is posted if no method is given.
+
+        Raises:
+            urllib.error.HTTPError: If the server refuses.
+        """
+        folder = self.home / ".prefect"
+        url = json.loads((folder / "server.json").read_text("utf-8"))["url"]
+        token = base64.b64encode((folder / "password").read_bytes()).decode()
         request = urllib.request.Request(
-            f"{url}/{what}/filter",
-            json.dumps(question).encode(),
-            {"content-type": "application/json"},
+            f"{url}/{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"content-type": "application/json", "authorization": f"Basic {token}"},
+            method=method or None,
         )
         with urllib.request.urlopen(request) as answer:
-            rows: list[dict[str, Any]] = json.load(answer)
-        return rows
+            text = answer.read()
+        return json.loads(text) if text else None
 
     def partial_files(self) -> list[Path]:
         """Unfinished files, which a failed stage should not leave."""

@@ -30,14 +30,6 @@ def eventually(what: Callable[[], Any]) -> Any:
     pytest.fail("it did not come to pass")
 
 
-def post(url: str, body: object) -> Any:
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"content-type": "application/json"}
-    )
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
-
-
 def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
@@ -50,6 +42,7 @@ def answers(url: str) -> bool:
 class Served:
     """A running ``gptflow up``."""
 
+    cli: Any
     process: "subprocess.Popen[str]"
     api: str
     mlflow: str
@@ -57,15 +50,15 @@ class Served:
     def deployments(self) -> dict[str, Any]:
         """The deployments by name, once all are registered."""
         found = eventually(
-            lambda: len(all_ := post(f"{self.api}/deployments/filter", {})) == len(FLOWS) and all_
+            lambda: len(all_ := self.cli.ask_prefect("deployments", {})) == len(FLOWS) and all_
         )
         return {each["name"]: each for each in found}
 
     def create_run(self, name: str, parameters: dict[str, object]) -> Any:
         """Start a run with the REST API, as the UI does."""
         deployment = self.deployments()[name]["id"]
-        return post(
-            f"{self.api}/deployments/{deployment}/create_flow_run", {"parameters": parameters}
+        return self.cli.call_prefect(
+            f"deployments/{deployment}/create_flow_run", {"parameters": parameters}
         )
 
     def stop(self) -> str:
@@ -86,7 +79,7 @@ def served(shared_cli: Any, small: list[str]) -> Iterator[Served]:
     lines = [process.stdout.readline().split() for _ in range(3)]
     servers = {line[0]: line[1] for line in lines}
     api = servers["Prefect"].replace("/deployments", "/api")
-    made = Served(process, api, servers["MLflow"])
+    made = Served(shared_cli, process, api, servers["MLflow"])
     yield made
     if process.poll() is None:
         made.stop()
@@ -97,7 +90,7 @@ def test_every_flow_is_deployed_with_its_form(served: Served) -> None:
     assert answers(served.mlflow)
     assert run["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
     scheduled = {"flow_runs": {"deployment_id": {"any_": [run["id"]]}}}
-    runs = eventually(lambda: post(f"{served.api}/flow_runs/filter", scheduled))
+    runs = eventually(lambda: served.cli.ask_prefect("flow_runs", scheduled))
     assert runs[0]["state_name"] == "Scheduled", "by the server's own scheduler"
     form = run["parameter_openapi_schema"]["definitions"]["TrainingConfig"]
     assert form["properties"]["steps"]["description"].startswith("Optimizer updates")

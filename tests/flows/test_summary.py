@@ -34,6 +34,9 @@ def artifact(folder: Path, kind: str, config: object = None, **metrics: float) -
 @pytest.fixture
 def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GPTFLOW_HOME", str(tmp_path))
+    (tmp_path / ".prefect").mkdir()
+    (tmp_path / ".prefect" / "password").touch()
     output = io.StringIO()
 
     def print_to_text(result: Artifact | dict[str, Artifact]) -> str:
@@ -65,7 +68,7 @@ def test_a_run_of_the_pipeline_shows_metrics_samples_paths_and_commands(
     assert "  Once upon\n" in text
     assert "  token shards   shards\n" in text
     assert "gptflow generate --checkpoint instructions" in text
-    assert "http://127.0.0.1:4200/runs   (Prefect)" in text
+    assert "http://127.0.0.1:4200/runs   (Prefect; password: .prefect/password)" in text
     assert "/api" not in text
 
 

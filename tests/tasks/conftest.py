@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_LOGGING_TO_API_ENABLED,
     PREFECT_RESULTS_LOCAL_STORAGE_PATH,
@@ -44,6 +45,7 @@ def prefect_home(home: Path, prefect_api: str) -> Iterator[Path]:
     """A project folder whose tasks report to the server and keep their results there."""
     updates = {
         PREFECT_API_URL: prefect_api,
+        PREFECT_API_AUTH_STRING: os.environ["PREFECT_API_AUTH_STRING"],
         PREFECT_RESULTS_LOCAL_STORAGE_PATH: home / ".prefect" / "results",
         PREFECT_LOGGING_TO_API_ENABLED: False,
         PREFECT_SERVER_ANALYTICS_ENABLED: False,

@@ -1,5 +1,6 @@
 """Each home gets a server of its own, found again, and stopped without touching another's."""
 
+import base64
 import http.server
 import json
 import os
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +18,18 @@ import pytest
 from gpt_core.errors import DataError
 from gpt_core.files import write_json
 from tasks import servers
+from tasks.credentials import read_password
 from tasks.servers import (
+    MLFLOW,
+    PREFECT,
     PrefectServer,
     Server,
     configure_environment,
     is_healthy,
     mlflow_ui_url,
-    reserve_port,
     running_prefect_server,
     start_mlflow_server,
+    stop_mlflow_server,
     stop_prefect_server,
 )
 
@@ -75,7 +80,10 @@ def free_port() -> int:
 
 def home_of(url: str) -> str:
     """The home that a Prefect server says it works in."""
-    with urllib.request.urlopen(f"{url}/admin/settings", timeout=10) as answer:
+    token = base64.b64encode(read_password().encode()).decode()
+    request = urllib.request.Request(f"{url}/admin/settings")
+    request.add_header("Authorization", f"Basic {token}")
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return str(json.load(answer)["home"])
 
 
@@ -101,10 +109,17 @@ def test_two_homes_that_start_at_the_same_moment_get_a_server_each(
         urls = [process.communicate(timeout=120)[0].strip() for process in starting]
         assert len(set(urls)) == 2
         assert f"http://127.0.0.1:{port}/api" in urls
-        assert [home_of(url) for url in urls] == [str(home / ".prefect") for home in homes]
+        for home, url, neighbour in zip(homes, urls, reversed(urls), strict=True):
+            os.environ["GPTFLOW_HOME"] = str(home)
+            assert home_of(url) == str(home / ".prefect")
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                home_of(neighbour)
+            assert Server(PREFECT, url, 0).answers()
+            assert not Server(PREFECT, neighbour, 0).answers()
         os.environ["GPTFLOW_HOME"] = str(homes[0])
         assert stop_prefect_server()
         assert not is_healthy(f"{urls[0]}/health")
+        os.environ["GPTFLOW_HOME"] = str(homes[1])
         assert home_of(urls[1]) == str(homes[1] / ".prefect")
     finally:
         for home in homes:
@@ -113,43 +128,25 @@ def test_two_homes_that_start_at_the_same_moment_get_a_server_each(
 
 
 def test_two_mlflow_servers_of_one_moment_have_ports_of_their_own(empty_home: Path) -> None:
-    port, started = free_port(), []
-    try:
-        for name in ("one", "other"):
-            os.environ["GPTFLOW_HOME"] = str(empty_home / name)
-            started.append(start_mlflow_server(port))
-            assert mlflow_ui_url() == started[-1].url
-        assert started[0].url == f"http://127.0.0.1:{port}"
-        assert started[1].url != started[0].url
-    finally:
-        for server in started:
-            server.stop()
-    assert not any(server.is_alive() for server in started)
+    port, started = free_port(), {}
+    for name in ("one", "other"):
+        os.environ["GPTFLOW_HOME"] = str(empty_home / name)
+        started[name] = start_mlflow_server(port)
+        assert mlflow_ui_url() == started[name].url
+    assert started["one"].url == f"http://127.0.0.1:{port}"
+    assert started["other"].url != started["one"].url
+    for name in started:
+        os.environ["GPTFLOW_HOME"] = str(empty_home / name)
+        assert stop_mlflow_server()
+        assert not started[name].is_alive()
+        assert not stop_mlflow_server()
     assert mlflow_ui_url() == "http://127.0.0.1:5000"
 
 
-def test_a_reserved_port_is_given_to_nobody_else_until_its_holders_end() -> None:
-    port = free_port()
-    with reserve_port(port) as first, reserve_port(port) as second:
-        assert first.getsockname()[1] == port
-        assert second.getsockname()[1] != port
-        holder = subprocess.Popen(["sleep", "60"], pass_fds=[first.fileno()])
-    with reserve_port(port) as third:
-        assert third.getsockname()[1] != port
-    holder.kill()
-    holder.wait()
-    with reserve_port(port) as fourth:
-        assert fourth.getsockname()[1] == port
-
-
-def test_a_port_that_a_server_listens_on_is_not_given() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        with reserve_port(port) as reservation:
-            assert reservation.getsockname()[1] != port
-
-
-def test_another_servers_answer_does_not_count_for_one_that_has_ended(empty_home: Path) -> None:
+@pytest.mark.parametrize("kind", [PREFECT, MLFLOW])
+def test_another_servers_answer_does_not_count_for_one_that_has_ended(
+    empty_home: Path, kind: str
+) -> None:
     handler = type(
         "Healthy", (http.server.BaseHTTPRequestHandler,),
         {"do_GET": lambda self: (self.send_response(200), self.end_headers()),
@@ -161,7 +158,7 @@ def test_another_servers_answer_does_not_count_for_one_that_has_ended(empty_home
         ended = subprocess.Popen(["true"])
         ended.wait()
         with pytest.raises(DataError, match=r"did not start: see the logs in .*\.prefect"):
-            Server(url, ended.pid).wait()
+            Server(kind, url, ended.pid).wait()
         other.shutdown()
 
 
