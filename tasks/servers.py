@@ -247,8 +247,16 @@ def start_mlflow_server(port: int = _MLFLOW_PORT) -> Server:
             "--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}",
             "--default-artifact-root", str(store / "artifacts"),
         ]  # fmt: skip
+        origins = local_addresses(port)
+        environment = {
+            "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(
+                each.removeprefix("http://") for each in origins
+            ),
+        }
         log = prefect_dir() / "mlflow-server.log"
-        pid = start_detached(MLFLOW, command, log, reservation, {})
+        pid = start_detached(MLFLOW, command, log, reservation, environment)
     server = Server(MLFLOW, f"http://{HOST}:{port}", pid)
     server.record()
     return server
