@@ -11,91 +11,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from gpt_core.errors import DataError
 from gpt_core.files import (
     atomic_directory,
     canonical_json,
     disk_errors,
-    read_json,
     sha256_file,
     write_json,
 )
+from gpt_core.manifest import (
+    FORMAT_VERSION,
+    KINDS,
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    read_manifest,
+)
 from gpt_core.redaction import redact
 
-MANIFEST, REPORT = "manifest.json", "report.json"
-FORMAT_VERSION = 1
-KINDS = ("raw", "documents", "tokenizer", "shards", "checkpoint", "report", "release")
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileEntry:
-    """Size and hash of one file of an artifact."""
-
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Manifest:
-    """The content of ``manifest.json``, in the order of its fields there.
-
-    Configurations and ``info`` are JSON values; the typed getters look one up by its keys.
-    """
-
-    kind: str
-    """One of ``KINDS``."""
-
-    format_version: int
-
-    fingerprint: str
-    """Hash of all but the metrics and the names of the parents."""
-
-    parents: Mapping[str, str]
-    """Fingerprints of the artifacts it was made from, by ``kind:name``."""
-
-    config: object
-    """The configuration that made it, as JSON: an object, a list of them, or None."""
-
-    info: Mapping[str, object]
-    """Values that follow from the content: a vocabulary size, the order of labels, a step."""
-
-    metrics: Mapping[str, float]
-
-    files: Mapping[str, FileEntry]
-    """Every file but the manifest, by its POSIX path in the directory."""
-
-    def info_int(self, *keys: str) -> int:
-        """The whole number at ``info[keys[0]][keys[1]]...``; DataError if there is none."""
-        return self._find(self.info, "info", keys, int)
-
-    def info_str(self, *keys: str) -> str:
-        """The text at ``info[keys[0]]...``; DataError if there is none."""
-        return self._find(self.info, "info", keys, str)
-
-    def info_bool(self, *keys: str) -> bool:
-        """The truth value at ``info[keys[0]]...``; DataError if there is none."""
-        return self._find(self.info, "info", keys, bool)
-
-    def config_int(self, *keys: str) -> int:
-        """The whole number at ``config[keys[0]]...``; DataError if there is none."""
-        return self._find(self.config, "config", keys, int)
-
-    def config_strings(self, *keys: str) -> list[str]:
-        """The list of texts at ``config[keys[0]]...``; DataError if there is none."""
-        return [str(item) for item in self._find(self.config, "config", keys, list)]
-
-    def _find(self, tree: object, name: str, keys: Sequence[str], kind: type[T]) -> T:
-        for key in keys:
-            tree = tree.get(key) if isinstance(tree, Mapping) else None
-        if type(tree) is not kind:
-            raise DataError(
-                f"the manifest of the {self.kind} artifact {self.fingerprint} should have "
-                f"{kind.__name__} at {'.'.join([name, *keys])}, got {tree!r}"
-            )
-        return tree
+REPORT = "report.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +57,7 @@ class Artifact:
         Raises:
             DataError: If it is missing or is not a manifest of this format version.
         """
-        return _read_manifest(self.directory)
+        return read_manifest(self.directory)
 
     def metrics(self) -> Mapping[str, float]:
         """The metrics that the stage recorded."""
@@ -211,7 +146,7 @@ def read_artifact(directory: Path, kind: str | None = None) -> Artifact:
         )
     if not (directory / MANIFEST).is_file():
         raise DataError(f"{directory} has no {MANIFEST}: it is not a finished artifact of gptflow")
-    manifest = _read_manifest(directory)
+    manifest = read_manifest(directory)
     if kind is not None and manifest.kind != kind:
         raise DataError(
             f"{directory} is a {manifest.kind} artifact, but a {kind} artifact is needed"
@@ -222,6 +157,7 @@ def read_artifact(directory: Path, kind: str | None = None) -> Artifact:
         )
     for name, entry in manifest.files.items():
         file = directory / name
+        _require_inside(file, directory)
         size = file.stat().st_size if file.is_file() else None
         if size != entry.bytes:
             found = "is missing" if size is None else f"has {size} bytes"
@@ -229,6 +165,16 @@ def read_artifact(directory: Path, kind: str | None = None) -> Artifact:
                 f"{file} {found}, {entry.bytes} bytes were written: make the artifact again"
             )
     return Artifact(kind=manifest.kind, path=str(directory), fingerprint=manifest.fingerprint)
+
+
+def _require_inside(file: Path, directory: Path) -> None:
+    """Raise if a link makes a file of an artifact one of another place."""
+    try:
+        inside = file.resolve().is_relative_to(directory.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        inside = False
+    if not inside:
+        raise DataError(f"{file} is a link that leads out of the artifact: put the file there")
 
 
 def verify(artifact: Artifact, *, skip: Sequence[str] = ()) -> None:
@@ -280,29 +226,6 @@ def _fingerprint(manifest: Manifest) -> str:
     parents = sorted(manifest.parents.values())
     content = [manifest.kind, manifest.format_version, parents, manifest.config]
     return fingerprint_of(*content, manifest.info, manifest.files)
-
-
-def _read_manifest(directory: Path) -> Manifest:
-    """Read a manifest and check its types; its fingerprint is not compared here."""
-    file = directory / MANIFEST
-    content = read_json(file)
-    names = [each.name for each in dataclasses.fields(Manifest)]
-    if not isinstance(content, dict) or "kind" not in content or "fingerprint" not in content:
-        raise DataError(f"{file} is not a manifest of gptflow")
-    if content.get("format_version") != FORMAT_VERSION:
-        raise DataError(
-            f"{directory} has format version {content.get('format_version')}, this gptflow reads "
-            f"version {FORMAT_VERSION}: make it again with this version"
-        )
-    try:
-        files = {name: FileEntry(**entry) for name, entry in content["files"].items()}
-        manifest = Manifest(**{name: content[name] for name in names} | {"files": files})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{file} is not a manifest of gptflow") from error
-    objects = (manifest.parents, manifest.info, manifest.metrics)
-    if not all(isinstance(value, dict) for value in objects):
-        raise DataError(f"{file} is not a manifest of gptflow")
-    return manifest
 
 
 def _list_files(directory: Path, known: Mapping[str, str]) -> dict[str, FileEntry]:

@@ -193,8 +193,8 @@ class ProgressLines(Callback):
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Read the records of a JSON-lines file of a run, or none if there is no such file.
 
-    Unlike ``files.read_json_lines``, it drops a line that a crash cut short: that line's step is
-    repeated.
+    Unlike ``files.read_json_lines``, it drops a line that a crash cut short or that has no step:
+    that line's step is repeated.
     """
     if not path.is_file():
         return []
@@ -202,9 +202,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
-    return [row for row in rows if isinstance(row, dict) and "step" in row]
+    return [row for row in rows if isinstance(row, dict) and type(row.get("step")) is int]
 
 
 def _line(row: Mapping[str, object]) -> str:

@@ -8,6 +8,7 @@ training_state/       the shards of the optimizer's state
 adapter.safetensors   the adapters of a fine-tuned model, already merged into the weights
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ TOKENIZER = "tokenizer"
 TRAINING_STATE = "training_state.pt"
 SHARDED_STATE = "training_state"
 ADAPTER = "adapter.safetensors"
+
+_STEP = re.compile(r"step-[0-9]{8,18}")
 
 CheckpointKind = Literal["pretrained", "imported", "classifier", "instruction"]
 
@@ -92,7 +95,9 @@ def read_description(checkpoint: Path) -> CheckpointDescription:
         content = read_json(checkpoint / CONFIG)
         if not isinstance(content, dict):
             raise DataError(f"{CONFIG} should be a JSON object")
-        return build_config(CheckpointDescription, content)
+        description = build_config(CheckpointDescription, content)
+        require(description.model.vocab_size is not None, "model.vocab_size is missing")
+        return description
     except (DataError, ConfigError) as error:
         raise CheckpointError(f"{checkpoint} is not a checkpoint of gptflow: {error}") from error
 
@@ -114,7 +119,8 @@ def step_directory(out_dir: Path, step: int) -> Path:
 
 def list_steps(out_dir: Path) -> list[Path]:
     """The directories of a run's checkpoints, newest first, intact or not."""
-    return sorted(out_dir.glob("step-[0-9]*"), reverse=True)
+    found = (path for path in out_dir.glob("step-*") if _STEP.fullmatch(path.name))
+    return sorted(found, key=step_of_directory, reverse=True)
 
 
 def step_of_directory(directory: Path) -> int:

@@ -1,4 +1,4 @@
-"""The number of CPU cores that this process may use.
+"""What the machine grants this process: CPU cores and memory.
 
 A container with 2 of a server's 64 cores still sees all of them, and torch would start a thread
 for each: 64 threads that wait for each other on two cores.
@@ -19,3 +19,11 @@ def usable_cores() -> int:
         affinity = getattr(os, "sched_getaffinity", None)  # Linux only
         return len(affinity(0)) if affinity else os.cpu_count() or 1
     return int(cpu_count())
+
+
+def physical_memory() -> int:
+    """Bytes of memory of the machine; 2**63 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 1 << 63

@@ -15,9 +15,16 @@ records, so the passwords of addresses in them are hidden.
 
 from gpt_core.redaction import redact
 
+_MAX_CHARACTERS = 1200  # of a message: a forged file may fill it with a name or a value
+_KEPT_AT_END = 400
+
 
 class GPTCoreError(Exception):
     """Base class of every error that the user can correct.
+
+    Its text is one printable line of bounded length, whatever the file that it quotes holds: line
+    ends become spaces, control characters and halves of characters are escaped, and the middle of a
+    long text is left out.
 
     Args:
         message: One sentence; passwords and tokens of addresses in it are hidden.
@@ -25,6 +32,15 @@ class GPTCoreError(Exception):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(redact(message))
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > _MAX_CHARACTERS:
+            text = f"{text[: _MAX_CHARACTERS - _KEPT_AT_END]} … {text[-_KEPT_AT_END:]}"
+        if text.isprintable():
+            return text
+        line = " ".join(text.split())
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 class ConfigError(GPTCoreError):

@@ -4,7 +4,9 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,9 @@ Progress = Callable[[str, int, int | None], None]
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of a full disk or an exhausted quota."""
+
+MAX_JSON_BYTES = 1 << 28
+"""A JSON file is read at once; the largest in use, vocabularies, have a tenth of this."""
 
 _UNWRITABLE = DISK_FULL | {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
@@ -142,18 +147,51 @@ def write_json(path: Path, value: object) -> None:
         file.write("\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, finite: bool = True) -> Any:
     """Read a JSON file.
 
+    Args:
+        path: The file, of at most ``MAX_JSON_BYTES``.
+        finite: Whether NaN and infinite numbers, which JSON does not have, are refused.
+
     Raises:
-        DataError: If the file is missing, is not UTF-8 or is not JSON.
+        DataError: If the file is missing, too long, not UTF-8 or not JSON, or has a key twice, an
+            infinite number, a number of thousands of digits or thousands of nested brackets.
     """
     with _reading(path):
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise DataError(
+                f"{path} has {size:,} bytes, a JSON file of at most {MAX_JSON_BYTES:,} is expected"
+            )
         text = path.read_text(encoding="utf-8")
+    number = _finite_number if finite else None
     try:
-        return json.loads(text)
+        return json.loads(
+            text, object_pairs_hook=_unique_keys, parse_float=number, parse_constant=number
+        )
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is not valid JSON: line {error.lineno}: {error.msg}") from error
+    except RecursionError as error:
+        raise DataError(f"{path} is not read: its brackets are nested too deeply") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not read: {error}") from error
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object; a repeated key could mean one value here and another elsewhere."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"it has the key {twice!r} twice")
+    return found
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text} is not finite")
+    return number
 
 
 def parse_json_lines(lines: Iterable[str], where: str) -> Iterator[tuple[int, object]]:
@@ -198,11 +236,13 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Translate a missing or undecodable file into a DataError."""
+    """Translate a missing, unreadable or undecodable file into a DataError."""
     try:
         yield
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: byte {error.start} cannot be read") from error
 

@@ -10,8 +10,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpt_core.artifact import MANIFEST, Artifact
+from gpt_core.artifact import Artifact
 from gpt_core.checkpoints import list_steps, step_of_directory
+from gpt_core.manifest import MANIFEST
 from tasks.caching import cached_artifact, stage_key
 from tasks.paths import artifact_dir
 from tasks.specs import StageSpec

@@ -1,7 +1,7 @@
 """Sources by name or path: found on disk, or downloaded from where they are published."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gpt_core.artifact import Artifact, fingerprint_of
@@ -71,9 +71,31 @@ def check_source(source: Source) -> None:
 
 
 def public_sources() -> dict[str, PublicSource]:
-    """The named sources."""
-    entries = tomllib.loads(sources_file().read_text(encoding="utf-8"))
-    return {name: PublicSource(**entry) for name, entry in entries.items()}
+    """The named sources.
+
+    Raises:
+        ConfigError: If the file that lists them is damaged, naming the entry and the value.
+    """
+    file = sources_file()
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} is not a list of sources: {error}") from error
+    return {name: _public_source(entry, f"{file}: {name}") for name, entry in entries.items()}
+
+
+def _public_source(entry: object, where: str) -> PublicSource:
+    values = entry if isinstance(entry, dict) else {}
+    for each in fields(PublicSource):
+        kind = int if each.name == "bytes" else str
+        if type(values.get(each.name, each.default)) is not kind:
+            raise ConfigError(f"{where}.{each.name} must be a {kind.__name__}")
+    unknown = sorted(values.keys() - {each.name for each in fields(PublicSource)})
+    if unknown:
+        raise ConfigError(f"{where} has {unknown[0]}, which no source has")
+    if values["file"] in ("", ".", "..") or Path(values["file"]).name != values["file"]:
+        raise ConfigError(f"{where}.file must be the name of a file, got {values['file']!r}")
+    return PublicSource(**values)
 
 
 def placed_file(name: str, source: PublicSource) -> Path:

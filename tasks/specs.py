@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from gpt_core.artifact import KINDS
+from gpt_core.manifest import KINDS
 
 
 @dataclass(frozen=True, slots=True)

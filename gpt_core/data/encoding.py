@@ -12,7 +12,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.checkpoints import TOKENIZER
@@ -22,6 +21,7 @@ from gpt_core.data.shards import ShardWriter
 from gpt_core.errors import DataError
 from gpt_core.files import Progress
 from gpt_core.text import SPLITS, count_row_groups, documents_file, read_row_group
+from gpt_core.text.parquet_files import open_parquet
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 _MIN_PART_BYTES = 4 << 20  # of text; smaller files are not worth a worker
@@ -111,7 +111,7 @@ def _plan(
 
 def _group_bytes(file: Path, n_groups: int) -> list[int]:
     """Uncompressed bytes of the texts of each row group, from the footer."""
-    metadata = pq.ParquetFile(file).metadata
+    metadata = open_parquet(file, str(file)).metadata
     text = metadata.schema.names.index("text")
     return [metadata.row_group(i).column(text).total_uncompressed_size for i in range(n_groups)]
 

@@ -30,6 +30,9 @@ def read_hellaswag(file: Path, tokenizer: Tokenizer) -> list[Question]:
         if missing is not None:
             raise DataError(f"{file}, line {number}: there is no {missing!r}")
         context, endings, gold = (row[name] for name in names)
+        texts = [context, *endings] if isinstance(endings, list) else []
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise DataError(f"{file}, line {number}: {names[0]} and {names[1]} must hold texts")
         if gold not in range(len(endings)):
             raise DataError(f"{file}, line {number}: there is no choice {gold!r}")
         choices = [f" {ending}" for ending in endings]

@@ -1,5 +1,6 @@
 """Read GPT-2 in Hugging Face's format: ``config.json`` and ``model.safetensors``."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from torch import Tensor
 from gpt_core.config import GPTConfig
 from gpt_core.errors import ConfigError, ConversionError, DataError
 from gpt_core.files import read_json
-from gpt_core.interop.gpt2_names import tensor_names
+from gpt_core.interop.gpt2_names import require_layers, tensor_names
 from gpt_core.interop.weight_files import load_tensors, weight_files
-from gpt_core.models import GPT
+from gpt_core.models import parameter_shapes
 
 CONFIG = "config.json"
 PREFIX = "transformer."
@@ -72,7 +73,8 @@ def read_gpt2_config(directory: Path) -> GPTConfig:
 
 def read_eos_id(directory: Path) -> int | None:
     """The id that ends a document, or None if a release's ``config.json`` does not say."""
-    found = read_json(directory / CONFIG).get("eos_token_id")
+    settings = read_json(directory / CONFIG)
+    found = settings.get("eos_token_id") if isinstance(settings, dict) else None
     return found if type(found) is int else None
 
 
@@ -117,8 +119,8 @@ def rename_tensors(
         ConversionError: Naming the first tensor that is missing, misshapen, not of numbers, or
             unknown.
     """
-    with torch.device("meta"):
-        parameters = dict(GPT(config).named_parameters())
+    require_layers(config, len(tensors), source)
+    shapes = dict(parameter_shapes(config))
     names = tensor_names(config)
     unknown = sorted(tensors.keys() - {name.huggingface for name in names})
     if unknown:
@@ -128,8 +130,8 @@ def rename_tensors(
         if name.huggingface not in tensors:
             raise ConversionError(f"{source} lacks the tensor {name.huggingface}")
         tensor = tensors[name.huggingface]
-        wanted = parameters[name.ours].shape
-        needed = tuple(reversed(wanted) if name.transposed else wanted)
+        wanted = shapes[name.ours]
+        needed = tuple(reversed(wanted)) if name.transposed else wanted
         if tensor.shape != needed:
             raise ConversionError(
                 f"{source}: {name.huggingface} has shape {tuple(tensor.shape)}, a model of the "
@@ -139,8 +141,19 @@ def rename_tensors(
             raise ConversionError(
                 f"{source}: {name.huggingface} holds {tensor.dtype}, not floating-point numbers"
             )
+        if not _is_finite(tensor):
+            raise ConversionError(
+                f"{source}: {name.huggingface} holds NaN or infinite numbers: fetch the file again"
+            )
         renamed[name.ours] = (tensor.T if name.transposed else tensor).float()
     return renamed
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether no number is NaN or infinite; their sum is not either, unless it overflows."""
+    return math.isfinite(tensor.sum(dtype=torch.float64).item()) or bool(
+        torch.isfinite(tensor).all()
+    )
 
 
 def _require_tied(tensors: Mapping[str, Tensor], file: Path) -> None:

@@ -1,8 +1,10 @@
 """Names of GPT-2's tensors in OpenAI's release, in Hugging Face's format and in gptflow."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from gpt_core.config import GPTConfig
+from gpt_core.errors import ConversionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +68,20 @@ def tensor_names(config: GPTConfig) -> list[TensorName]:
             for name in _OF_BLOCK
         )
     return names if config.tied_head else [*names, _HEAD]
+
+
+def require_layers(config: GPTConfig, n_tensors: int, source: Path) -> None:
+    """Refuse a number of layers that a file cannot hold, before their names are listed.
+
+    Args:
+        config: Shape of the model.
+        n_tensors: Number of tensors in the file.
+        source: The file.
+
+    Raises:
+        ConversionError: If there are fewer tensors than layers.
+    """
+    if config.n_layer > n_tensors:
+        raise ConversionError(
+            f"{source} has {n_tensors} tensors, too few for a model of {config.n_layer} layers"
+        )

@@ -9,7 +9,7 @@ from gpt_core.config import GPTConfig
 from gpt_core.errors import ConfigError, ConversionError, DataError
 from gpt_core.files import read_json
 from gpt_core.interop.gpt2_huggingface import rename_tensors
-from gpt_core.interop.gpt2_names import tensor_names
+from gpt_core.interop.gpt2_names import require_layers, tensor_names
 from gpt_core.interop.tf_checkpoint import TensorFlowCheckpoint
 
 HPARAMS = "hparams.json"
@@ -60,6 +60,7 @@ def read_openai_tensors(directory: Path, config: GPTConfig) -> dict[str, Tensor]
     """
     file = openai_index(directory)
     checkpoint = TensorFlowCheckpoint(file.with_suffix(""))
+    require_layers(config, len(checkpoint.entries), file)
     names = tensor_names(config)
     unknown = sorted(checkpoint.entries.keys() - {name.tensorflow for name in names})
     if unknown:

@@ -20,6 +20,7 @@ References:
     leveldb/doc/table_format.md; protobuf.dev, "Encoding".
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5  # of a block: compression, checksum
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
 _MASK_DELTA = 0xA282EAD8  # of leveldb's stored checksums
+_MAX_INDEX_BYTES = 1 << 26
+_MAX_NAME_BYTES = 4096  # of a tensor; with shared prefixes, a small block could hold huge ones
+_MAX_VARINT_BITS = 70
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # by number in types.proto
 Field = tuple[int, int | bytes]
 """Number and value of a protocol buffer's field."""
@@ -147,6 +151,8 @@ def read_index(file: Path) -> tuple[int, dict[str, TensorEntry]]:
             compressed blocks, big-endian values, sliced tensors, a type that is not of numbers.
     """
     try:
+        if file.stat().st_size > _MAX_INDEX_BYTES:
+            raise ConversionError(f"{file} is longer than {_MAX_INDEX_BYTES:,} bytes: no index is")
         table = file.read_bytes()
     except OSError as error:
         raise ConversionError(f"{file} cannot be read: {error.strerror}") from error
@@ -157,6 +163,8 @@ def read_index(file: Path) -> tuple[int, dict[str, TensorEntry]]:
         for key, value in _table_entries(table):
             if key:
                 name = key.decode("utf-8")
+                if name in entries:
+                    raise ConversionError(f"it has {name} twice")
                 entries[name] = _tensor_entry(name, value)
             else:
                 n_shards = _read_header(value)
@@ -193,7 +201,7 @@ def _tensor_entry(name: str, value: bytes) -> TensorEntry:
         n_bytes=int(fields.get(5, 0)),
         masked_crc=int(fields.get(6, 0)),
     )
-    needed = int(np.prod(entry.shape, dtype=np.int64)) * np.dtype(entry.dtype).itemsize
+    needed = math.prod(entry.shape) * np.dtype(entry.dtype).itemsize
     if needed != entry.n_bytes:
         raise ConversionError(
             f"{name} of shape {entry.shape} needs {needed} bytes, but has {entry.n_bytes}"
@@ -241,6 +249,8 @@ def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         shared, place = _varint(block, place)
         n_new, place = _varint(block, place)
         n_value, place = _varint(block, place)
+        if shared > len(key) or shared + n_new > _MAX_NAME_BYTES:
+            raise ConversionError(f"a name of {shared + n_new} bytes is not possible")
         key = key[:shared] + block[place : place + n_new]
         place += n_new
         yield key, block[place : place + n_value]
@@ -268,6 +278,8 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         place, shift = place + 1, shift + 7
         if byte < 0x80:
             return value, place
+        if shift >= _MAX_VARINT_BITS:
+            raise ConversionError("a number of more than 64 bits is not possible")
 
 
 def _fields(message: int | bytes) -> Iterator[Field]:

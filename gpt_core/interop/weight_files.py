@@ -5,16 +5,15 @@ allows tensors alone, and with a warning.
 """
 
 import logging
-import pickle
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from gpt_core.errors import ConversionError, DataError
+from gpt_core.errors import CheckpointError, ConversionError, DataError
 from gpt_core.files import read_json
+from gpt_core.models import load_pickled
 
 WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
@@ -82,14 +81,9 @@ def _load_pickled(file: Path) -> dict[str, Tensor]:
     _LOG.warning("%s is a pickle: nothing but its tensors is read; prefer safetensors", file)
     mapped = _begins(file, b"PK")  # the format before torch 1.6 cannot be mapped
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError as error:
-        raise ConversionError(
-            f"{file} holds more than tensors, which could be a program, so it is not read: give "
-            "the weights as safetensors"
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise ConversionError(f"{file} cannot be read: {error}") from error
+        content = load_pickled(file, "weights", "cpu", mapped=mapped)
+    except CheckpointError as error:
+        raise ConversionError(f"{error}: give the weights as safetensors") from error
     if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
         raise ConversionError(f"{file} does not hold tensors by name")
     return {str(name): tensor for name, tensor in content.items()}

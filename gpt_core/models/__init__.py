@@ -27,10 +27,13 @@ from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import GELU, FeedForward, LayerNorm
 from gpt_core.models.loss import next_token_loss, perplexity
 from gpt_core.models.model_loss import model_loss
+from gpt_core.models.pickles import load_pickled
+from gpt_core.models.shapes import classifier_shapes, parameter_shapes
 from gpt_core.models.weights import (
     load_classifier,
     load_model,
     load_weights,
+    require_weights,
     save_weights,
     weights_of,
     write_tensors,
@@ -52,6 +55,7 @@ __all__ = [
     "TransformerBlock",
     "allocate_model",
     "build_model",
+    "classifier_shapes",
     "count_parameters",
     "evaluating",
     "explicit_attention",
@@ -60,10 +64,13 @@ __all__ = [
     "head_loss",
     "load_classifier",
     "load_model",
+    "load_pickled",
     "load_weights",
     "model_loss",
     "next_token_loss",
+    "parameter_shapes",
     "perplexity",
+    "require_weights",
     "save_weights",
     "weights_of",
     "write_tensors",

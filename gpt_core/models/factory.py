@@ -3,8 +3,11 @@
 import torch
 
 from gpt_core.config import GPTConfig
+from gpt_core.cores import physical_memory
 from gpt_core.errors import ConfigError
 from gpt_core.models.gpt import GPT
+
+_BYTES_PER_PARAMETER = 4  # float32
 
 
 def build_model(config: GPTConfig, seed: int | None = None, *, zero_residual: bool = False) -> GPT:
@@ -36,8 +39,9 @@ def allocate_model(config: GPTConfig) -> GPT:
         config: The model's shape, with ``vocab_size`` set.
 
     Raises:
-        ConfigError: If ``config.vocab_size`` is None.
+        ConfigError: If ``config.vocab_size`` is None, or the weights exceed the machine's memory.
     """
+    require_memory(config)
     with torch.device("meta"):
         model = GPT(config)
     # As to_empty does, which imports torch's compiler too.
@@ -76,6 +80,23 @@ def count_parameters(config: GPTConfig, *, include_positions: bool = True) -> in
         config.context_length * C if include_positions else 0
     )
     return config.n_layer * (2 * norm + attention + feed_forward) + norm + embeddings
+
+
+def require_memory(config: GPTConfig) -> None:
+    """Refuse a model whose weights alone exceed the machine's memory.
+
+    Raises:
+        ConfigError: Naming the number of parameters, both sizes and the settings to lower.
+    """
+    n_parameters = count_parameters(config)
+    needed, there = n_parameters * _BYTES_PER_PARAMETER, physical_memory()
+    if needed > there:
+        raise ConfigError(
+            f"a model of n_layer={config.n_layer}, n_embd={config.n_embd}, context_length="
+            f"{config.context_length} and vocab_size={config.vocab_size} has {n_parameters:,} "
+            f"parameters, which take {needed / 2**30:,.1f} GiB of this machine's "
+            f"{there / 2**30:,.1f} GiB: lower one of these settings of the model"
+        )
 
 
 def flops_per_token(config: GPTConfig) -> int:

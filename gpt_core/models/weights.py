@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from gpt_core.files import Progress, atomic_write
 from gpt_core.models.classifier import GPTClassifier
 from gpt_core.models.factory import allocate_model
 from gpt_core.models.gpt import GPT
+from gpt_core.models.shapes import Shape, classifier_shapes, parameter_shapes
 
 _DTYPE_NAMES = {
     torch.float64: "F64",
@@ -98,25 +100,52 @@ def load_weights(model: nn.Module, path: Path) -> None:
         CheckpointError: If the file is missing or damaged, or a tensor is missing, unexpected or
             of another shape.
     """
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
     wanted = weights_of(model)
-    for name, tensor in wanted.items():
-        if name not in tensors:
-            raise CheckpointError(f"{path} lacks the tensor {name} that this model has")
-        if tensors[name].shape != tensor.shape:
-            raise CheckpointError(
-                f"{path}: {name} has shape {tuple(tensors[name].shape)}, "
-                f"this model needs {tuple(tensor.shape)}"
-            )
-    for name in tensors:
-        if name not in wanted:
-            raise CheckpointError(f"{path} has the tensor {name} that this model lacks")
+    require_weights(path, ((name, tuple(tensor.shape)) for name, tensor in wanted.items()))
+    with _reading(path):
+        tensors = load_file(path)
     with torch.no_grad():
         for name, tensor in wanted.items():
             tensor.copy_(tensors[name])
+
+
+def require_weights(path: Path, shapes: Iterable[tuple[str, Shape]]) -> None:
+    """Compare the header of a weights file with a model, before anything is allocated.
+
+    Args:
+        path: A file written by ``save_weights``.
+        shapes: Name and shape of each parameter of the model.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or naming the first tensor that is
+            missing, unexpected, of another shape or not of floating-point numbers.
+    """
+    with _reading(path), safe_open(path, framework="pt") as tensors:
+        left = set(tensors.keys())
+        for name, shape in shapes:
+            if name not in left:
+                raise CheckpointError(f"{path} lacks the tensor {name} that this model has")
+            left.remove(name)
+            found = tensors.get_slice(name)
+            if tuple(found.get_shape()) != shape:
+                raise CheckpointError(
+                    f"{path}: {name} has shape {tuple(found.get_shape())}, this model needs {shape}"
+                )
+            if found.get_dtype() not in _DTYPE_NAMES.values():
+                raise CheckpointError(
+                    f"{path}: {name} holds {found.get_dtype()}, not floating-point numbers"
+                )
+    if left:
+        raise CheckpointError(f"{path} has the tensor {min(left)} that this model lacks")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Translate what a damaged weights file makes safetensors raise."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
 
 
 def load_model(checkpoint: Path, device: torch.device | str = "cpu") -> GPT:
@@ -132,6 +161,7 @@ def load_model(checkpoint: Path, device: torch.device | str = "cpu") -> GPT:
     description = read_description(checkpoint)
     if description.kind == "classifier":
         raise CheckpointError(f"{checkpoint} is a classifier, but a language model is needed")
+    require_weights(checkpoint / WEIGHTS, parameter_shapes(description.model))
     model = allocate_model(description.model)
     load_weights(model, checkpoint / WEIGHTS)
     return model.to(device).eval()
@@ -156,6 +186,8 @@ def load_classifier(
     if description.labels is None:
         raise CheckpointError(f"{checkpoint} is a language model, but a classifier is needed")
     labels = list(description.labels)
+    shapes = classifier_shapes(description.model, len(labels))
+    require_weights(checkpoint / WEIGHTS, shapes)
     with torch.random.fork_rng(devices=[]):  # its head draws weights, which are then replaced
         model = GPTClassifier(allocate_model(description.model), len(labels))
     load_weights(model, checkpoint / WEIGHTS)

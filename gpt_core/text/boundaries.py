@@ -10,6 +10,7 @@ from gpt_core.text.streams import open_text
 
 _COLUMNS = ("char_offset", "char_length")
 _CHUNK = 1 << 18  # characters read at a time
+_MAX_DIGITS = 19  # of an offset; Python reads no numbers of thousands of digits
 
 
 def cut_at_boundaries(
@@ -61,4 +62,4 @@ def _spans(boundaries: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def _is_number(cell: str) -> bool:
-    return cell.isascii() and cell.isdigit()
+    return cell.isascii() and cell.isdigit() and len(cell) < _MAX_DIGITS

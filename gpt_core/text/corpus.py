@@ -5,7 +5,7 @@ columns ``id``, ``text`` and ``source``. Row groups are the unit of parallel wor
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import ReadingConfig
-from gpt_core.errors import DataError
+from gpt_core.text.parquet_files import open_parquet, parquet_errors
 from gpt_core.text.reading import read_texts
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string())])
 _ROW_GROUP_CHARACTERS = 1 << 20  # evens out the work of row groups, however long documents are
+_UNREADABLE = "cannot be read as documents"
 _ROW_GROUP_DOCUMENTS = 1 << 16
 
 
@@ -102,32 +103,57 @@ def documents_file(documents: Artifact, split: Split) -> Path:
 
 
 def count_row_groups(documents: Artifact, split: Split) -> int:
-    """The number of row groups of a split."""
+    """The number of row groups of a split.
+
+    Raises:
+        DataError: If the split's file is missing or damaged.
+    """
     return int(_open(documents_file(documents, split)).metadata.num_row_groups)
 
 
 def read_row_group(file: Path, group: int) -> list[str]:
-    """Read the texts of one row group."""
-    texts: list[str] = _open(file).read_row_group(group, columns=["text"]).column(0).to_pylist()
-    return texts
+    """Read the texts of one row group.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    return [row["text"] for row in _read_rows(_open(file), file, group, ["text"])]
 
 
 def iter_texts(documents: Artifact, split: Split) -> Iterator[str]:
-    """Stream the texts of a split in order, with one row group in memory."""
+    """Stream the texts of a split in order, with one row group in memory.
+
+    Raises:
+        DataError: If the split's file is missing or damaged.
+    """
     for group in range(count_row_groups(documents, split)):
         yield from read_row_group(documents_file(documents, split), group)
 
 
 def iter_documents(documents: Artifact, split: Split) -> Iterator[Document]:
-    """Stream the documents of a split in order, with one row group in memory."""
-    parquet = _open(documents_file(documents, split))
+    """Stream the documents of a split in order, with one row group in memory.
+
+    Raises:
+        DataError: If the split's file is missing or damaged.
+    """
+    file = documents_file(documents, split)
+    parquet = _open(file)
     for group in range(parquet.metadata.num_row_groups):
-        for row in parquet.read_row_group(group).to_pylist():
+        for row in _read_rows(parquet, file, group, SCHEMA.names):
             yield Document(**row)
 
 
 def _open(file: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(file)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{file} cannot be read as documents: {error}") from error
+    return open_parquet(file, str(file), SCHEMA.names, _UNREADABLE)
+
+
+def _read_rows(
+    parquet: pq.ParquetFile, file: Path, group: int, columns: Sequence[str]
+) -> list[dict[str, str]]:
+    """The rows of a row group, each with a text in each column."""
+    with parquet_errors(str(file), _UNREADABLE):
+        rows: list[dict[str, str]] = parquet.read_row_group(group, columns=columns).to_pylist()
+        for row in rows:
+            if not all(isinstance(row.get(column), str) for column in columns):
+                raise ValueError(f"row group {group} has a row without {' and '.join(columns)}")
+    return rows

@@ -19,6 +19,7 @@ from gpt_core.text.boundaries import cut_at_boundaries
 from gpt_core.text.formats import read_format
 from gpt_core.text.records import file_errors
 from gpt_core.text.sources import is_hidden, source_files
+from gpt_core.text.unpacking import UnpackedStream
 
 _LOGGER = logging.getLogger(__name__)
 _DAMAGED_ARCHIVE = (
@@ -54,6 +55,9 @@ def _read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[
         return
     with gzip.open(file) if suffix == ".gz" else file.open("rb") as opened:
         stream = cast(IO[bytes], opened)
+        if suffix == ".gz":
+            packed = UnpackedStream(stream, file.stat().st_size, str(file))
+            stream = cast(IO[bytes], packed)
         if boundaries is not None:
             texts = cut_at_boundaries(stream, boundaries, str(file), reading.encoding)
         else:
@@ -63,17 +67,26 @@ def _read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[
 
 def _read_zip(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
     """Stream an archive's members; nothing is extracted, so a name such as ``../x`` is harmless."""
+    size, unpacked = file.stat().st_size, 0
     with zipfile.ZipFile(file) as archive:
         for member in sorted(archive.infolist(), key=lambda member: member.filename):
             inner = PurePosixPath(member.filename)
-            if member.is_dir() or is_hidden(inner) or inner.parts[0] == "__MACOSX":
+            if (
+                not inner.name
+                or member.is_dir()
+                or is_hidden(inner)
+                or "__MACOSX" in inner.parts[:1]
+            ):
                 continue
             where = f"{file}:{member.filename}"
             if member.flag_bits & 1:
                 raise DataError(f"{where} is encrypted: unpack the archive and give the folder")
-            with archive.open(member) as stream:
-                texts = read_format(stream, inner.name, where, reading)
+            with archive.open(member) as opened:
+                # All members are counted together: they may share one place in the archive.
+                stream = UnpackedStream(opened, size, where, unpacked)
+                texts = read_format(cast(IO[bytes], stream), inner.name, where, reading)
                 yield from _with_ids(f"{name}:{member.filename}", texts)
+                unpacked = stream.unpacked
 
 
 def _with_ids(name: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -51,11 +51,16 @@ def source_path(raw: Artifact) -> Path:
     Raises:
         DataError: If it is missing, or if a file was added, removed or has another size.
     """
-    location = read_json(raw.directory / _LOCATION)
-    path = Path(location["path"])
-    if not path.exists():
+    file = raw.directory / _LOCATION
+    location = read_json(file)
+    values = location if isinstance(location, dict) else {}
+    place, recorded = values.get("path"), values.get("sizes")
+    if not isinstance(place, str) or not isinstance(recorded, dict) or "\0" in place:
+        raise DataError(f"{file} does not say where the source is: run the command again")
+    path = Path(place)
+    if not path_exists(path):
         raise DataError(f"{path} is gone since it was recorded: put it back or give another source")
-    sizes, recorded = _sizes(path), location["sizes"]
+    sizes = _sizes(path)
     for relative in sorted(sizes.keys() | recorded.keys()):
         if sizes.get(relative) != recorded.get(relative):
             file = path / relative if path.is_dir() else path
@@ -81,6 +86,14 @@ def source_files(path: Path) -> list[Path]:
         if not _is_unicode(file.name):
             raise DataError(f"the file name {bytes(file)!r} is not UTF-8: rename the file")
     return files
+
+
+def path_exists(path: Path) -> bool:
+    """Whether there is a file or folder of this name, also if it is no possible name."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or half of a character
+        return False
 
 
 def is_hidden(relative: PurePath) -> bool:

@@ -8,7 +8,7 @@ import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -172,6 +172,30 @@ def read_description(directory: Path) -> dict[str, object]:
             f"{directory / DESCRIPTION} has version {found}, this gptflow reads version {VERSION}"
         )
     return description
+
+
+def read_own_file(file: Path, **kinds: type) -> list[Any]:
+    """Read the values of a tokenizer's own JSON file, each of a known type.
+
+    Args:
+        file: The file.
+        kinds: The type of each value by its key; a list's items are not checked.
+
+    Returns:
+        The values in this order.
+
+    Raises:
+        DataError: If the file is damaged, or naming the value that is missing or of another type.
+    """
+    content = read_json(file)
+    for name, kind in kinds.items():
+        found = content.get(name) if isinstance(content, dict) else None
+        if type(found) is not kind:
+            raise DataError(
+                f"{file} should have {name} of type {kind.__name__}, got {found!r}: train the "
+                "tokenizer again"
+            )
+    return [content[name] for name in kinds]
 
 
 def require_encodable(text: str) -> bytes:

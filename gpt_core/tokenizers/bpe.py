@@ -28,8 +28,8 @@ import tiktoken
 from typing_extensions import override
 
 from gpt_core.errors import DataError
-from gpt_core.files import read_json, write_json
-from gpt_core.tokenizers.base import Tokenizer, require_encodable
+from gpt_core.files import write_json
+from gpt_core.tokenizers.base import Tokenizer, read_own_file, require_encodable
 from gpt_core.tokenizers.split_patterns import split_pattern
 
 N_BYTES = 256
@@ -124,8 +124,9 @@ class BPETokenizer(Tokenizer):
 
     @classmethod
     def _load_from(cls, directory: Path) -> Self:
-        content = read_json(directory / str(cls.file_name))
-        return cls(parse_merges(content["merges"]), content["pattern"])
+        file = directory / str(cls.file_name)
+        merges, pattern = read_own_file(file, merges=list, pattern=str)
+        return cls(parse_merges(merges), pattern)
 
 
 def merge_pair(ids: Sequence[int], pair: Pair, merged: int) -> list[int]:
@@ -198,8 +199,11 @@ def parse_merges(lines: Iterable[str | Sequence[str]]) -> list[Pair]:
     ids = {token: token_id for token_id, token in enumerate(token_strings(()))}
     merges: list[Pair] = []
     for number, line in enumerate(lines, start=1):
-        parts = line.split(" ") if isinstance(line, str) else list(line)
-        if len(parts) != 2 or not all(part in ids for part in parts):
+        parts = line.split(" ") if isinstance(line, str) else line
+        known = isinstance(parts, list | tuple) and all(
+            isinstance(part, str) and part in ids for part in parts
+        )
+        if not known or len(parts) != 2:
             raise DataError(
                 f"merge {number} must be two tokens that are bytes or made by earlier merges, got "
                 f"{json.dumps(line, ensure_ascii=False)}"

@@ -70,12 +70,17 @@ def read_tokenizer_json(file: Path) -> BPEFiles:
         DataError: If it is missing, damaged, of another model, or has an unknown pre-tokenizer.
     """
     content = read_json(file)
-    model = content.get("model", {}) if isinstance(content, dict) else {}
+    model = content.get("model") if isinstance(content, dict) else None
+    model = model if isinstance(model, dict) else {}
     if model.get("type") != "BPE" or not {"vocab", "merges"} <= model.keys():
         raise DataError(f"{file} is not a BPE tokenizer of Hugging Face: model.type must be BPE")
     merges = _read(model["merges"], file)
-    added = {token["content"]: token["id"] for token in content.get("added_tokens", ())}
-    vocabulary = _require_vocabulary(model["vocab"] | added, file)
+    vocabulary = {**_require_vocabulary(model["vocab"], file)}
+    try:
+        vocabulary |= {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
+    except (TypeError, KeyError) as error:
+        raise DataError(f"{file}: each of added_tokens needs a content and an id") from error
+    vocabulary = dict(_require_vocabulary(vocabulary, file))
     return BPEFiles(vocabulary, merges, _pattern_in(content.get("pre_tokenizer"), file))
 
 
@@ -213,7 +218,9 @@ def _find(directory: Path, names: Sequence[str]) -> Path:
     )
 
 
-def _read(lines: Sequence[str | Sequence[str]], file: Path) -> list[Pair]:
+def _read(lines: object, file: Path) -> list[Pair]:
+    if not isinstance(lines, list):
+        raise DataError(f"{file}: the merges should be a list")
     try:
         return parse_merges(lines)
     except DataError as error:
@@ -225,8 +232,12 @@ def _vocabulary(merges: Sequence[Pair]) -> dict[str, int]:
 
 
 def _require_vocabulary(found: object, file: Path) -> Mapping[str, int]:
-    if not isinstance(found, dict) or not all(type(value) is int for value in found.values()):
+    numbered = isinstance(found, dict) and all(
+        isinstance(token, str) and type(value) is int for token, value in found.items()
+    )
+    if not numbered:
         raise DataError(f"{file} is no vocabulary: it must give each token a number")
+    assert isinstance(found, dict)
     return found
 
 
@@ -246,9 +257,13 @@ def _pattern_in(pre_tokenizer: object, file: Path) -> str:
     """The split pattern of a ``tokenizer.json``."""
     found = pre_tokenizer if isinstance(pre_tokenizer, dict) else {}
     steps = found.get("pretokenizers", [found])
-    for step in steps:
-        if step and step.get("type") == "Split" and "Regex" in step.get("pattern", {}):
-            return name_of_pattern(step["pattern"]["Regex"])
+    for step in steps if isinstance(steps, list) else []:
+        if not isinstance(step, dict):
+            continue
+        pattern = step.get("pattern")
+        expression = pattern.get("Regex") if isinstance(pattern, dict) else None
+        if step.get("type") == "Split" and isinstance(expression, str):
+            return name_of_pattern(expression)
         if step and step.get("type") == "ByteLevel" and step.get("use_regex", True):
             if step.get("add_prefix_space"):
                 break

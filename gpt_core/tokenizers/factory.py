@@ -77,7 +77,7 @@ def load_tokenizer(directory: Path) -> Tokenizer:
         DataError: If it is missing, of an unknown kind or version, or was altered.
     """
     kind = read_description(directory).get("kind")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise DataError(f"{directory}: there is no tokenizer kind {kind!r} in this gptflow")
     return _KINDS[kind].load(directory)
 

@@ -14,9 +14,11 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from gpt_core.errors import DataError
-from gpt_core.files import read_json, write_json
-from gpt_core.tokenizers.base import Tokenizer
+from gpt_core.files import write_json
+from gpt_core.tokenizers.base import Tokenizer, read_own_file
 from gpt_core.tokenizers.bpe import BPETokenizer, merge_strings, parse_merges
+
+_MAX_VOCAB_SIZE = 1 << 24  # unused ids take memory too, and a file may claim any number of them
 
 
 class RemappedBPETokenizer(Tokenizer):
@@ -46,6 +48,10 @@ class RemappedBPETokenizer(Tokenizer):
         vocab_size: int,
     ) -> None:
         used = [*ids, *controls.values()]
+        if not all(type(token_id) is int for token_id in used):
+            raise DataError("the ids of a vocabulary must be whole numbers")
+        if not 0 < vocab_size <= _MAX_VOCAB_SIZE:
+            raise DataError(f"a vocabulary has 1 to {_MAX_VOCAB_SIZE:,} ids, not {vocab_size}")
         if len(ids) != base.eos_id or len(set(used)) != len(used):
             raise DataError("each token of a vocabulary needs one id, which no other token has")
         if eos_id not in controls.values():
@@ -100,7 +106,7 @@ class RemappedBPETokenizer(Tokenizer):
 
     @classmethod
     def _load_from(cls, directory: Path) -> Self:
-        content = read_json(directory / str(cls.file_name))
-        base = BPETokenizer(parse_merges(content["merges"]), content["pattern"])
-        rest = (content[name] for name in ("ids", "controls", "eos_id", "vocab_size"))
-        return cls(base, *rest)
+        file = directory / str(cls.file_name)
+        merges, pattern = read_own_file(file, merges=list, pattern=str)
+        rest = read_own_file(file, ids=list, controls=dict, eos_id=int, vocab_size=int)
+        return cls(BPETokenizer(parse_merges(merges), pattern), *rest)

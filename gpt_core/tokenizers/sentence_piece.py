@@ -96,7 +96,12 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def _load_from(cls, directory: Path) -> Self:
-        return cls((directory / str(cls.file_name)).read_bytes())
+        file = directory / str(cls.file_name)
+        try:
+            return cls(file.read_bytes())
+        except (OSError, RuntimeError, UnicodeDecodeError) as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise DataError(f"{file} is not a SentencePiece model: {reason}") from error
 
     @classmethod
     def train(cls, texts: Iterable[str], config: TokenizerConfig) -> Self:

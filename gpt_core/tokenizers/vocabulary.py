@@ -112,4 +112,12 @@ class VocabularyTokenizer(Tokenizer):
 
     @classmethod
     def _load_from(cls, directory: Path) -> Self:
-        return cls(read_json(directory / str(cls.file_name)))
+        file = directory / str(cls.file_name)
+        units = read_json(file)
+        if not isinstance(units, list) or not all(isinstance(unit, str) for unit in units):
+            raise DataError(f"{file} should be a list of texts: train the tokenizer again")
+        if sorted(set(units)) != units:
+            raise DataError(f"{file} is not sorted or has a unit twice: train the tokenizer again")
+        for unit in units:
+            require_encodable(unit)
+        return cls(units)

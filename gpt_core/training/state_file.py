@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import IO, TypeVar, cast
 
 import torch
@@ -11,6 +10,7 @@ from typing_extensions import Buffer
 from gpt_core.artifact import Artifact
 from gpt_core.checkpoints import TRAINING_STATE
 from gpt_core.errors import CheckpointError
+from gpt_core.models import load_pickled
 from gpt_core.training.trainer import TrainerState
 
 Tree = TypeVar("Tree")
@@ -60,11 +60,10 @@ def load_state(checkpoint: Artifact, device: torch.device) -> TrainerState:
         CheckpointError: If it cannot be read.
     """
     file = checkpoint.directory / TRAINING_STATE
-    try:
-        state: TrainerState = torch.load(file, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
-        raise CheckpointError(f"{file} cannot be read as training state: {error}") from error
-    return state
+    state = load_pickled(file, "training state", device, mapped=False)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{file} cannot be read as training state: it holds something else")
+    return cast(TrainerState, state)
 
 
 def _without_identities(tree: Tree) -> Tree:

@@ -144,7 +144,7 @@ def send_unsent(client: MlflowClient, uri: str) -> int:
     """Send what earlier runs could not send to this store; return the number of metrics."""
     count = 0
     for file in sorted(unsent_dir().glob("*.json")):
-        content = read_json(file)
+        content = read_json(file, finite=False)  # a diverged loss
         if redact(content["uri"]) != redact(uri):
             continue
         metrics = [Metric(*row) for row in content["metrics"]]

@@ -9,7 +9,6 @@ import pytest
 
 from gpt_core.artifact import (
     Artifact,
-    Manifest,
     fingerprint_of,
     new_artifact,
     read_artifact,
@@ -19,6 +18,7 @@ from gpt_core.artifact import (
 from gpt_core.config import ShardConfig
 from gpt_core.errors import DataError
 from gpt_core.files import sha256_file
+from gpt_core.manifest import Manifest
 
 
 def make(out: Path, text: str = "text", config: object = None, seconds: float = 1.0) -> Artifact:

@@ -3,7 +3,7 @@
 import pytest
 
 import gpt_core.text
-from gpt_core.artifact import KINDS
+from gpt_core.manifest import KINDS
 from tasks import stages
 from tasks.paths import FOLDERS
 from tasks.specs import STAGES, StageSpec, register
