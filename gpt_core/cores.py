@@ -1,4 +1,4 @@
-"""What the machine grants this process: CPU cores and memory.
+"""CPU cores and memory that the machine grants this process.
 
 A container with 2 of a server's 64 cores still sees all of them, and torch would start a thread
 for each: 64 threads that wait for each other on two cores.
