@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -240,6 +240,25 @@ def submit(
     run = submitting.submit(FLOWS[name], preset, settings or [], console)
     if follow and not submitting.follow(run, console):
         raise SystemExit(1)
+
+
+@app.command()
+def lineage(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A directory, a run's id or models:/NAME@ALIAS.")
+    ],
+    form: Annotated[
+        Literal["tree", "json", "mermaid"], typer.Option("--as", help="How it is printed.")
+    ] = "tree",
+) -> None:
+    """Show where a model or another artifact comes from, back to the raw files."""
+    from rich.console import Console
+
+    from flows.lineage import print_lineage
+    from tasks.servers import configure_environment
+
+    configure_environment()
+    print_lineage(name, form, Console())
 
 
 @app.command()

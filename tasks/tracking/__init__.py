@@ -1,5 +1,6 @@
 """MLflow: flows and stages as runs, metrics in batches. No other package imports it."""
 
+from tasks.tracking.lookup import artifact_of, find_stage_run
 from tasks.tracking.metrics import MLflowCallback
 from tasks.tracking.records import (
     FlowRecord,
@@ -14,8 +15,10 @@ __all__ = [
     "FlowRecord",
     "MLflowCallback",
     "StageRecord",
+    "artifact_of",
     "client",
     "current_flow",
+    "find_stage_run",
     "run_link",
     "runs_link",
     "tracked_flow",

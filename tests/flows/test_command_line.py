@@ -82,7 +82,8 @@ def test_help_names_every_command(cli: Any) -> None:
         "instruct",
     ]
     assert all(
-        f" {name} " in answer.out for name in [*flows, "generate", "up", "submit", "down", "doctor"]
+        f" {name} " in answer.out
+        for name in [*flows, "generate", "up", "submit", "lineage", "down", "doctor"]
     )
 
 

@@ -1,0 +1,70 @@
+"""Find recorded runs and models again: by fingerprint, run id, or name in the model registry."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from gpt_core.errors import DataError
+from tasks.lineage import StageRunInfo
+from tasks.tracking.store import client, experiment_id
+
+_REGISTRY = "models:/"
+_STAGES = ("release", "instruct", "classify", "pretrain", "import_gpt2")
+"""Whose result a flow's run stands for, if it has several: the last of these."""
+
+
+def find_stage_run(fingerprint: str) -> StageRunInfo | None:
+    """The newest run of a stage that made an artifact with this fingerprint, or None."""
+    runs = client().search_runs(
+        [experiment_id()],
+        filter_string=f"tags.fingerprint = '{fingerprint}'",
+        max_results=1,
+        order_by=["attributes.start_time DESC"],
+    )
+    return _describe(runs[0]) if runs else None
+
+
+def artifact_of(name: str) -> str:
+    """The directory that a run or a registered model stands for.
+
+    Args:
+        name: A run's id, or ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+
+    Raises:
+        DataError: If there is no such run or model, or it has no artifact.
+    """
+    try:
+        run_id = _run_of_model(name) if name.startswith(_REGISTRY) else name
+        tags: Mapping[str, str] = client().get_run(run_id).data.tags
+    except MlflowException as error:
+        raise DataError(f"MLflow has no run or model {name}") from error
+    made = [tags.get("artifact"), *(tags.get(f"artifact.{stage}") for stage in _STAGES)]
+    path = next((each for each in made if each), None)
+    if path is None:
+        raise DataError(f"the run {run_id} has made no artifact")
+    return path
+
+
+def _run_of_model(name: str) -> str:
+    """The run that made a registered model's version."""
+    rest = name.removeprefix(_REGISTRY)
+    if "@" in rest:
+        version = client().get_model_version_by_alias(*rest.rsplit("@", 1))
+    elif "/" in rest:
+        version = client().get_model_version(*rest.rsplit("/", 1))
+    else:
+        raise DataError(f"{name} must be models:/NAME/VERSION or models:/NAME@ALIAS")
+    return str(version.run_id)
+
+
+def _describe(run: Run) -> StageRunInfo:
+    started = datetime.fromtimestamp(run.info.start_time / 1000, tz=UTC)
+    tags = run.data.tags
+    return StageRunInfo(
+        run_id=run.info.run_id,
+        stage=tags.get("stage", ""),
+        commit=tags.get("git.commit", ""),
+        started=started.isoformat(timespec="seconds"),
+    )

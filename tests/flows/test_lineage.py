@@ -1,0 +1,52 @@
+"""``gptflow lineage`` goes from a result back to the SHA-256 of the raw text."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def shards(shared_cli: Any, small: list[str]) -> Path:
+    answer = shared_cli.run("prepare", *small)
+    assert answer.code == 0, answer.out + answer.err
+    (found,) = (shared_cli.home / "data" / "shards").glob("small-*")
+    return Path(found)
+
+
+def test_every_step_is_shown_with_its_run_and_the_raw_files(
+    shared_cli: Any, shards: Path, project_root: Path
+) -> None:
+    tree, as_json, mermaid = shared_cli.run_several(
+        [["lineage", str(shards), *form] for form in ([], ["--as", "json"], ["--as", "mermaid"])]
+    )
+    assert tree.code == as_json.code == mermaid.code == 0, tree.err + as_json.err + mermaid.err
+    assert re.search(r"^shards:small-\w+  \w{32}$", tree.out, re.M)
+    assert re.search(r"encode_corpus at 20\d\d-\d\d-\d\dT[\d:+]+, run \w{32}", tree.out)
+    lineage = json.loads(as_json.out)
+    corpus = lineage["parents"][0]
+    raw = corpus["parents"][0]
+    assert corpus["run"]["stage"] == "clean_corpus"
+    for name, digest in raw["raw_files"].items():
+        assert f"{name}  sha256 {digest[:16]}" in tree.out
+    assert mermaid.out.startswith("graph LR\n")
+    corpus_edge = f'  {raw["fingerprint"]}["{raw["name"]}"] --> {corpus["fingerprint"]}['
+    assert mermaid.out.count(corpus_edge) == 1
+
+
+def test_the_hash_is_that_of_the_file(shared_cli: Any, shards: Path, small: list[str]) -> None:
+    lineage = json.loads(shared_cli.run("lineage", str(shards), "--as", "json").out)
+    (source,) = [each.removeprefix("source=") for each in small if each.startswith("source=")]
+    raw_files = lineage["parents"][0]["parents"][0]["raw_files"]
+    assert list(raw_files.values()) == [hashlib.sha256(Path(source).read_bytes()).hexdigest()]
+
+
+def test_what_is_no_artifact_is_one_sentence(cli: Any) -> None:
+    no_run, no_artifact = cli.run_several([["lineage", "0" * 32], ["lineage", str(cli.root)]])
+    assert "MLflow has no run or model" in no_run.user_error()
+    assert (
+        "is not an artifact" in no_artifact.user_error() or "manifest" in no_artifact.user_error()
+    )

@@ -1,0 +1,60 @@
+"""Runs and models are found again by what they made, in a real store."""
+
+from pathlib import Path
+
+import pytest
+
+from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.errors import DataError
+from tasks.tracking import FlowRecord, artifact_of, client, find_stage_run
+from tasks.tracking.models import log_model
+
+
+@pytest.fixture
+def checkpoint(home: Path) -> Artifact:
+    directory = home / "data" / "checkpoints" / "mine"
+    with new_artifact(directory, kind="checkpoint", config={"n_layer": 1}) as draft:
+        (draft.directory / "model.safetensors").write_text("weights")
+    return draft.artifact
+
+
+def test_the_run_that_made_an_artifact_is_found(record: FlowRecord, checkpoint: Artifact) -> None:
+    assert find_stage_run(checkpoint.fingerprint) is None
+    client().set_tag(record.run_id, "fingerprint", checkpoint.fingerprint)
+    found = find_stage_run(checkpoint.fingerprint)
+    assert found is not None
+    assert (found.run_id, found.stage) == (record.run_id, "prepare")
+    assert found.started.endswith("+00:00")
+
+
+def test_a_run_stands_for_what_it_made(record: FlowRecord, checkpoint: Artifact) -> None:
+    with pytest.raises(DataError, match=f"the run {record.run_id} has made no artifact"):
+        artifact_of(record.run_id)
+    client().set_tag(record.run_id, "artifact.pretrain", "pretrained")
+    assert artifact_of(record.run_id) == "pretrained"
+    client().set_tag(record.run_id, "artifact.classify", "classifier")
+    assert artifact_of(record.run_id) == "classifier"
+    client().set_tag(record.run_id, "artifact", checkpoint.path)
+    assert artifact_of(record.run_id) == checkpoint.path
+
+
+def test_a_registered_model_stands_for_its_checkpoint(
+    record: FlowRecord, checkpoint: Artifact
+) -> None:
+    client().set_tag(record.run_id, "artifact", checkpoint.path)
+    log_model(record.run_id, checkpoint, "mine-pretrained")
+    for name in ("models:/mine-pretrained@newest", "models:/mine-pretrained/1"):
+        assert artifact_of(name) == checkpoint.path
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("0123456789abcdef", "MLflow has no run or model 0123456789abcdef"),
+        ("models:/mine@best", "MLflow has no run or model models:/mine@best"),
+        ("models:/mine", "models:/mine must be models:/NAME/VERSION or models:/NAME@ALIAS"),
+    ],
+)
+def test_what_is_not_there_is_one_sentence(home: Path, name: str, error: str) -> None:
+    with pytest.raises(DataError, match=error):
+        artifact_of(name)
