@@ -81,10 +81,8 @@ def test_help_names_every_command(cli: Any) -> None:
         "classify",
         "instruct",
     ]
-    assert all(
-        f" {name} " in answer.out
-        for name in [*flows, "generate", "up", "submit", "lineage", "down", "doctor"]
-    )
+    others = ["generate", "up", "submit", "lineage", "down", "doctor"]
+    assert all(f" {name} " in answer.out for name in [*flows, *others])
 
 
 def test_a_mistake_is_one_sentence_and_code_2(cli: Any) -> None:

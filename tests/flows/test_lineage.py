@@ -13,8 +13,8 @@ import pytest
 def shards(shared_cli: Any, small: list[str]) -> Path:
     answer = shared_cli.run("prepare", *small)
     assert answer.code == 0, answer.out + answer.err
-    (found,) = (shared_cli.home / "data" / "shards").glob("small-*")
-    return Path(found)
+    (name,) = set(re.findall(r"shards/(small-\w+)", answer.out))
+    return Path(shared_cli.home / "data" / "shards" / name)
 
 
 def test_every_step_is_shown_with_its_run_and_the_raw_files(
@@ -47,6 +47,4 @@ def test_the_hash_is_that_of_the_file(shared_cli: Any, shards: Path, small: list
 def test_what_is_no_artifact_is_one_sentence(cli: Any) -> None:
     no_run, no_artifact = cli.run_several([["lineage", "0" * 32], ["lineage", str(cli.root)]])
     assert "MLflow has no run or model" in no_run.user_error()
-    assert (
-        "is not an artifact" in no_artifact.user_error() or "manifest" in no_artifact.user_error()
-    )
+    assert "manifest.json" in no_artifact.user_error()
