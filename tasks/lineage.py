@@ -27,7 +27,7 @@ class Lineage:
     """An artifact with what it was made from."""
 
     name: str
-    """Its kind and directory, such as ``shards:tiny-9a3d``."""
+    """Kind and directory, such as ``shards:tiny-9a3d``."""
 
     fingerprint: str
     path: str | None
