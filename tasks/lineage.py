@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpt_core.artifact import MANIFEST, Artifact, Manifest, read_artifact
+from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.errors import DataError
+from gpt_core.manifest import MANIFEST, Manifest
 from tasks.paths import data_dir
 
 
