@@ -2,10 +2,18 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpt_core.config import GPTConfig
-from gpt_core.models import CausalAttention, MultiHeadAttention, SelfAttention, explicit_attention
+from gpt_core.models import (
+    CausalAttention,
+    KVCache,
+    MultiHeadAttention,
+    SelfAttention,
+    TransformerBlock,
+    explicit_attention,
+)
 from gpt_core.models.attention import causal_mask
 
 B, T, C, H = 2, 7, 24, 3
@@ -93,6 +101,36 @@ def test_both_backends_agree_with_and_without_cached_keys(n_queries: int, n_keys
     torch.testing.assert_close(explicit.attend(query, key, value), fused.attend(query, key, value))
 
 
+def test_a_single_head_needs_no_dimension_for_heads() -> None:
+    query, key, value = random(B, 3, D), random(B, T, D, seed=1), random(B, T, D, seed=2)
+    alone = explicit_attention(query, key, value, causal=True)
+    as_one_of_heads = explicit_attention(
+        *(each.unsqueeze(1) for each in (query, key, value)), causal=True
+    )
+    torch.testing.assert_close(alone, as_one_of_heads.squeeze(1))
+
+
+def test_only_the_fused_backend_calls_torchs_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, calls = F.scaled_dot_product_attention, []
+    monkeypatch.setattr(
+        F, "scaled_dot_product_attention", lambda *a, **k: calls.append(a) or kernel(*a, **k)
+    )
+    for backend, expected in (("explicit", 0), ("sdpa", 1)):
+        calls.clear()
+        MultiHeadAttention(GPTConfig(n_embd=C, n_head=H, attention=backend))(random(B, T, C))
+        assert len(calls) == expected, backend
+
+
+@pytest.mark.parametrize("kind", [MultiHeadAttention, TransformerBlock])
+@torch.inference_mode()
+def test_a_lone_layer_continues_from_a_cache_of_one_layer(kind: type[nn.Module]) -> None:
+    config = GPTConfig(n_layer=1, n_embd=C, n_head=H, context_length=T)
+    layer, x, cache = kind(config), random(B, T, C), KVCache(config, B)
+    first = layer(x[:, :4], cache)
+    cache.advance(4)
+    torch.testing.assert_close(torch.cat([first, layer(x[:, 4:], cache)], dim=1), layer(x))
+
+
 def test_the_causal_mask_is_aligned_at_the_last_key() -> None:
     mask = causal_mask(3, 5, torch.device("cpu"))
     assert mask.sum(dim=1).tolist() == [3, 4, 5]
@@ -106,17 +144,19 @@ def test_attention_weights_are_dropped_in_training_only(backend: str) -> None:
         GPTConfig(n_embd=C, n_head=H, attention=backend, attention_dropout=0.5)
     )
     x = random(B, T, C)
+    without = MultiHeadAttention(GPTConfig(n_embd=C, n_head=H, attention=backend))
+    without.load_state_dict(layer.state_dict())
     assert not torch.equal(layer(x), layer(x))
-    layer.eval()
-    assert torch.equal(layer(x), layer(x))
+    assert torch.equal(layer.eval()(x), without(x))
 
 
 def test_one_head_drops_attention_weights_in_training_only() -> None:
     torch.manual_seed(0)
     layer, x = CausalAttention(C, D, dropout=0.5), random(B, T, C)
+    without = CausalAttention(C, D)
+    without.load_state_dict(layer.state_dict())
     assert not torch.equal(layer(x), layer(x))
-    layer.eval()
-    assert torch.equal(layer(x), layer(x))
+    assert torch.equal(layer.eval()(x), without(x))
 
 
 @pytest.mark.parametrize("backend", ["explicit", "sdpa"])

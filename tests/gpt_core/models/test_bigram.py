@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt_core.config import BigramConfig
+from gpt_core.data import Batch
 from gpt_core.errors import DataError
+from gpt_core.evaluation.language_model import token_loss
 from gpt_core.models import BigramLanguageModel, fit_bigram, next_token_loss
 
 texts = st.lists(st.integers(0, 5), min_size=2, max_size=60)
@@ -36,6 +38,9 @@ def test_smoothing_equals_the_formula_computed_by_hand() -> None:
     after_0 = np.array([0, 2, 1, 0])  # 0 has three successors, two of them distinct
     expected = (after_0 + 2 * unigram) / (3 + 2)
     np.testing.assert_allclose(bigram.probability(np.zeros(4, int), np.arange(4)), expected)
+    after_1 = np.array([2, 0, 0, 0])
+    expected = (after_1 + unigram) / (2 + 1)
+    np.testing.assert_allclose(bigram.probability(np.ones(4, int), np.arange(4)), expected)
 
 
 def test_a_token_without_successors_falls_back_to_the_unigram() -> None:
@@ -79,6 +84,14 @@ def test_gradient_descent_converges_to_the_counts() -> None:
     counts = torch.zeros(3, 3).index_put((text[:-1], text[1:]), torch.ones(11), accumulate=True)
     learned = model(torch.arange(3)[None])[0].softmax(-1)
     torch.testing.assert_close(learned, counts / counts.sum(1, keepdim=True), atol=1e-2, rtol=0)
+    measured, _ = token_loss(model, [Batch(text[None, :-1], text[None, 1:])], "cpu")
+    assert measured == pytest.approx(loss.item(), abs=1e-3)
+
+
+def test_the_module_starts_nearly_uniform() -> None:
+    torch.manual_seed(0)
+    table = BigramLanguageModel(BigramConfig(vocab_size=200)).table.weight
+    assert table.std().item() == pytest.approx(0.02, rel=0.05)
 
 
 @pytest.mark.parametrize("chunks", [[], [np.empty(0, np.uint16)], [np.array([3])]])
