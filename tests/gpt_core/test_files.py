@@ -142,9 +142,12 @@ def test_buffered_bytes_are_flushed_before_the_file_is_synced(
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", recorded)
-    with atomic_write_text(tmp_path / "file") as opened:
-        opened.write("content")
-    assert sizes[0] == len("content")
+    with atomic_write_text(tmp_path / "text") as text:
+        text.write("content")
+    with atomic_write(tmp_path / "bytes") as binary:
+        binary.write(b"content")
+    of_files = sizes[::2]  # after each, its directory is synced
+    assert of_files == [len("content")] * 2
 
 
 def test_a_directory_is_synced_with_its_files_before_its_rename_and_its_parent_after(

@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpt_core.config import GPTConfig
@@ -108,17 +107,6 @@ def test_a_single_head_needs_no_dimension_for_heads() -> None:
         *(each.unsqueeze(1) for each in (query, key, value)), causal=True
     )
     torch.testing.assert_close(alone, as_one_of_heads.squeeze(1))
-
-
-def test_only_the_fused_backend_calls_torchs_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel, calls = F.scaled_dot_product_attention, []
-    monkeypatch.setattr(
-        F, "scaled_dot_product_attention", lambda *a, **k: calls.append(a) or kernel(*a, **k)
-    )
-    for backend, expected in (("explicit", 0), ("sdpa", 1)):
-        calls.clear()
-        MultiHeadAttention(GPTConfig(n_embd=C, n_head=H, attention=backend))(random(B, T, C))
-        assert len(calls) == expected, backend
 
 
 @pytest.mark.parametrize("kind", [MultiHeadAttention, TransformerBlock])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -46,7 +48,8 @@ def test_freezing_leaves_the_last_blocks_norm_and_head_trainable(n_blocks: int) 
 
 
 def test_the_language_model_head_is_removed() -> None:
-    names = {name for name, _ in classifier().named_parameters()}
+    untied = build_model(replace(CONFIG, tied_head=False), seed=0)
+    names = {name for name, _ in GPTClassifier(untied, n_classes=4).named_parameters()}
     assert not {name for name in names if "lm_head" in name}
 
 

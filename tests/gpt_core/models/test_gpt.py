@@ -1,7 +1,9 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gpt_core.config import GPTConfig
 from gpt_core.errors import ConfigError
@@ -104,6 +106,31 @@ def test_bfloat16_autocast_barely_changes_the_loss(backend: str) -> None:
     in_bf16.backward()
     assert in_bf16.dtype == torch.float32
     assert in_bf16.item() == pytest.approx(exact.item(), rel=5e-3)
+
+
+@pytest.mark.parametrize("backend", ["explicit", "sdpa"])
+def test_only_the_explicit_model_avoids_torchs_fused_kernels(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: set[str] = set()
+    names = ("layer_norm", "gelu", "scaled_dot_product_attention")
+
+    def recorded(name: str) -> Callable[..., torch.Tensor]:
+        kernel = getattr(F, name)
+        return lambda *args, **settings: called.add(name) or kernel(*args, **settings)
+
+    for name in names:
+        monkeypatch.setattr(F, name, recorded(name))
+    build_model(GPTConfig(**SHAPE, attention=backend), seed=0)(ids(1, 4))
+    assert called == (set(names) if backend == "sdpa" else set())
+
+
+def test_a_model_constructed_directly_is_initialized_and_tied() -> None:
+    torch.manual_seed(3)
+    model = GPT(GPTConfig(**SHAPE))
+    assert model.lm_head.weight is model.wte.weight
+    for weight in (model.wte.weight, model.wpe.weight, model.h[2].mlp.c_fc.weight):
+        assert weight.std().item() == pytest.approx(0.02, rel=0.15)
 
 
 def test_a_model_without_a_vocabulary_size_is_refused() -> None:

@@ -38,6 +38,14 @@ def test_under_autocast_logits_are_in_bf16_and_the_softmax_is_in_float32() -> No
     torch.testing.assert_close(fused[1:], unfused[1:], rtol=2e-2, atol=2e-3)
 
 
+def test_a_second_derivative_is_refused() -> None:
+    hidden, weight, targets = _inputs(V, C)
+    loss = head_loss(hidden, weight, targets).square()
+    (first,) = torch.autograd.grad(loss, hidden, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 def test_extreme_logits_do_not_overflow() -> None:
     hidden, weight = torch.tensor([[[1e4]]]), torch.tensor([[1.0], [-1.0]])
     loss = head_loss(hidden, weight, torch.tensor([[1]]))

@@ -33,6 +33,13 @@ def test_explicit_and_fused_layer_norm_agree_forward_and_backward(bias: bool) ->
     torch.testing.assert_close(by_formula, by_kernel)
 
 
+@pytest.mark.parametrize("explicit", [True, False])
+def test_the_epsilon_of_layer_norm_is_that_of_torch(explicit: bool) -> None:
+    x = torch.randn(5, 8, dtype=torch.float64) * 1e-3  # its variance is below epsilon
+    norm = LayerNorm(8, explicit=explicit).double()
+    torch.testing.assert_close(norm(x), torch.nn.functional.layer_norm(x, (8,)))
+
+
 def test_explicit_and_fused_gelu_agree() -> None:
     x = torch.linspace(-6, 6, 1001)
     torch.testing.assert_close(GELU(explicit=True)(x), GELU()(x))
@@ -69,6 +76,17 @@ def test_dropout_drops_a_fraction_p_and_keeps_the_mean(p: float, shape: tuple[in
     assert dropped == pytest.approx(p, abs=5 * deviation)
     assert y.mean().item() == pytest.approx(1.0, abs=5 * deviation / (1 - p))
     assert len(y.unique()) == 2
+
+
+def test_the_probability_is_a_multiple_of_two_to_the_minus_16_unless_compiled() -> None:
+    torch.manual_seed(4)
+    drop, x = Dropout(0.3), torch.ones(100)
+    assert drop(x).max().item() == pytest.approx(65536 / (65536 - 19661), rel=1e-7)
+    compiled = torch.compile(drop, backend="eager", fullgraph=True)
+    assert compiled(x).max().item() == pytest.approx(1 / 0.7, rel=1e-7)
+    n = 8_000_000
+    n_dropped = int((Dropout(2**-16)(torch.ones(n)) == 0).sum())
+    assert abs(n_dropped - n / 2**16) < 5 * (n / 2**16) ** 0.5
 
 
 def test_elements_of_one_draw_are_dropped_independently() -> None:

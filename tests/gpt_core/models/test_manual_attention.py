@@ -30,6 +30,14 @@ def test_the_gradient_equals_finite_differences() -> None:
     assert torch.autograd.gradcheck(manual_attention, random_inputs(1, 2, 5, 3))
 
 
+def test_a_second_derivative_is_refused() -> None:
+    inputs = random_inputs(1, 2, 5, 3)
+    loss = manual_attention(*inputs).square().sum()
+    (first,) = torch.autograd.grad(loss, inputs[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 def test_in_bf16_it_is_about_as_accurate_as_torchs_kernel() -> None:
     exact = random_inputs(4, 2, 64, 32)
     rounded = [each.detach().bfloat16().requires_grad_() for each in exact]

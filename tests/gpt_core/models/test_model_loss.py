@@ -1,9 +1,11 @@
 """Every path to the training loss against plain logits and cross-entropy."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gpt_core.config import GPTConfig
 from gpt_core.models import GPT, build_model, model_loss, next_token_loss
@@ -43,6 +45,34 @@ def test_padding_changes_neither_loss_nor_gradients(n_tokens: int) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize(
+    ("attention", "device", "padded", "expected"),
+    [
+        ("explicit", "cpu", True, [83]),
+        ("sdpa", "cpu", True, []),  # fused by hand
+        ("explicit", "meta", True, [83]),
+        ("sdpa", "meta", True, [128]),
+        ("sdpa", "meta", False, [83]),
+    ],
+)
+def test_width_of_the_logits_on_each_path(
+    monkeypatch: pytest.MonkeyPatch, attention: str, device: str, padded: bool, expected: list[int]
+) -> None:
+    """The meta device computes shapes only, on the path of a GPU."""
+    model = build_model(replace(SHAPE, attention=attention), seed=1).to(device)
+    widths: list[int] = []
+    cross_entropy = F.cross_entropy
+
+    def recorded(logits: torch.Tensor, *args: Any, **settings: Any) -> torch.Tensor:
+        widths.append(logits.size(-1))
+        return cross_entropy(logits, *args, **settings)
+
+    monkeypatch.setattr(F, "cross_entropy", recorded)
+    ids = torch.zeros(2, 16, dtype=torch.long, device=device)
+    assert model_loss(model, ids, ids, padded=padded).shape == ()
+    assert widths == expected
+
+
 def test_the_residual_stream_is_in_bf16_under_autocast_only() -> None:
     model = build_model(SHAPE, seed=2)
     model.set_execution(bf16_residual=True)
@@ -52,7 +82,9 @@ def test_the_residual_stream_is_in_bf16_under_autocast_only() -> None:
     exact = model(ids)
     with torch.autocast("cpu", torch.bfloat16):
         in_bf16 = model(ids)
-    assert seen == [torch.float32, torch.bfloat16]
+        model.set_execution(bf16_residual=False)
+        model(ids)
+    assert seen == [torch.float32, torch.bfloat16, torch.float32]
     torch.testing.assert_close(in_bf16.float(), exact, atol=0.02, rtol=0.02)
 
 

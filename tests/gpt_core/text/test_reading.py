@@ -44,6 +44,8 @@ def test_a_zip_is_read_without_extracting_any_path(folder: Path, tmp_path: Path)
         archive.writestr("__MACOSX/._b.jsonl", b"\0\0")
         archive.writestr("__MACOSX/b.jsonl", b"\0\0")
         archive.writestr("empty/", "")
+        archive.writestr(".hidden.txt", "four")
+        archive.writestr("deep/.git/five.txt", "five")
     before = sorted(tmp_path.parent.rglob("*"))
     assert ids_and_texts(tmp_path / "all.zip") == [
         ("all.zip:../outside.txt#0", "one"),

@@ -75,3 +75,9 @@ def test_the_splits_are_disjoint_and_complete() -> None:
     assert sorted(together, key=str) == sorted(examples, key=str)
     assert parts == split_instructions(examples, 0.2, 0.3, seed=2)
     assert parts != split_instructions(examples, 0.2, 0.3, seed=3)
+
+
+def test_equal_instructions_with_different_inputs_may_be_divided() -> None:
+    examples = [InstructionExample("Shout.", f"word {i}", f"WORD {i}") for i in range(20)]
+    parts = split_instructions(examples, 0.1, 0.2, seed=2)
+    assert [len(each) for each in (parts.train, parts.validation, parts.test)] == [14, 2, 4]
