@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from gpt_core.config import ClassificationConfig
+from gpt_core.config import ClassificationConfig, OptimizerConfig
 from gpt_core.errors import DivergenceError
 from gpt_core.finetuning.epochs import EpochLoop, Objective, draw_batches, seeded
 
@@ -68,6 +68,8 @@ def test_batches_of_about_equal_length_save_padding_and_differ_by_epoch() -> Non
         return sum(len(batch) * max(sizes[i] for i in batch) for batch in batches)
 
     batches = draw_batches(sizes, 16, rng)
+    longest = [max(sizes[i] for i in batch) for batch in batches]
+    assert longest[:8] != sorted(longest[:8]), "long batches are not all late"
     unsorted = [list(range(start, start + 16)) for start in range(0, 640, 16)]
     assert computed(batches) < 0.75 * computed(unsorted)
     assert batches != draw_batches(sizes, 16, rng)
@@ -101,6 +103,56 @@ def test_every_epoch_trains_in_training_mode_and_validates_in_evaluation_mode(
     assert set(objective.modes) == {("loss", True), ("score", False)}
     assert [name for name, _ in objective.modes] == (["loss"] * 8 + ["score"]) * 3
     assert not objective.model.training
+
+
+def test_the_updates_are_those_of_a_plain_loop(recorder: Any) -> None:
+    examples = [float(i * i % 37) for i in range(30)]  # far away: gradients are clipped
+    config = ClassificationConfig(epochs=3, batch_size=4, learning_rate=0.1, weight_decay=0.3)
+    objective = Pull([{}, {}, {}])
+    loop = EpochLoop(objective.model, objective, config, recorder, Path("out"))
+    loop.run(examples)
+    twin = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(twin.weight)
+    betas = (OptimizerConfig().beta1, OptimizerConfig().beta2)
+    adamw = torch.optim.AdamW(twin.parameters(), betas=betas, weight_decay=0.3)
+    n_warmup, n_steps = 2, 24
+    for step, batch in enumerate(objective.batches):
+        rate = min((step + 1) / n_warmup, (n_steps - 1 - step) / (n_steps - n_warmup))
+        adamw.param_groups[0]["lr"] = 0.1 * rate
+        adamw.zero_grad()
+        (twin.weight - torch.tensor(batch)).square().mean().backward()
+        nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
+        adamw.step()
+    torch.testing.assert_close(objective.model.weight, twin.weight)
+
+
+def test_the_throughput_counts_the_time_of_training_alone(
+    recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    class Slow(Pull):
+        def loss(self, examples: Sequence[float]) -> Tensor:
+            now[0] += 2.0
+            return super().loss(examples)
+
+        def score(self) -> dict[str, float]:
+            now[0] += 100.0
+            return super().score()
+
+    objective = Slow([{"loss": 1.0}] * 3)
+    config = ClassificationConfig(epochs=3, batch_size=4)
+    loop = EpochLoop(objective.model, objective, config, recorder, Path("out"))
+    now[0] += 1000.0
+    loop.run([1.0] * 30)
+    name = "train/tokens_per_second"
+    rates = [each[name] for _, each in recorder.metrics if name in each]
+    expected = []
+    for first, last in ((0, 10), (10, 20), (20, 24)):
+        n_tokens = sum(3 * len(batch) for batch in objective.batches[first:last])
+        expected.append(n_tokens / (2.0 * (last - first)))
+    assert rates == pytest.approx(expected)
 
 
 def test_without_a_validation_split_the_last_epoch_is_kept(recorder: Any) -> None:

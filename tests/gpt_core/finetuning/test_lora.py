@@ -34,7 +34,7 @@ def test_fresh_adapters_change_nothing() -> None:
 
 
 def test_merged_weights_give_the_logits_of_the_adapters() -> None:
-    adapted = add_adapters(build(), LoRAConfig(rank=2, alpha=8.0), range(3))
+    adapted = add_adapters(build(), LoRAConfig(rank=2, alpha=12.0), range(3))
     disturb(adapted)
     expected = adapted(TOKEN_IDS)
     merged, adapters = merge_adapters(adapted)
@@ -46,13 +46,13 @@ def test_merged_weights_give_the_logits_of_the_adapters() -> None:
 
 
 def test_a_merged_weight_is_the_sum_that_the_paper_gives() -> None:
-    adapted = add_adapters(build(), LoRAConfig(rank=2, alpha=8.0), range(3))
+    adapted = add_adapters(build(), LoRAConfig(rank=2, alpha=12.0), range(3))
     disturb(adapted)
     merged, adapters = merge_adapters(adapted)
     for layer in range(3):
         place = f"base_model.model.h.{layer}.mlp.c_fc.lora_"
         B, A = adapters[f"{place}B.weight"], adapters[f"{place}A.weight"]
-        expected = build().h[layer].mlp.c_fc.weight + 8.0 / 2 * B @ A
+        expected = build().h[layer].mlp.c_fc.weight + 12.0 / 2 * B @ A
         torch.testing.assert_close(merged.h[layer].mlp.c_fc.weight, expected)
 
 
