@@ -104,9 +104,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     require_weights(path, ((name, tuple(tensor.shape)) for name, tensor in wanted.items()))
     with _reading(path):
         tensors = load_file(path)
-    with torch.no_grad():
-        for name, tensor in wanted.items():
-            tensor.copy_(tensors[name])
+    for name, tensor in wanted.items():
+        tensor.copy_(tensors[name])
 
 
 def require_weights(path: Path, shapes: Iterable[tuple[str, Shape]]) -> None:
