@@ -53,6 +53,7 @@ def test_autotokenizer_gives_the_same_ids_and_texts(
     export_tokenizer(ours, tmp_path, 128)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert (theirs.eos_token_id, theirs.model_max_length) == (ours.eos_id, 128)
+    assert theirs.bos_token_id == ours.special_ids.get("bos", ours.eos_id)
     assert len(theirs) == ours.vocab_size
     lines = [line for text in texts for line in text.splitlines() if line][:400]
     lines += ["  two  spaces ", "tab\there", "a\n\nb", " ", "new: 日本 👩\u200d👦 é"]

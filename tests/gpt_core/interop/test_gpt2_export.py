@@ -7,6 +7,7 @@ from gpt_core.artifact import Artifact, verify
 from gpt_core.errors import CheckpointError, ConversionError
 from gpt_core.files import read_json, write_json
 from gpt_core.interop import export_huggingface
+from gpt_core.tokenizers import ByteTokenizer, load_tokenizer
 
 MakeCheckpoint = Callable[..., Artifact]
 
@@ -26,6 +27,7 @@ def test_a_release_is_an_intact_artifact_with_its_parent(
     settings = read_json(release.directory / "config.json")
     assert settings["resid_pdrop"] == 0.1
     assert settings["eos_token_id"] == 256
+    assert isinstance(load_tokenizer(release.directory / "tokenizer"), ByteTokenizer)
 
 
 def test_a_model_without_biases_cannot_be_exported(

@@ -229,7 +229,9 @@ FLOATS = number(1, 1) + message(2, message(2, number(1, 2))) + number(5, 8)
 
 
 def test_a_table_written_by_hand_is_read(tmp_path: Path) -> None:
-    file = write_table(tmp_path / "x.index", HEADER | {b"a": FLOATS + number(4, 300)})
+    unknown = varint(15 << 3 | 1) + b"\xff" * 8  # a field of eight bytes
+    entry = FLOATS + unknown + number(4, 300)
+    file = write_table(tmp_path / "x.index", HEADER | {b"a": entry})
     n_shards, entries = read_index(file)
     assert (n_shards, entries["a"].shape, entries["a"].offset) == (1, (2,), 300)
 
@@ -246,6 +248,7 @@ def test_a_table_written_by_hand_is_read(tmp_path: Path) -> None:
         (HEADER | {b"a": varint(1 << 3 | 3)}, {}, "a field of kind 3 cannot be read"),
         (HEADER | {b"\xff": FLOATS}, {}, "is damaged"),
         ({b"a": FLOATS}, {}, "does not say how many data files"),
+        ({b"": number(2, 0), b"a": FLOATS}, {}, "does not say how many data files"),
     ],
 )
 def test_unsupported_features_are_named(
