@@ -262,6 +262,20 @@ def lineage(
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="Names or ids.")],
+) -> None:
+    """Compare runs that MLflow recorded: settings, metrics, loss curves, samples."""
+    from rich.console import Console
+
+    from flows.comparison import compare_runs
+    from tasks.servers import configure_environment
+
+    configure_environment()
+    compare_runs(runs, Console())
+
+
+@app.command()
 def down() -> None:
     """Stop the servers and the worker of this home, also those that a killed command left."""
     from tasks.paths import project_root

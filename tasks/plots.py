@@ -29,6 +29,30 @@ def loss_curves(metrics: pd.DataFrame) -> "Figure":
     return figure
 
 
+def run_curves(runs: Mapping[str, pd.DataFrame]) -> "Figure":
+    """The losses of several runs over the steps, a color for each run.
+
+    Args:
+        runs: By name ``step`` with ``train/loss`` and ``validation/loss``, each of which may be
+            missing.
+    """
+    figure = _new_figure(8, 4.5)
+    axes = figure.add_subplot()
+    for color, (run, metrics) in enumerate(runs.items()):
+        for name, style in (("train/loss", "-"), ("validation/loss", "o--")):
+            if name in metrics:
+                curve = metrics[["step", name]].dropna()
+                label = f"{run} {name.partition('/')[0]}"
+                axes.plot(
+                    curve["step"], curve[name], style, color=f"C{color}", label=label, markersize=3
+                )
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss (nats per token)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
 def confusion_matrix(counts: pd.DataFrame) -> "Figure":
     """A confusion matrix with its counts.
 

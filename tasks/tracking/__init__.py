@@ -2,6 +2,7 @@
 
 from tasks.tracking.lookup import artifact_of, find_stage_run
 from tasks.tracking.metrics import MLflowCallback
+from tasks.tracking.recorded import RecordedRun, read_run
 from tasks.tracking.records import (
     FlowRecord,
     StageRecord,
@@ -14,11 +15,13 @@ from tasks.tracking.store import client, run_link, runs_link, tracking_uri
 __all__ = [
     "FlowRecord",
     "MLflowCallback",
+    "RecordedRun",
     "StageRecord",
     "artifact_of",
     "client",
     "current_flow",
     "find_stage_run",
+    "read_run",
     "run_link",
     "runs_link",
     "tracked_flow",

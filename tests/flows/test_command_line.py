@@ -81,7 +81,7 @@ def test_help_names_every_command(cli: Any) -> None:
         "classify",
         "instruct",
     ]
-    others = ["generate", "up", "submit", "lineage", "down", "doctor"]
+    others = ["generate", "up", "submit", "lineage", "compare", "down", "doctor"]
     assert all(f" {name} " in answer.out for name in [*flows, *others])
 
 

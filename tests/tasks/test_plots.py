@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tasks.plots import confusion_matrix, loss_curves, metric_bars, zipf_curves
+from tasks.plots import confusion_matrix, loss_curves, metric_bars, run_curves, zipf_curves
 
 
 def test_loss_curves_have_the_steps_at_which_each_loss_is_known() -> None:
@@ -39,3 +39,12 @@ def test_zipf_curves_have_a_line_for_each_tokenizer() -> None:
     assert [(line.get_label(), list(line.get_ydata())) for line in lines] == [
         ("b", [9, 3]), ("a", [8])
     ]  # fmt: skip
+
+
+def test_curves_of_several_runs_have_a_colour_each() -> None:
+    both = pd.DataFrame({"step": [1, 2], "train/loss": [3.0, 2.0], "validation/loss": [None, 2.5]})
+    figure = run_curves({"a": both, "b": both[["step", "train/loss"]]})
+    lines = figure.axes[0].get_lines()
+    assert [line.get_label() for line in lines] == ["a train", "a validation", "b train"]
+    assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color()
+    assert list(lines[1].get_xdata()) == [2]
