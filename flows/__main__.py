@@ -7,6 +7,7 @@ once.
 import gc
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ from tasks.addresses import (
     redact_logs,
     require_no_passwords,
 )
+from gpt_core.signals import exit_on_sigterm
 
 app = typer.Typer(
     help="Raw text to a trained, evaluated and fine-tuned GPT. "
@@ -48,6 +50,7 @@ Preset = Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
+_STOPPED = "gptflow: stopped; the same command resumes from here"
 _SETTING = re.compile(r"(generation\.)?[a-z_]+=\S*")
 
 
@@ -294,19 +297,27 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Run a command and exit: 0 done, 2 the user's mistake, 1 anything else."""
+    """Run a command and exit: 0 done, 2 the user's mistake, 130 Ctrl-C, 1 anything else.
+
+    SIGTERM ends a command with 143, after a run that can save a checkpoint has saved it.
+    """
     for flow in FLOWS.values():
         app.command(flow.name, help=flow.help)(_command(flow))
     try:
         redact_logs()
         hide_server_passwords()
-        app(standalone_mode=False)
+        with exit_on_sigterm():
+            app(standalone_mode=False)
     except GPTCoreError as error:
         typer.echo(f"gptflow: {error}", err=True)
         raise SystemExit(2) from None
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("gptflow: stopped; the same command resumes from here", err=True)
-        raise SystemExit(1) from None
+        typer.echo(_STOPPED, err=True)
+        raise SystemExit(128 + signal.SIGINT) from None
+    except SystemExit as end:
+        if end.code == 128 + signal.SIGTERM:
+            typer.echo(_STOPPED, err=True)
+        raise
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
             if error.format_message():  # else no command was given, and the help was printed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gpt_core.config import PRESETS, load_config
 from gpt_core.errors import GPTCoreError
+from gpt_core.signals import exit_on_sigterm
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,13 +18,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 success, 2 a GPTCoreError, 130 Ctrl-C. Other exceptions are not caught,
         so Python exits with 1.
+
+    Raises:
+        SystemExit: After SIGTERM, with code 143.
     """
     options = _parser().parse_args(arguments)
+    command = _train if options.command == "train" else _generate
     try:
-        if options.command == "train":
-            _train(options)
-        else:
-            _generate(options)
+        with exit_on_sigterm():
+            command(options)
     except GPTCoreError as error:
         print(f"gpt_core: {error}", file=sys.stderr)
         return 2

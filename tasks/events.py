@@ -46,6 +46,8 @@ class EventWriter(Callback):
         self._write("end", step)
 
     def _write(self, name: str, *values: object) -> None:
+        if not self._file.parent.is_dir():
+            return  # nobody reads it: the launcher was killed, and the next one removed the folder
         with self._file.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps([name, *values]) + "\n")
 

@@ -20,6 +20,7 @@ from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.callbacks import Callback
 from gpt_core.config import ComputeConfig, LaunchConfig, PretrainConfig
 from gpt_core.cores import usable_cores
+from gpt_core.durable import temporary_directory
 from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.files import read_json, write_json
 from tasks.events import read_events, replay
@@ -51,15 +52,15 @@ def train(
     if n_processes == 1:
         return pretrain(shards, config, out_dir, callbacks=callbacks, launch=launch)
     config.micro_batches_of(n_processes)
-    with tempfile.TemporaryDirectory(prefix="gptflow-ranks-") as folder:
+    with temporary_directory(Path(tempfile.gettempdir()) / "gptflow-ranks") as folder:
         request = {
             "shards": shards.path,
             "config": to_json_value(config),
             "out_dir": str(out_dir),
             "launch": {"processes": n_processes, "strategy": launch.strategy},
         }
-        write_json(Path(folder) / "request.json", request)
-        _run(Path(folder), n_processes, callbacks)
+        write_json(folder / "request.json", request)
+        _run(folder, n_processes, callbacks)
     return require_best(out_dir)
 
 
@@ -118,14 +119,16 @@ def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask what still runs to save and end, then kill it."""
+    """Ask what still runs to save and end; kill it when time or the user's patience is over."""
     assert process.stdin is not None
     process.stdin.close()
     try:
         process.wait(_SAVING_SECONDS)
-    except subprocess.TimeoutExpired:
+    except BaseException as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
 
 
 def _raise_failure(folder: Path, n_processes: int) -> None:

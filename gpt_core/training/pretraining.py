@@ -69,6 +69,7 @@ def pretrain(
             another shape or tokenizer.
         DivergenceError: If the loss is no longer a number.
         SystemExit: On SIGTERM, after saving a checkpoint.
+        KeyboardInterrupt: On Ctrl-C, after saving a checkpoint.
     """
     config = resolve_vocabulary(config, shards)
     if initial is not None:

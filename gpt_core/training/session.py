@@ -1,9 +1,5 @@
-"""One process's part of a run: training steps with periodic work, until the end or SIGTERM."""
+"""One process's part of a run: training steps with periodic work, until the end or a signal."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +11,7 @@ from gpt_core.config import LaunchConfig, PretrainConfig
 from gpt_core.errors import DivergenceError
 from gpt_core.generation import continue_text
 from gpt_core.models import count_parameters
+from gpt_core.signals import StopRequest, defer_signals
 from gpt_core.tokenizers import load_tokenizer
 from gpt_core.training.checkpoint import Snapshot, prune, step_of
 from gpt_core.training.failures import explain_failures
@@ -44,7 +41,7 @@ class RunPlan:
 
 
 class Session:
-    """One process's part of a run: from its current step to the end, or to SIGTERM.
+    """One process's part of a run: from its current step to the end, or to a signal.
 
     Args:
         plan: The run.
@@ -67,17 +64,20 @@ class Session:
 
         Raises:
             SystemExit: On SIGTERM, after saving a checkpoint.
+            KeyboardInterrupt: On Ctrl-C, after saving a checkpoint.
         """
         trainer = self._trainer
         self._callbacks.on_start(self._info())
         trainer.model.train()
-        with _sigterm_flag() as stopped, self._saver:
+        with defer_signals() as request, self._saver:
             ended = False
             while not ended:
                 with explain_failures(self._plan.config, trainer.device):
                     trainer.train_step()
-                ended = self._after_step(stopping=trainer.ranks.any(stopped()))
+                ended = self._after_step(request)
             self._publish(self._saver.wait())
+            if trainer.ranks.any(bool(request)):
+                request.obey()  # the flow's next stage would run else
         self._callbacks.on_end(trainer.step)
 
     def _info(self) -> RunInfo:
@@ -92,16 +92,20 @@ class Session:
             out_dir=self._plan.out_dir,
         )
 
-    def _after_step(self, *, stopping: bool) -> bool:
+    def _after_step(self, request: StopRequest) -> bool:
         """Run the periodic work due at this step: check, evaluate, sample, save.
 
         Saving comes last, so that the checkpoint has the new metrics.
+
+        Args:
+            request: Whether this process was asked to stop; one that was stops all.
 
         Returns:
             Whether the run has ended.
 
         Raises:
             SystemExit: If it is stopped before its end.
+            KeyboardInterrupt: If it is stopped before its end by Ctrl-C.
         """
         trainer, training = self._trainer, self._plan.config.training
         last = trainer.step == training.steps
@@ -115,11 +119,12 @@ class Session:
             last = last or self._stops_early()
         if trainer.step % training.sample_every == 0 or last:
             self._sample()
+        stopping = trainer.ranks.any(bool(request))
         if trainer.step % training.save_every == 0 or last or stopping:
             self._save(ended=last)
         if stopping and not last:
             self._publish(self._saver.wait())
-            raise SystemExit(128 + signal.SIGTERM)
+            request.obey()
         return last
 
     def _stops_early(self) -> bool:
@@ -193,17 +198,3 @@ def _sharded_saver() -> "ShardedStateSaver":
     from gpt_core.execution.fsdp import ShardedStateSaver  # slow to import
 
     return ShardedStateSaver()
-
-
-@contextmanager
-def _sigterm_flag() -> Iterator[Callable[[], bool]]:
-    """Record a SIGTERM instead of dying, so that the loop can save first; main thread only."""
-    received = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield received.is_set
-        return
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: received.set())
-    try:
-        yield received.is_set
-    finally:
-        signal.signal(signal.SIGTERM, previous)

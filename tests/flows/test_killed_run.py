@@ -1,4 +1,4 @@
-"""A run that is killed in pretraining and started again ends as if it had not been killed."""
+"""A run that is killed or stopped and started again ends as if it had not been."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ SETTINGS = (
     "training.eval_every=30",
     "training.sample_every=90",
     "training.save_every=10",
+    "generation.max_new_tokens=128",
     "training.keep_last=20",
     "model.dropout=0.1",
 )
@@ -24,7 +25,7 @@ KILLS = (20, 50)
 
 @pytest.fixture(scope="module")
 def killed(module_cli: Any, small: list[str]) -> Any:
-    """The home in which a run was killed twice and finished the third time."""
+    """The home in which a run was killed twice, stopped in its last step, and then finished."""
     command = ("pretrain", *small, *SETTINGS, "name=killed")
     for step in KILLS:
         process = module_cli.start(*command)
@@ -32,10 +33,26 @@ def killed(module_cli: Any, small: list[str]) -> Any:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert not weights_of(module_cli, "killed", 90).is_file()
+    end_in_the_last_step(module_cli, module_cli.start(*command))
     answer = module_cli.run(*command)
     assert answer.code == 0, answer.out + answer.err
-    assert "resuming from step " in answer.out
     return module_cli
+
+
+def end_in_the_last_step(cli: Any, process: Any) -> None:
+    """Send SIGTERM while the run samples after its last step: the step is saved."""
+    until = time.monotonic() + 120
+    while not any('"step": 90, "train/loss"' in file.read_text("utf-8") for file in records(cli)):
+        assert process.poll() is None, "the run ended before it could be stopped"
+        assert time.monotonic() < until, "the last step was not reached"
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait() == 128 + signal.SIGTERM
+    assert weights_of(cli, "killed", 90).is_file()
+
+
+def records(cli: Any) -> list[Path]:
+    return list(cli.home.glob("data/checkpoints/killed-*/metrics.jsonl"))
 
 
 @pytest.fixture(scope="module")

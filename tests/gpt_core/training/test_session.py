@@ -19,6 +19,7 @@ from gpt_core.generation import continue_text
 from gpt_core.models import load_model
 from gpt_core.tokenizers import load_tokenizer
 from gpt_core.training import pretrain
+from gpt_core.training.checkpoint import best_checkpoint
 
 
 def test_every_event_comes_at_its_multiples_and_at_the_last_step(
@@ -118,15 +119,48 @@ def test_a_jump_of_the_loss_stops_a_run_that_does_not_skip(
         pretrain(shards, config, tmp_path)
 
 
-def test_sigterm_saves_a_checkpoint_and_ends_the_process(
-    shards: Artifact, config_of, newest, tmp_path: Path
-) -> None:
-    class Terminated(Callback):
-        def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-            if step == 6:
-                signal.raise_signal(signal.SIGTERM)
+class Interrupted(Callback):
+    """Sends this process a signal in an event of a step."""
 
+    def __init__(self, number: signal.Signals, step: int, event: str) -> None:
+        self._number, self._step, self._event = number, step, event
+
+    def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._receive(step, "evaluation" if "validation/loss" in metrics else "training")
+
+    def on_sample(self, step: int, prompt: str, text: str) -> None:
+        self._receive(step, "sampling")
+
+    def on_checkpoint(self, step: int, checkpoint: Artifact) -> None:
+        self._receive(step, "saving")
+
+    def _receive(self, step: int, event: str) -> None:
+        if (step, event) == (self._step, self._event):
+            signal.raise_signal(self._number)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_saves_a_checkpoint_and_ends_the_process(
+    shards: Artifact, config_of, newest, tmp_path: Path, number: signal.Signals,
+    error: type[BaseException],
+) -> None:  # fmt: skip
     assert threading.current_thread() is threading.main_thread()
-    with pytest.raises(SystemExit, match=str(128 + signal.SIGTERM)):
-        pretrain(shards, config_of(save_every=12), tmp_path, callbacks=[Terminated()])
+    with pytest.raises(error):
+        interrupted = Interrupted(number, 6, "training")
+        pretrain(shards, config_of(save_every=12), tmp_path, callbacks=[interrupted])
     assert newest(tmp_path).directory.name == "step-00000006"
+
+
+@pytest.mark.parametrize("event", ["training", "evaluation", "sampling", "saving"])
+def test_a_signal_in_the_last_step_ends_the_process_when_it_is_saved(
+    shards: Artifact, config_of, newest, uninterrupted, tmp_path: Path, event: str
+) -> None:
+    with pytest.raises(SystemExit, match=str(128 + signal.SIGTERM)):
+        interrupted = Interrupted(signal.SIGTERM, 12, event)
+        pretrain(shards, config_of(), tmp_path, callbacks=[interrupted])
+    last = newest(tmp_path)
+    assert last.fingerprint == newest(uninterrupted[0]).fingerprint
+    best = pretrain(shards, config_of(), tmp_path)
+    assert best.fingerprint == best_checkpoint(uninterrupted[0]).fingerprint
