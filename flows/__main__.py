@@ -25,13 +25,13 @@ from gpt_core.checkpoints import TRAINING_STATE
 from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
 from gpt_core.errors import ConfigError, DataError, GPTCoreError
 from gpt_core.redaction import redact
+from gpt_core.signals import exit_on_sigterm
 from tasks.addresses import (
     hide_passwords,
     hide_server_passwords,
     redact_logs,
     require_no_passwords,
 )
-from gpt_core.signals import exit_on_sigterm
 
 app = typer.Typer(
     help="Raw text to a trained, evaluated and fine-tuned GPT. "

@@ -1,10 +1,9 @@
 """A training command that is asked to stop saves a checkpoint; the same command continues."""
 
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,22 +18,20 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def start(shards: Artifact, out: Path) -> "subprocess.Popen[str]":
-    command = ["-m", "gpt_core", "train", "--shards", shards.path, "--out", str(out), *SETTINGS]
-    return subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+def command(shards: Artifact, out: Path) -> str:
+    arguments = ["train", "--shards", shards.path, "--out", str(out), *SETTINGS]
+    return f"from gpt_core.__main__ import main\nraise SystemExit(main({arguments!r}))"
 
 
-def stop(shards: Artifact, out: Path, number: signal.Signals, line: str) -> int:
-    """Start a run and send it a signal when it has printed a line; return its exit code."""
-    process = start(shards, out)
-    assert process.stdout is not None
-    for each in process.stdout:
-        if each.startswith(line):
-            process.send_signal(number)
-    return process.wait()
+def stop(child: Any, number: signal.Signals, line: str) -> int:
+    """Send a process a signal when it has printed a line; return its exit code."""
+    until = time.monotonic() + 120
+    while not child.output.is_file() or line not in child.text():
+        assert time.monotonic() < until, "the line was not printed"
+        time.sleep(0.001)
+    child.send(number)
+    code: int = child.wait()
+    return code
 
 
 def fingerprints(out: Path) -> dict[str, str]:
@@ -43,13 +40,12 @@ def fingerprints(out: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def whole(
-    sample_shards: Artifact, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], dict[str, str]]:
+    forks: Any, sample_shards: Artifact, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     out = tmp_path_factory.mktemp("whole") / "run"
-    process = start(sample_shards, out)
-    process.communicate()
-    assert process.returncode == 0
-    return lambda: fingerprints(out)
+    code, text = forks.run(command(sample_shards, out))
+    assert code == 0, text
+    return fingerprints(out)
 
 
 @pytest.mark.parametrize(
@@ -57,19 +53,17 @@ def whole(
 )
 @pytest.mark.parametrize("line", ["step 10 of", "step 40 of"], ids=["middle", "last step"])
 def test_the_command_saves_ends_with_the_signals_code_and_continues_to_the_same_bits(
-    sample_shards: Artifact, whole: Callable[[], dict[str, str]], tmp_path: Path,
+    forks: Any, sample_shards: Artifact, whole: dict[str, str], tmp_path: Path,
     number: signal.Signals, code: int, line: str,
 ) -> None:  # fmt: skip
     out = tmp_path / "run"
-    assert stop(sample_shards, out, number, line) == code
+    assert stop(forks.start(command(sample_shards, out)), number, line) == code
     saved = fingerprints(out)
     assert saved, "a checkpoint was saved"
     if line == "step 40 of":
-        assert saved == whole()
-    again = start(sample_shards, out)
-    output, _ = again.communicate()
-    assert again.returncode == 0
-    assert output.strip()
+        assert saved == whole
+    again, text = forks.run(command(sample_shards, out))
+    assert again == 0, text
     remaining = fingerprints(out)
-    assert {name: remaining[name] for name in whole()} == whole()
+    assert {name: remaining[name] for name in whole} == whole
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []

@@ -1,0 +1,74 @@
+"""Run Python code in forked processes: the imports, which take longer than the code, happen once.
+
+Each line of the standard input is a JSON object with ``code``, ``output`` (a file) and maybe
+``limit`` (the largest file that may be written, in bytes). The answers are two lines: the process
+id when it has begun, and its exit status when it has ended, negative after a signal.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+PRELOADED = """
+import torch._dynamo
+import gpt_core.__main__, gpt_core.data, gpt_core.evaluation, gpt_core.finetuning
+import gpt_core.interop, gpt_core.text, gpt_core.tokenizers, gpt_core.training
+import gpt_core.execution.cpu
+"""
+
+
+def serve() -> None:
+    """Fork a process for each request, one after the other."""
+    exec(PRELOADED, {})
+    answer("ready")
+    for line in sys.stdin:
+        request = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(run(request))
+        answer(pid)
+        _, status = os.waitpid(pid, 0)
+        answer(os.waitstatus_to_exitcode(status))
+
+
+def answer(value: object) -> None:
+    """Write a line that the tests read."""
+    sys.stdout.write(f"{value}\n")
+    sys.stdout.flush()
+
+
+def run(request: dict[str, Any]) -> int:
+    """Run the code of a request; a user's mistake is one line of output and code 2."""
+    from gpt_core.errors import GPTCoreError
+
+    with Path(request["output"]).open("ab", buffering=0) as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if request.get("limit") is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is an error
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["limit"], request["limit"]))
+    code = 0
+    try:
+        exec(request["code"], {"__name__": "__main__"})
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    except GPTCoreError as error:
+        os.write(2, f"{error}\n".encode())
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+        code = 1
+    sys.stdout.flush()
+    return code
+
+
+if __name__ == "__main__":
+    serve()
