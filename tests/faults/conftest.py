@@ -29,7 +29,7 @@ class Child:
         return int(self._server.stdout.readline())
 
     def text(self) -> str:
-        """What it has printed."""
+        """Read its output."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
 
