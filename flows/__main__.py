@@ -95,11 +95,10 @@ def _command(flow: Flow) -> Callable[..., None]:
 def _show_plan(flow: Flow, config: RunConfig) -> None:
     from rich.console import Console
 
-    from flows.preflight import check_flow, check_tables
+    from flows.preflight import check_flow
     from tasks.servers import configure_environment
 
-    check_flow(flow, config)
-    notices = check_tables(flow, config)
+    notices = check_flow(flow, config)
     configure_environment()
     with tempfile.TemporaryDirectory() as folder:
         if not Path(os.environ["PREFECT_HOME"]).is_dir():
@@ -115,12 +114,11 @@ def _run(flow: Flow, config: RunConfig) -> None:
     """Run a flow on the local servers and print its result."""
     from rich.console import Console
 
-    from flows.preflight import check_flow, check_tables
+    from flows.preflight import check_flow
     from tasks.servers import PrefectServer
 
     console, started = Console(), time.monotonic()
     check_flow(flow, config)
-    check_tables(flow, config)
     server = PrefectServer()
     server.start()
     console.print(f"gptflow {flow.name}: {config.name}, from {config.source}", highlight=False)
@@ -205,11 +203,16 @@ def up(
     """Serve Prefect, MLflow and a worker for the deployments on 127.0.0.1 until Ctrl-C."""
     resolved = load_config(preset, config, settings or [])
     require_no_passwords(resolved)
-    from flows.preflight import check_home
+    from flows.preflight import check_flow, check_home
     from tasks.servers import PrefectServer
     from tasks.up import only_up
 
     check_home()
+    if cron is not None:
+        from flows.cron import check_cron
+
+        check_cron(cron)
+        check_flow(FLOWS["run"], resolved)
     with only_up():
         server = PrefectServer()
         server.start()
@@ -301,7 +304,8 @@ def main() -> None:
 
     SIGTERM ends a command with 143, after a run that can save a checkpoint has saved it.
     """
-    for flow in FLOWS.values():
+    registered = {command.name for command in app.registered_commands}
+    for flow in (flow for flow in FLOWS.values() if flow.name not in registered):
         app.command(flow.name, help=flow.help)(_command(flow))
     try:
         redact_logs()

@@ -4,17 +4,27 @@ import os
 from pathlib import Path
 
 from flows.declarations import Flow
+from flows.fitting import (
+    check_benchmarks,
+    check_devices,
+    check_models,
+    check_texts,
+    check_tokenizers,
+)
 from gpt_core.config import GPT2ImportConfig, RunConfig
 from gpt_core.errors import ConfigError, DataError
-from gpt_core.text import read_example_splits, read_instruction_splits
+from gpt_core.text import path_exists, read_example_splits, read_instruction_splits
 from tasks.hub import release_of
-from tasks.paths import data_dir, prefect_dir, project_root, tracking_dir
+from tasks.paths import data_dir, expand_path, prefect_dir, project_root, tracking_dir
 from tasks.reads import Given, Source
-from tasks.sources import PublicSource, check_source, find_source, placed_file
+from tasks.sources import check_source, present_file
 
 
-def check_flow(flow: Flow, config: RunConfig) -> None:
-    """Check that everything a flow reads exists and that its results can be written.
+def check_flow(flow: Flow, config: RunConfig) -> list[str]:
+    """Check that a flow can run: what it reads can be used, its results can be written.
+
+    Returns:
+        Sentences on rows of examples that will be left out.
 
     Raises:
         ConfigError: If a source is unknown, or there is no release.
@@ -29,6 +39,13 @@ def check_flow(flow: Flow, config: RunConfig) -> None:
             read.read()
         else:
             _check_release(config.gpt2)
+    check_devices(flow, config)
+    check_tokenizers(flow, config)
+    check_models(flow, config)
+    check_texts(flow, config)
+    if "benchmarks" in flow.sections:
+        check_benchmarks(config)
+    return check_tables(flow, config)
 
 
 def check_home() -> None:
@@ -54,9 +71,8 @@ def check_tables(flow: Flow, config: RunConfig) -> list[str]:
     for read in flow.all_reads(config):
         if not isinstance(read, Source) or read.role not in ("classification", "instruction"):
             continue
-        found = find_source(read)
-        file = placed_file(read.name, found) if isinstance(found, PublicSource) else found
-        if isinstance(found, PublicSource) and not file.is_file():
+        file = present_file(read)
+        if file is None:
             continue  # the run downloads it
         if read.role == "classification":
             notices.append(read_example_splits(file, config.classification)[1].notice)
@@ -78,9 +94,13 @@ def _require_writable(folder: Path) -> None:
 def _check_release(config: GPT2ImportConfig) -> None:
     if release_of(config) is not None:
         return
-    if not Path(config.source).expanduser().is_dir():
+    folder = expand_path(config.source)
+    if not path_exists(folder) or not folder.is_dir():
         raise ConfigError(
             f"gpt2.source must be a directory with config.json, model.safetensors and GPT-2's "
-            f"vocabulary files, or hub:OWNER/NAME, got {config.source!r}; or set gpt2.size"
+            f"vocabulary files, or hub:OWNER/NAME, got {config.source!r:.200}; or set gpt2.size"
         )
     check_source(Source(config.source))
+    from gpt_core.interop import check_gpt2  # imports torch
+
+    check_gpt2(folder.resolve())

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from gpt_core.errors import ConfigError
+
 FOLDERS = {
     "raw": "raw",
     "documents": "corpora",
@@ -82,6 +84,18 @@ def tracking_dir() -> Path:
 def prefect_dir() -> Path:
     """The embedded Prefect server's database, log and results."""
     return project_root() / ".prefect"
+
+
+def expand_path(name: str) -> Path:
+    """A path that the user gives, with ``~`` replaced by a home folder.
+
+    Raises:
+        ConfigError: If there is no such home folder.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{name!r:.200}: {error}") from error
 
 
 def artifact_dir(kind: str, name: str, key: str) -> Path:

@@ -1,11 +1,12 @@
 """Inputs of flows from outside: sources, releases and existing artifacts."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import Benchmark
+from gpt_core.errors import DataError
+from tasks.paths import expand_path
 
 Role = Literal["text", "classification", "instruction"] | Benchmark
 """The format that a source is read in."""
@@ -37,7 +38,10 @@ class Given:
         Raises:
             DataError: If there is none of that kind in the directory.
         """
-        return read_artifact(Path(self.directory).expanduser().resolve(), self.kind)
+        try:
+            return read_artifact(expand_path(self.directory).resolve(), self.kind)
+        except (OSError, RuntimeError) as error:  # a name too long, links in a circle
+            raise DataError(f"{self.directory!r:.200} is no {self.kind}: {error!s:.200}") from error
 
 
 Read = Source | Release | Given

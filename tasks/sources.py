@@ -8,8 +8,8 @@ from gpt_core.artifact import Artifact, fingerprint_of
 from gpt_core.download import download
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, sha256_file
-from gpt_core.text import register_source, source_files
-from tasks.paths import artifact_dir, raw_dir, samples_dir, sources_file
+from gpt_core.text import path_exists, register_source, source_files
+from tasks.paths import artifact_dir, expand_path, raw_dir, samples_dir, sources_file
 from tasks.reads import Role, Source
 
 _SAMPLES: dict[Role, str] = {
@@ -41,16 +41,29 @@ def find_source(source: Source) -> Path | PublicSource:
     name = source.name
     if name == "samples" and source.role in _SAMPLES:
         return samples_dir() / _SAMPLES[source.role]
-    path = Path(name).expanduser()
-    if path.exists():
+    path = expand_path(name)
+    if path_exists(path):
         return path.resolve()
     sources = public_sources()
     if name in sources:
         return sources[name]
     raise ConfigError(
-        f"the source {name!r} is neither a file or folder nor a named source: there are samples, "
-        f"{', '.join(sources)}"
+        f"the source {name!r:.200} is neither a file or folder nor a named source: there are "
+        f"samples, {', '.join(sources)}"
     )
+
+
+def present_file(source: Source) -> Path | None:
+    """The file or folder of a source; None if it is one that has yet to be downloaded.
+
+    Raises:
+        ConfigError: If there is no such source.
+    """
+    found = find_source(source)
+    if isinstance(found, Path):
+        return found
+    file = placed_file(source.name, found)
+    return file if file.is_file() else None
 
 
 def check_source(source: Source) -> None:
@@ -66,6 +79,8 @@ def check_source(source: Source) -> None:
             raise DataError(
                 f"{source.name} is not published as one file: {_by_hand(source.name, found)}"
             )
+    elif source.role != "text" and found.is_dir():
+        raise DataError(f"{found} is a folder: give the file in it")
     elif not any(file.stat().st_size for file in source_files(found)):
         raise DataError(f"{found} is empty: there is nothing to read")
 

@@ -25,6 +25,23 @@ def require_positive(config: object, *names: str) -> None:
         require(value is None or value > 0, f"{name} must be greater than 0, got {value}")
 
 
+def require_at_most(config: object, maximum: float, *names: str) -> None:
+    """Require that each named field is None or at most ``maximum``."""
+    for name in names:
+        value = getattr(config, name)
+        require(value is None or value <= maximum, f"{name} must be at most {maximum}, got {value}")
+
+
+def require_named(config: object, *names: str) -> None:
+    """Require that each named field is None or a text that is not blank and has no NUL."""
+    for name in names:
+        value = getattr(config, name)
+        require(
+            value is None or bool(value.strip() and "\0" not in value),
+            f"{name} must name something, got {value!r}",
+        )
+
+
 def require_share(config: object, *names: str) -> None:
     """Require that each named field is in [0, 1)."""
     for name in names:

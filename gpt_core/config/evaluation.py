@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from gpt_core.config.checks import require, require_at_least
+from gpt_core.config.checks import require, require_at_least, require_named
 from gpt_core.config.section import Section
 from gpt_core.config.text import TokenizerConfig, TokenizerKind
 from gpt_core.errors import ConfigError
@@ -69,6 +69,7 @@ class BenchmarkConfig(Section):
     """Device; ``auto`` takes a GPU if there is one."""
 
     def __post_init__(self) -> None:
+        require_named(self, "lambada", "hellaswag", "text")
         require_at_least(self, 1, "stride", "limit", "batch_size")
         require(
             len(self.by_label()) == len(self.checkpoints),

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+from gpt_core.config.checks import (
+    require,
+    require_at_least,
+    require_named,
+    require_positive,
+    require_share,
+)
 from gpt_core.config.section import Section
 
 
@@ -46,13 +52,15 @@ class FinetuningConfig(Section):
     precision: Literal["auto", "fp32", "bf16"]
 
     def _check_common(self) -> None:
+        require_named(self, "source")
         require_at_least(self, 1, "max_tokens", "epochs", "batch_size")
         require_at_least(self, 0, "seed", "weight_decay")
         require_positive(self, "learning_rate")
         require_share(self, "validation_share", "test_share")
         require(
             self.validation_share + self.test_share < 1,
-            "validation_share + test_share must be below 1",
+            "validation_share + test_share must be below 1, got "
+            f"{self.validation_share} + {self.test_share}",
         )
 
 
@@ -109,6 +117,11 @@ class ClassificationConfig(FinetuningConfig):
     def __post_init__(self) -> None:
         self._check_common()
         require_at_least(self, 0, "trainable_blocks")
+        require_named(self, "text_column", "label_column")
+        require(
+            self.text_column != self.label_column,
+            f"text_column and label_column must differ, got {self.text_column!r} for both",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -95,6 +95,9 @@ def build_config(kind: type[Config], tree: Mapping[str, object]) -> Config:
 
 def _read_toml(file: Path) -> Tree:
     try:
+        if file.exists() and not file.is_file() and not file.is_relative_to("/dev"):
+            what = "a folder" if file.is_dir() else "a pipe or a device"
+            raise ConfigError(f"the configuration file {file} is {what}: give a TOML file")
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError) as error:
         raise ConfigError(f"the configuration file {file} does not exist") from error

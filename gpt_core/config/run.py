@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from gpt_core.config.checks import require
+from gpt_core.config.checks import require, require_named
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
@@ -38,6 +38,7 @@ class GPT2ImportConfig(Section):
     """The hubs that are asked, one after the other."""
 
     def __post_init__(self) -> None:
+        require_named(self, "source")
         require(bool(self.mirrors), "mirrors must name at least one hub's address")
 
 
@@ -158,6 +159,7 @@ class RunConfig(Section):
     lora: LoRAConfig = field(default_factory=LoRAConfig)
 
     def __post_init__(self) -> None:
+        require_named(self, "source", "checkpoint")
         plain_name = self.name.replace("-", "").replace("_", "").replace(".", "")
         require(
             plain_name.isalnum() and plain_name.isascii() and len(self.name) <= 64,

@@ -1,9 +1,16 @@
 """Settings of reading and cleaning text and of training the tokenizer."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
-from gpt_core.config.checks import require, require_at_least, require_share
+from gpt_core.config.checks import (
+    require,
+    require_at_least,
+    require_at_most,
+    require_named,
+    require_share,
+)
 from gpt_core.config.section import Section
 
 TokenizerKind = Literal[
@@ -39,6 +46,11 @@ class ReadingConfig(Section):
     ``utf-8``, ``cp1256`` or ``utf-16``. A byte-order mark is dropped."""
 
     def __post_init__(self) -> None:
+        require_named(self, "text_column", "boundaries")
+        require(
+            self.boundaries is None or PurePath(self.boundaries).name == self.boundaries,
+            f"boundaries must be the name of a file beside the text, got {self.boundaries!r}",
+        )
         require(
             _is_encoding(self.encoding),
             f"encoding must be one that Python knows, such as utf-8 or cp1256, got "
@@ -170,6 +182,8 @@ class TokenizerConfig(Section):
     ``merges.txt``); required for this kind."""
 
     def __post_init__(self) -> None:
+        require_named(self, "directory")
+        require_at_most(self, _MAX_VOCAB_SIZE, "vocab_size")
         require_at_least(self, 1, "max_piece_length", "max_sentences", "seed_pieces", "em_steps")
         require(
             0 < self.character_coverage <= 1,
@@ -202,6 +216,7 @@ class TokenizerConfig(Section):
         )
 
 
+_MAX_VOCAB_SIZE = 1 << 24
 _SENTENCE_PIECE_SIZE = (261, "256 bytes, 4 specials and a piece")
 _UNITS_SIZE = (3, "unk, the end of a document and a unit")
 _MIN_SIZES = {

@@ -2,7 +2,7 @@
 
 from gpt_core.artifact import REPORT
 from gpt_core.evaluation.answers import exact_match, longest_common_subsequence, rouge_l
-from gpt_core.evaluation.benchmarks import run_benchmarks
+from gpt_core.evaluation.benchmarks import check_benchmark, run_benchmarks
 from gpt_core.evaluation.classification import classification_metrics
 from gpt_core.evaluation.hellaswag import read_hellaswag
 from gpt_core.evaluation.lambada import read_lambada
@@ -23,6 +23,7 @@ from gpt_core.evaluation.zero_shot import score_choices
 
 __all__ = [
     "REPORT",
+    "check_benchmark",
     "classification_metrics",
     "compare_models",
     "compare_reports",

@@ -23,8 +23,8 @@ from gpt_core.evaluation.zero_shot import Question, Score, most_probable, score_
 from gpt_core.execution import resolve_device
 from gpt_core.files import Progress
 from gpt_core.models import GPT, load_model
-from gpt_core.text import source_path
-from gpt_core.tokenizers import Tokenizer, load_tokenizer
+from gpt_core.text import file_errors, source_path
+from gpt_core.tokenizers import ByteTokenizer, Tokenizer, load_tokenizer
 
 _MAX_EXAMPLES = 10  # correct ones, and wrong ones, in the table of a benchmark
 _CONTEXT_CHARACTERS = 200  # of an example, counted from the end
@@ -73,6 +73,21 @@ def run_benchmarks(
     return write_report(out_dir, metrics, tables, config=config, parents=parents)
 
 
+def check_benchmark(name: Benchmark, file: Path) -> None:
+    """Read a benchmark without a model, so that a wrong file is found before anything starts.
+
+    Raises:
+        DataError: If the file cannot be read, naming the line, or has no question or no text.
+    """
+    with file_errors(file):
+        if name in _READERS:
+            if not _READERS[name](file, ByteTokenizer()):
+                raise DataError(f"{file} has no question in it")
+            return
+        if not _read_text(file).strip():
+            raise DataError(f"{file} holds nothing but white space: there is no text to measure")
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """One checkpoint on one benchmark's file."""
@@ -100,12 +115,7 @@ def _run_questions(
 
 def _run_text(run: _Run) -> tuple[dict[str, float], Rows]:
     """Compute the perplexity of a text."""
-    try:
-        raw = run.file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{run.file} is not UTF-8 text: byte {error.start} cannot be read"
-        ) from error
+    raw = _read_text(run.file)
     metrics = text_metrics(
         run.model,
         run.tokenizer,
@@ -118,6 +128,17 @@ def _run_text(run: _Run) -> tuple[dict[str, float], Rows]:
     return metrics, []
 
 
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text: byte {error.start} cannot be read") from error
+
+
+_READERS: dict[Benchmark, Callable[[Path, Tokenizer], list[Question]]] = {
+    "lambada": read_lambada,
+    "hellaswag": read_hellaswag,
+}
 _RUNNERS: dict[Benchmark, Callable[[_Run], tuple[dict[str, float], Rows]]] = {
     "lambada": partial(_run_questions, read=read_lambada, metrics=lambada_metrics),
     "hellaswag": partial(_run_questions, read=read_hellaswag, metrics=hellaswag_metrics),

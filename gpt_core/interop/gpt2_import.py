@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.checkpoints import CheckpointDescription, write_checkpoint
+from gpt_core.config import GPTConfig
 from gpt_core.files import Progress, sha256_file
 from gpt_core.interop.gpt2_huggingface import (
     CONFIG,
@@ -22,6 +23,34 @@ from gpt_core.interop.gpt2_openai import (
 from gpt_core.interop.release_tokenizer import read_release_tokenizer
 from gpt_core.interop.weight_files import weight_files
 from gpt_core.models import count_parameters, write_tensors
+from gpt_core.tokenizers import Tokenizer
+
+
+def check_gpt2(directory: Path) -> None:
+    """Check that a release has a description, a vocabulary and weights; the weights are not read.
+
+    Raises:
+        ConversionError: If the description or the weights are missing, or of another architecture.
+        DataError: If the vocabulary is missing or damaged.
+    """
+    _read_description(directory)
+    if _is_openai(directory):
+        openai_index(directory)
+    else:
+        weight_files(directory)
+
+
+def _is_openai(directory: Path) -> bool:
+    return (directory / HPARAMS).is_file() and not (directory / CONFIG).is_file()
+
+
+def _read_description(directory: Path) -> tuple[GPTConfig, Tokenizer]:
+    """The shape of a release's model, and its tokenizer."""
+    is_openai = _is_openai(directory)
+    config = read_openai_config(directory) if is_openai else read_gpt2_config(directory)
+    eos_id = None if is_openai else read_eos_id(directory)
+    described = directory / (HPARAMS if is_openai else CONFIG)
+    return config, read_release_tokenizer(described, config.vocab_size or 0, eos_id)
 
 
 def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = None) -> Artifact:
@@ -43,12 +72,8 @@ def import_gpt2(directory: Path, out_dir: Path, *, progress: Progress | None = N
         ConversionError: Naming the file and the tensor or setting that does not fit.
         DataError: If the vocabulary is missing or damaged.
     """
-    is_openai = (directory / HPARAMS).is_file() and not (directory / CONFIG).is_file()
-    config = read_openai_config(directory) if is_openai else read_gpt2_config(directory)
-    eos_id = None if is_openai else read_eos_id(directory)
-    described = directory / (HPARAMS if is_openai else CONFIG)
-    tokenizer = read_release_tokenizer(described, config.vocab_size or 0, eos_id)
-    if is_openai:
+    config, tokenizer = _read_description(directory)
+    if _is_openai(directory):
         # The index has a checksum of every tensor.
         tensors, sources = read_openai_tensors(directory, config), [openai_index(directory)]
     else:

@@ -21,9 +21,10 @@ from gpt_core.text.examples import (
     read_examples,
     read_instructions,
 )
+from gpt_core.text.probe import TextProbe, probe_texts
 from gpt_core.text.reading import read_texts
-from gpt_core.text.records import RecordFormat, read_record_file
-from gpt_core.text.sources import register_source, source_files, source_path
+from gpt_core.text.records import RecordFormat, file_errors, read_record_file
+from gpt_core.text.sources import path_exists, register_source, source_files, source_path
 from gpt_core.text.splits import (
     ExampleSplits,
     InstructionSplits,
@@ -46,13 +47,17 @@ __all__ = [
     "InstructionSplits",
     "RecordFormat",
     "Split",
+    "TextProbe",
     "balance",
     "clean_corpus",
     "count_row_groups",
     "documents_file",
+    "file_errors",
     "iter_documents",
     "iter_texts",
     "language_of",
+    "path_exists",
+    "probe_texts",
     "read_documents",
     "read_example_splits",
     "read_examples",

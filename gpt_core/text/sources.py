@@ -1,5 +1,6 @@
 """Sources: a user's file or folder, registered by its content and never copied."""
 
+import os
 from pathlib import Path, PurePath
 
 from gpt_core.artifact import Artifact, new_artifact
@@ -71,21 +72,53 @@ def source_path(raw: Artifact) -> Path:
 def source_files(path: Path) -> list[Path]:
     """List the files of a source in reading order: a folder's visible files, sorted by path.
 
+    Links to files and folders are followed; a folder that several paths lead to is read once.
+
     Raises:
-        DataError: If there is no such file or folder, or a file name is not UTF-8.
+        DataError: If there is no such file or folder, it cannot be listed, or holds a pipe, a
+            device or a link to nothing, or a file name is not UTF-8.
     """
     if path.is_file():
         files = [path]
     elif path.is_dir():
-        inside = (file for file in path.rglob("*") if file.is_file())
-        visible = (file for file in inside if not is_hidden(file.relative_to(path)))
-        files = sorted(visible, key=lambda file: file.relative_to(path).as_posix())
+        files = sorted(_files_below(path), key=lambda file: file.relative_to(path).as_posix())
+    elif path_exists(path):
+        raise DataError(f"{path} is a pipe or a device: give a file, a folder or a source's name")
     else:
         raise DataError(f"{path} does not exist: give a file, a folder or the name of a source")
     for file in files:
-        if not _is_unicode(file.name):
+        if not _is_unicode(file.name if path.is_file() else str(file.relative_to(path))):
             raise DataError(f"the file name {bytes(file)!r} is not UTF-8: rename the file")
     return files
+
+
+def _files_below(top: Path) -> list[Path]:
+    """The visible files of a folder, those behind links last."""
+    files: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    pending = [top]
+    while pending:
+        links: list[Path] = []
+        for start in pending:
+            for place, folders, names in os.walk(start, onerror=_cannot_list):
+                folder, entry = Path(place), Path(place).stat()
+                folders[:] = sorted(name for name in folders if not name.startswith("."))
+                if (entry.st_dev, entry.st_ino) in seen:  # a link to where its reader comes from
+                    folders.clear()
+                    continue
+                seen.add((entry.st_dev, entry.st_ino))
+                links += [folder / name for name in folders if (folder / name).is_symlink()]
+                files += [folder / name for name in names if not name.startswith(".")]
+        pending = sorted(links)
+    for file in files:
+        if not file.is_file():
+            what = "a link to nothing" if file.is_symlink() else "a pipe, a socket or a device"
+            raise DataError(f"{file} is {what}: take it out of the folder")
+    return files
+
+
+def _cannot_list(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
 
 def path_exists(path: Path) -> bool:
@@ -103,11 +136,14 @@ def is_hidden(relative: PurePath) -> bool:
 
 def _sizes(path: Path) -> dict[str, int]:
     """The size of each file, by its path in the folder or by its name."""
-    is_folder = path.is_dir()
-    return {
-        file.relative_to(path).as_posix() if is_folder else file.name: file.stat().st_size
-        for file in source_files(path)
-    }
+    is_folder, sizes = path.is_dir(), {}
+    for file in source_files(path):
+        name = file.relative_to(path).as_posix() if is_folder else file.name
+        try:
+            sizes[name] = file.stat().st_size
+        except OSError as error:
+            raise DataError(f"{file} cannot be read: {error.strerror}") from error
+    return sizes
 
 
 def _sha256(file: Path) -> str:

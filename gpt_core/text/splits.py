@@ -57,7 +57,15 @@ def read_example_splits(
     """
     file = read_examples(path, config.text_column, config.label_column)
     rows = balance(file.rows, config.seed) if config.balanced else file.rows
-    with _named(path):
+    counts = Counter(example.label for example in file.rows)
+    rarest, n_rarest = min(counts.items(), key=lambda item: item[1])
+    hint = ""
+    if config.balanced and n_rarest < max(counts.values()):
+        hint = (
+            f"; the rarest label is {rarest!r:.80} with {n_rarest}, and "
+            "classification.balanced=true leaves no more of any"
+        )
+    with _named(path, hint):
         fractions = config.validation_share, config.test_share
         return split_examples(rows, *fractions, config.seed), file
 
@@ -80,12 +88,12 @@ def read_instruction_splits(
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Name the file in an error."""
+def _named(path: Path, hint: str = "") -> Iterator[None]:
+    """Name the file in an error, and add a hint."""
     try:
         yield
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{path}: {error}{hint}") from error
 
 
 def balance(examples: Sequence[Example], seed: int) -> list[Example]:

@@ -9,6 +9,7 @@ from flows.preflight import check_flow, check_home, check_tables
 from gpt_core.artifact import new_artifact
 from gpt_core.config import load_config
 from gpt_core.errors import ConfigError, DataError
+from gpt_core.files import write_json
 
 
 @pytest.fixture
@@ -20,6 +21,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def checkpoint(folder: Path) -> str:
     with new_artifact(folder / "model", kind="checkpoint") as draft:
         (draft.directory / "model.safetensors").touch()
+        description = {"kind": "pretrained", "step": 0, "model": {"vocab_size": 257}}
+        write_json(draft.directory / "config.json", description)
     return draft.artifact.path
 
 

@@ -107,3 +107,51 @@ def test_a_companion_next_to_a_folder_is_not_part_of_it(tmp_path: Path) -> None:
 )
 def test_a_path_is_hidden_by_a_part_that_begins_with_a_dot(path: str, hidden: bool) -> None:
     assert is_hidden(PurePath(path)) == hidden
+
+
+def test_files_behind_a_link_to_a_folder_are_read(tmp_path: Path) -> None:
+    for name in ("source", "elsewhere/deeper"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "source" / "a.txt").write_text("a")
+    (tmp_path / "elsewhere" / "b.txt").write_text("b")
+    (tmp_path / "elsewhere" / "deeper" / "c.txt").write_text("c")
+    (tmp_path / "source" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "source" / "z.txt").symlink_to(tmp_path / "elsewhere" / "b.txt")
+    found = [
+        f.relative_to(tmp_path / "source").as_posix() for f in source_files(tmp_path / "source")
+    ]
+    assert found == ["a.txt", "linked/b.txt", "linked/deeper/c.txt", "z.txt"]
+    (tmp_path / "top").symlink_to(tmp_path / "source")
+    assert len(source_files(tmp_path / "top")) == 4
+    raw = register_source(tmp_path / "source", tmp_path / "raw")
+    (tmp_path / "elsewhere" / "deeper" / "c.txt").write_text("longer")
+    with pytest.raises(DataError, match=r"linked/deeper/c.txt has changed"):
+        source_path(raw)
+
+
+def test_a_folder_that_several_paths_lead_to_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "source" / "inner").mkdir(parents=True)
+    (tmp_path / "source" / "inner" / "a.txt").write_text("a")
+    (tmp_path / "source" / "a_link").symlink_to("inner")
+    (tmp_path / "source" / "inner" / "up").symlink_to("..")
+    (tmp_path / "source" / "inner" / "self").symlink_to(".")
+    files = source_files(tmp_path / "source")
+    assert [f.relative_to(tmp_path / "source").as_posix() for f in files] == ["inner/a.txt"]
+
+
+def test_hidden_links_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.txt").write_text("a")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "b.txt").write_text("b")
+    (tmp_path / "source" / ".linked").symlink_to(tmp_path / "other")
+    assert [file.name for file in source_files(tmp_path / "source")] == ["a.txt"]
+
+
+def test_a_link_to_nothing_in_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    for target in ("nowhere", "b.txt"):
+        (tmp_path / "b.txt").unlink(missing_ok=True)
+        (tmp_path / "b.txt").symlink_to(target)
+        with pytest.raises(DataError, match=r"b.txt is a link to nothing: take it out of the"):
+            source_files(tmp_path)
