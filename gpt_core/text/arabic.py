@@ -33,9 +33,10 @@ DIACRITICS = CharacterSet(
 )
 _QURANIC_SIGNS = re.compile("[\u06dd\u06de\u06e9\u08e2]")  # end of verse, start of section, sajdah
 _COMPOSING_MARKS = re.compile("[\u0653-\u0655]")  # alef + hamza above is also one code point
+# Of at most 30 marks, as in Unicode's stream-safe text: to order n marks takes time in n squared.
 _MARKED_LETTER = re.compile(
     "[\u0621-\u064a\u06c1\u06d2\u06d5]"
-    f"[{''.join(f'{first:c}-{last:c}' for first, last in _MARK_RANGES)}]+"
+    f"[{''.join(f'{first:c}-{last:c}' for first, last in _MARK_RANGES)}]{{1,30}}"
 )
 
 _DIGIT = "0-9\u0660-\u0669\u06f0-\u06f9"  # ASCII, Arabic-Indic, Eastern Arabic-Indic
@@ -52,13 +53,15 @@ _REFERENCE = re.compile(rf"(?:{_PAGE_WORD}(?![^\W\d_])|[\s/:.,;\u060c\u061b\u066
 _NOTE = re.compile(r"\[[^\[\]\n]*\]")
 _BRACKETS = re.compile("[()\\[\\]{}<>\u00ab\u00bb\ufd3e\ufd3f]")
 
-_SIGNS = r"(?:(?!\n)[\W_\u0640])*"  # on one line, anything but letters and digits
+# On one line, anything but letters and digits. What a run matches is never given back (*+, ++): no
+# rest of a line that follows one begins with what is in it, and trying would take quadratic time.
+_SIGNS = r"(?:(?!\n)[\W_\u0640])*+"
 _DASH = "\u2013\u2014\u0640-"
-_BEFORE_DASH = rf"(?=(?:(?![\n{_DASH}])[\W_])*[{_DASH}])"
+_BEFORE_DASH = rf"(?=(?:(?![\n{_DASH}])[\W_])*+[{_DASH}])"
 _PAGE_NUMBER = re.compile(
-    rf"^{_SIGNS}{_PAGE_WORD}{_SIGNS}[{_DIGIT}]+"
-    rf"(?:{_SIGNS}(?:(?:من|of){_SIGNS})?[{_DIGIT}]+)?{_SIGNS}$"
-    rf"|^{_BEFORE_DASH}{_SIGNS}[{_DIGIT}]+{_BEFORE_DASH}{_SIGNS}$",
+    rf"^{_SIGNS}{_PAGE_WORD}{_SIGNS}[{_DIGIT}]++"
+    rf"(?:{_SIGNS}(?:(?:من|of){_SIGNS})?[{_DIGIT}]++)?{_SIGNS}$"
+    rf"|^{_BEFORE_DASH}{_SIGNS}[{_DIGIT}]++{_BEFORE_DASH}{_SIGNS}$",
     re.MULTILINE,
 )
 _SEPARATOR = re.compile(

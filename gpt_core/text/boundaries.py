@@ -10,6 +10,7 @@ from gpt_core.text.streams import open_text
 
 _COLUMNS = ("char_offset", "char_length")
 _CHUNK = 1 << 18  # characters read at a time
+_MAX_CHARACTERS = 1 << 28  # of a document
 _MAX_DIGITS = 19  # of an offset; Python reads no numbers of thousands of digits
 
 
@@ -32,6 +33,11 @@ def cut_at_boundaries(
     with open_text(stream, where, encoding, newline="", setting="reading.encoding") as text:
         start, buffer = 0, ""  # start: offset of the buffer's first character in the text
         for place, offset, length in _spans(boundaries):
+            if length > _MAX_CHARACTERS:
+                raise DataError(
+                    f"{boundaries}, {place}: a document of {length:,} characters is longer than "
+                    f"{_MAX_CHARACTERS:,}: cut it into several"
+                )
             parts, held = [buffer], start + len(buffer)
             while held < offset + length and (chunk := text.read(_CHUNK)):
                 parts.append(chunk)

@@ -144,7 +144,7 @@ def iter_documents(documents: Artifact, split: Split) -> Iterator[Document]:
 
 
 def _open(file: Path) -> pq.ParquetFile:
-    return open_parquet(file, str(file), SCHEMA.names, _UNREADABLE)
+    return open_parquet(file, str(file), problem=_UNREADABLE)
 
 
 def _read_rows(

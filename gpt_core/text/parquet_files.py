@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from gpt_core.errors import DataError
 from gpt_core.text.unpacking import require_plausible_size
 
+_BATCH_BYTES = 1 << 26
+_MAX_BATCH_ROWS = 1024
 _ERRORS = (
     pa.ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, OverflowError,
 )  # fmt: skip
@@ -49,7 +51,7 @@ def open_parquet(
     Args:
         source: The file, or its bytes.
         where: Its name in error messages.
-        columns: The columns that will be read; None for all.
+        columns: The columns that ``iter_rows`` will read; None for all, in another way.
         problem: What an error says of the file.
 
     Raises:
@@ -66,4 +68,64 @@ def open_parquet(
                     packed += max(0, column.total_compressed_size)
                     unpacked += max(0, column.total_uncompressed_size)
             require_plausible_size(unpacked, packed, f"{where}, row group {number}")
-    return parquet
+        if columns is None:
+            return parquet
+        texts = _texts(parquet, columns)
+        return pq.ParquetFile(source, metadata=parquet.metadata, read_dictionary=texts)
+
+
+def iter_rows(
+    parquet: pq.ParquetFile, columns: Sequence[str], where: str
+) -> Iterator[dict[str, object]]:
+    """Stream the rows of a Parquet file in batches of bounded memory.
+
+    A text that many rows have is stored once, in a dictionary. It is read as one object too: a file
+    of a few kilobytes would become gigabytes otherwise.
+
+    Args:
+        parquet: From ``open_parquet``.
+        columns: The columns to read; there is at least one.
+        where: The file's name in error messages.
+
+    Yields:
+        The values of each row by column.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    batches = parquet.iter_batches(batch_size=_batch_rows(parquet), columns=list(columns))
+    while True:
+        with parquet_errors(where):
+            batch = next(batches, None)
+            if batch is None:
+                return
+            values = [_values(batch.column(name)) for name in columns]
+        for row in zip(*values, strict=True):
+            yield dict(zip(columns, row, strict=True))
+
+
+def _batch_rows(parquet: pq.ParquetFile) -> int:
+    """Rows that unpack to about ``_BATCH_BYTES``."""
+    metadata = parquet.metadata
+    groups = range(metadata.num_row_groups)
+    n_bytes = max(1, sum(int(metadata.row_group(i).total_byte_size) for i in groups))
+    return max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * int(metadata.num_rows) // n_bytes))
+
+
+def _values(column: pa.Array) -> list[object]:
+    """The values of a column; rows of one dictionary entry have the same object."""
+    if not pa.types.is_dictionary(column.type):
+        values: list[object] = column.to_pylist()
+        return values
+    entries = column.dictionary.to_pylist()
+    return [None if index is None else entries[index] for index in column.indices.to_pylist()]
+
+
+def _texts(parquet: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
+    """The columns of text, which can be read as a dictionary."""
+    return [
+        each.name
+        for each in parquet.schema_arrow
+        if each.name in columns
+        and (pa.types.is_string(each.type) or pa.types.is_large_string(each.type))
+    ]

@@ -14,15 +14,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from gpt_core.errors import DataError
 from gpt_core.files import parse_json_lines
-from gpt_core.text.streams import open_text
+from gpt_core.text.parquet_files import iter_rows, open_parquet
+from gpt_core.text.streams import BoundedText, open_text
 
 MAX_FIELD_CHARACTERS = 1 << 24  # of one CSV or TSV field
-_PARQUET_ROWS = 1024  # read at a time
 _MAX_NAMES = 12  # of columns in an error message
 
 RecordFormat = Literal["json", "jsonl", "csv", "tsv", "parquet"]
@@ -188,9 +185,9 @@ def file_errors(path: Path) -> Iterator[None]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _read_json(stream: IO[str], where: str, columns: Sequence[str]) -> Iterator[Record]:
+def _read_json(stream: BoundedText, where: str, columns: Sequence[str]) -> Iterator[Record]:
     try:
-        values = json.loads(stream.read())
+        values = json.loads(stream.read_all())
     except json.JSONDecodeError as error:
         raise DataError(f"{where}, line {error.lineno}: not valid JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:  # a number too long or a nesting too deep
@@ -205,17 +202,10 @@ def _read_json(stream: IO[str], where: str, columns: Sequence[str]) -> Iterator[
 def _read_parquet(
     stream: IO[bytes], where: str, columns: Sequence[str], settings: Mapping[str, str]
 ) -> Iterator[Record]:
-    try:
-        parquet = pq.ParquetFile(stream)
-        _require_columns(parquet.schema_arrow.names, columns, where, settings)
-        number = 0
-        for batch in parquet.iter_batches(batch_size=_PARQUET_ROWS, columns=list(columns)):
-            for row in batch.to_pylist():
-                yield f"row {number}", row
-                number += 1
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise DataError(f"{where} is not an intact Parquet file: {first_line}") from error
+    parquet = open_parquet(stream, where, columns)
+    _require_columns(parquet.schema_arrow.names, columns, where, settings)
+    for number, row in enumerate(iter_rows(parquet, columns, where)):
+        yield f"row {number}", row
 
 
 def _require_columns(

@@ -5,14 +5,68 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, cast
 
+from typing_extensions import override
+
 from gpt_core.errors import DataError
 
+MAX_LINE_CHARACTERS = 1 << 26
+"""A line of a table or of JSON lines is one record, which is read at once."""
+
+MAX_TEXT_CHARACTERS = 1 << 29
+"""A JSON array is read at once; its values take several times the memory of its text."""
+
+_CHUNK = 1 << 20  # characters
 _SNIFF_BYTES = 8192  # bytes searched for a NUL, which no text has
 _WIDE_ENCODINGS = ("utf-16", "utf-32")  # in these NULs are common
 _BYTE_ORDER_MARKS = {
     "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"),
     "utf-16": (b"\xff\xfe", b"\xfe\xff"),
 }
+
+
+class BoundedText(io.TextIOWrapper):
+    """A text file that is never read into memory beyond a limit by one line or one ``read``.
+
+    Args:
+        buffer: The bytes.
+        where: The file's name in error messages.
+        codec: The encoding; bytes that it cannot decode are an error.
+        newline: As in ``open``.
+    """
+
+    def __init__(self, buffer: IO[bytes], where: str, codec: str, newline: str | None) -> None:
+        super().__init__(buffer, encoding=codec, errors="strict", newline=newline)
+        self._where, self._lines = where, 0
+
+    @override
+    def __next__(self) -> str:  # type: ignore[override]  # of bytes in the common base class
+        line = self.readline(MAX_LINE_CHARACTERS + 1)
+        if not line:
+            raise StopIteration
+        self._lines += 1
+        if len(line) > MAX_LINE_CHARACTERS:
+            raise DataError(
+                f"{self._where}, line {self._lines} is longer than {MAX_LINE_CHARACTERS:,} "
+                "characters, the most that a record may have: cut it into several"
+            )
+        return line
+
+    def read_all(self) -> str:
+        """Read a file that cannot be streamed.
+
+        Raises:
+            DataError: If it is longer than ``MAX_TEXT_CHARACTERS``.
+        """
+        parts, size = [], 0
+        while part := self.read(_CHUNK):  # to ask for all at once would allocate it at once
+            parts.append(part)
+            size += len(part)
+            if size > MAX_TEXT_CHARACTERS:
+                raise DataError(
+                    f"{self._where} is longer than {MAX_TEXT_CHARACTERS:,} characters, and a JSON "
+                    "array is read at once: write it as JSON lines"
+                )
+        return "".join(parts)
 
 
 @contextmanager
@@ -23,7 +77,7 @@ def open_text(
     *,
     newline: str | None = None,
     setting: str | None = None,
-) -> Iterator[io.TextIOWrapper]:
+) -> Iterator[BoundedText]:
     """Decode a stream strictly and drop its byte-order mark.
 
     Args:
@@ -41,7 +95,7 @@ def open_text(
     _refuse_binary(buffered.peek(_SNIFF_BYTES)[:_SNIFF_BYTES], where, encoding, setting)
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     advice = f"set {setting}" if setting else "save it as UTF-8"
-    with io.TextIOWrapper(buffered, encoding=codec, errors="strict", newline=newline) as text:
+    with BoundedText(cast(IO[bytes], buffered), where, codec, newline) as text:
         try:
             yield text
         except UnicodeDecodeError as error:

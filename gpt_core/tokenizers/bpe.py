@@ -33,6 +33,7 @@ from gpt_core.tokenizers.base import Tokenizer, read_own_file, require_encodable
 from gpt_core.tokenizers.split_patterns import split_pattern
 
 N_BYTES = 256
+_RUN_CHARACTERS = 1 << 16
 END_OF_TEXT = "<|endoftext|>"
 
 Pair = tuple[int, int]
@@ -75,12 +76,31 @@ class BPETokenizer(Tokenizer):
     @override
     def encode(self, text: str) -> list[int]:
         require_encodable(text)
-        return self._encoding.encode_ordinary(text)
+        if _has_long_run(text):
+            return self._encode_pieces(text)
+        try:
+            return self._encoding.encode_ordinary(text)
+        except BaseException as error:
+            _require_overflow(error)
+            return self._encode_pieces(text)
 
     def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
         """Encode a text to an array of shape (n,), without a Python number per id."""
         require_encodable(text)
-        return self._encoding.encode_to_numpy(text, disallowed_special=())
+        if _has_long_run(text):
+            return np.array(self._encode_pieces(text), np.uint32)
+        try:
+            return self._encoding.encode_to_numpy(text, disallowed_special=())
+        except BaseException as error:
+            _require_overflow(error)
+            return np.array(self._encode_pieces(text), np.uint32)
+
+    def _encode_pieces(self, text: str) -> list[int]:
+        """The same ids with the text cut here: tiktoken's regex engine has a limited stack."""
+        encode = self._encoding._encode_single_piece
+        return [
+            token_id for piece in self._split.split(text) for token_id in encode(piece.encode())
+        ]
 
     def encode_reference(self, text: str) -> list[int]:
         """Encode a text step by step: the same ids as ``encode``, slowly."""
@@ -127,6 +147,25 @@ class BPETokenizer(Tokenizer):
         file = directory / str(cls.file_name)
         merges, pattern = read_own_file(file, merges=list, pattern=str)
         return cls(parse_merges(merges), pattern)
+
+
+def _has_long_run(text: str) -> bool:
+    """Whether there may be a run of white space that overflows the stack of tiktoken's engine.
+
+    That takes about a million characters. A run of two ``_RUN_CHARACTERS`` has a complete slice.
+    """
+    slices = (text[i : i + _RUN_CHARACTERS] for i in range(0, len(text), _RUN_CHARACTERS))
+    return len(text) > _RUN_CHARACTERS and any(part.isspace() for part in slices)
+
+
+def _require_overflow(error: BaseException) -> None:
+    """Raise an error again unless tiktoken's regex engine ran out of its stack.
+
+    Depending on the method, that is a ValueError, or a panic of Rust, which is no ``Exception``.
+    """
+    is_panic = type(error).__name__ == "PanicException"
+    if not (is_panic or (isinstance(error, ValueError) and "Regex error" in str(error))):
+        raise error
 
 
 def merge_pair(ids: Sequence[int], pair: Pair, merged: int) -> list[int]:

@@ -5,6 +5,7 @@ many code points, and a code point is one to four bytes of UTF-8. Only bytes cov
 ``vocabulary`` for one text in each of these kinds.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,7 @@ from gpt_core.tokenizers.base import Tokenizer, require_encodable
 from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
 
 _N_BYTES = 256
+_FLAGS = re.compile("[\U0001f1e6-\U0001f1ff]{64}(?=[\U0001f1e6-\U0001f1ff])")
 
 
 class CharacterTokenizer(VocabularyTokenizer):
@@ -32,6 +34,18 @@ class CharacterTokenizer(VocabularyTokenizer):
 
     kind = "character"
     unit_pattern = r"\X"
+
+    @classmethod
+    @override
+    def split(cls, text: str) -> list[str]:
+        # A flag is two regional indicators. To know where a pair begins, the regex engine counts
+        # back to the start of their run, in quadratic time, so long runs are cut into even parts.
+        ends = [match.end() for match in _FLAGS.finditer(text)]
+        split = super().split
+        if not ends:
+            return split(text)
+        parts = zip([0, *ends], [*ends, len(text)], strict=True)
+        return [unit for start, end in parts for unit in split(text[start:end])]
 
 
 class CodePointTokenizer(VocabularyTokenizer):

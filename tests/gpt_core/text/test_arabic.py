@@ -1,5 +1,6 @@
 """Each Arabic rule removes what it names and nothing else, and is idempotent."""
 
+import time
 import unicodedata
 from collections.abc import Callable
 
@@ -21,6 +22,7 @@ from gpt_core.text.arabic import (
     strip_tatweel,
     unify_letters,
 )
+from gpt_core.text.english import RULES as ENGLISH_RULES
 
 SWITCHES = [rule.name for rule in RULES]
 LETTERS = "".join(
@@ -120,3 +122,22 @@ def test_every_rule_has_a_switch(switch: str) -> None:
 def test_one_letter_words_are_no_page_marks() -> None:
     text = "قال و سكت ثم مضى"
     assert Cleaner(CleaningConfig(language="arabic")).clean(text) == text
+
+
+RUNS = [
+    "1", "١", " ", "\t", "\n", "\r", "-", "\u0640", "\u2014", "ص", "a", "\u064e", "\u0653\u064e",
+    "(", ")", "[", "]", "1.", "*", "=-", " -", "- ", "\n ", "\u201c", "\u00a0", "\u200f", "(1", "_",
+]  # fmt: skip
+ENDS = [("", ""), ("ص ", "x"), ("- ", "x"), ("ا", "ب"), ("[", "x"), ("(", "x"), ("a", "b")]
+
+
+def test_no_rule_takes_quadratic_time() -> None:
+    """A quadratic rule takes minutes for a run of this length, a linear one milliseconds."""
+    rules = {rule.name: rule for rule in (*RULES, *ENGLISH_RULES)}
+    for run in RUNS:
+        for before, after in ENDS:
+            text = before + run * (30_000 // len(run)) + after
+            for name, rule in rules.items():
+                started = time.process_time()
+                rule.apply(text)
+                assert time.process_time() - started < 1, (name, run, before, after)

@@ -1,5 +1,6 @@
 """Byte-level BPE: tiktoken and the reference implementation give the same ids."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,3 +81,22 @@ def test_an_invalid_pattern_is_refused() -> None:
 def test_a_million_equal_letters_are_encoded_fast(bpe: BPETokenizer) -> None:
     text = "a" * 1_000_000
     assert bpe.decode(bpe.encode(text)) == text
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\u3000 "])
+def test_a_run_of_a_million_spaces_gives_the_ids_of_the_reference(
+    bpe: BPETokenizer, space: str
+) -> None:
+    text = "a" + space * (1_300_000 // len(space)) + "b"
+    ids = bpe.encode(text)
+    assert bpe.decode(ids) == text
+    assert np.array_equal(bpe.encode_array(text), ids)
+    short = "a" + space * 3000 + "b"
+    assert bpe._encode_pieces(short) == bpe.encode_reference(short) == bpe.encode(short)
+
+
+def test_a_panic_of_the_fast_encoder_is_answered_by_the_slow_one() -> None:
+    tokenizer = BPETokenizer([], r"[^\n]+(?!q)|\n")
+    text = "ab" * 600_000 + "\nx"
+    assert tokenizer.encode(text) == tokenizer._encode_pieces(text)
+    assert tokenizer.encode_array(text).tolist() == tokenizer._encode_pieces(text)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import regex
 
 from gpt_core.errors import DataError
 from gpt_core.tokenizers import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
@@ -38,3 +39,10 @@ def test_undefined_byte_ids_are_refused(token_id: int) -> None:
         ByteTokenizer().decode([0, token_id, 0])
     with pytest.raises(DataError, match="ids are 0 to 256"):
         ByteTokenizer().token_bytes(token_id)
+
+
+def test_a_long_run_of_flags_is_cut_as_the_regex_cuts_it() -> None:
+    letters = "\U0001f1e6\U0001f1ea"
+    for text in ("a" + letters * 70 + "b", letters * 32 + letters[0], letters * 64 + "\u0301"):
+        assert CharacterTokenizer.split(text) == regex.findall(r"\X", text)
+    assert len(CharacterTokenizer.split(letters * 20_000)) == 20_000
