@@ -1,7 +1,6 @@
 """A manifest may be forged: its values are checked, and its files are inside the directory."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +44,7 @@ def forge(artifact: Artifact, change: Callable[[dict], object]) -> None:
         (lambda m: m.update(info=[]), "info is not an object"),
         (lambda m: m.update(metrics={"a": "b"}), "a metric is not a number"),
         (lambda m: m.update(metrics={"a": float("nan")}), "is not finite"),
-        (lambda m: m.update(config=10**5000), "is not read"),
+        (lambda m: m.update(config=float("inf")), "is not finite"),
     ],
 )
 def test_a_forged_manifest_is_refused(
@@ -79,7 +78,7 @@ def test_a_link_out_of_the_directory_is_refused(
 
 def test_a_link_inside_is_read(made: Artifact) -> None:
     content = made.directory / "file.txt"
-    os.rename(content, made.directory / ".real")
+    content.rename(made.directory / ".real")
     content.symlink_to(".real")
     verify(made)
     assert content.read_text() == "text"

@@ -99,7 +99,7 @@ def test_a_line_has_a_limit(tmp_path: Path, name: str, monkeypatch: pytest.Monke
 def test_a_json_array_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpt_core.text.streams.MAX_TEXT_CHARACTERS", 1000)
     (tmp_path / "a.json").write_text(json.dumps(["a" * 2000]))
-    with pytest.raises(DataError, match="longer than 1,000 characters.* write it as JSON lines"):
+    with pytest.raises(DataError, match=r"longer than 1,000 characters.* write it as JSON lines"):
         list(read_texts(tmp_path / "a.json", ReadingConfig()))
 
 
