@@ -39,7 +39,7 @@ def test_a_megabyte_that_unpacks_to_a_gigabyte_is_refused_in_little_memory(
     tmp_path: Path, name: str, before: bytes, after: bytes, message: str
 ) -> None:
     file = gzipped(tmp_path / name, before, b"a", after)
-    refuse(lambda: [text[:1] for _, text in read_texts(file, ReadingConfig())], message)
+    check_refused(lambda: [text[:1] for _, text in read_texts(file, ReadingConfig())], message)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -53,7 +53,7 @@ def test_members_of_an_archive_are_counted_together(
     with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
         for number in range(20):
             archive.writestr(f"{number}.txt", part)
-    refuse(lambda: [text[:1] for _, text in read_texts(tmp_path / "a.zip", ReadingConfig())])
+    check_refused(lambda: [text[:1] for _, text in read_texts(tmp_path / "a.zip", ReadingConfig())])
 
 
 def test_what_text_shrinks_to_is_read(tmp_path: Path) -> None:
@@ -83,7 +83,9 @@ def test_a_parquet_file_of_one_letter_is_refused(
     monkeypatch.setattr("gpt_core.text.unpacking.SMALL", 1 << 20)
     table = pa.table({"text": [chr(97 + n % 26) * (1 << 16) for n in range(64)]})
     pq.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
-    refuse(lambda: list(read_texts(tmp_path / "a.parquet", ReadingConfig())), "row group 0 unpacks")
+    check_refused(
+        lambda: list(read_texts(tmp_path / "a.parquet", ReadingConfig())), "row group 0 unpacks"
+    )
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv"])
@@ -103,7 +105,7 @@ def test_a_json_array_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         list(read_texts(tmp_path / "a.json", ReadingConfig()))
 
 
-def refuse(read: Callable[[], object], message: str = "unpacks from") -> None:
+def check_refused(read: Callable[[], object], message: str = "unpacks from") -> None:
     """The file is refused with less than half of its content in memory."""
     tracemalloc.start()
     try:
