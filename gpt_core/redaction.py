@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 HIDDEN = "***"
 
 _USER = re.compile(
-    r"""(?P<scheme>\b[a-z][a-z0-9+.-]*://)
+    r"""(?P<scheme>\b[a-z][a-z0-9+.-]+:/{1,2})     # one slash in what was taken for a path
     (?: [^/?\#\s]*                          # a name and a password up to the host's "@"
       | [^/?\#\s@:]+:(?!\d*(?:[/?\#\s]|$))[^\s"'<>]*  # a password with a "/" or "#", unescaped
     )@""",
@@ -33,7 +33,7 @@ def redact(text: str) -> str:
         >>> redact("https://host.example/@me?page=2")
         'https://host.example/@me?page=2'
     """
-    if "://" not in text:
+    if ":/" not in text:
         return text
     hidden = _USER.sub(rf"\g<scheme>{HIDDEN}@", text)
     return _QUERY.sub(rf"\g<name>{HIDDEN}", hidden)

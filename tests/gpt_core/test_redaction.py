@@ -1,6 +1,7 @@
 """Passwords and tokens of addresses are hidden wherever they stand in a text."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ SECRET = "c4n4ry"
         f"http://me:p@{SECRET}@host/",
         f"http://me:pa/{SECRET}@host/",
         f"http://me:pa#{SECRET}@host/",
+        f"{Path(f'http://me:{SECRET}@host/file')}",
         f"HTTPS://me:{SECRET}@host",
         f"https://host/?token={SECRET}",
         f"https://host/?a=1&access_token={SECRET}#part",
@@ -50,6 +52,7 @@ def test_no_part_of_an_address_keeps_a_secret(address: str) -> None:
         "https://host.example/@me/page?page=2&author=x",
         "http://127.0.0.1:4200/api",
         "http://127.0.0.1:4200/@me",
+        "C:/@me/a:b@c",
         "ssh me@host.example and a:b@c",
         "https://host.example, write to me@host.example",
         "sqlite:////srv/mlflow.db",
