@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 import typer
 
 from flows.declarations import FLOWS, Flow
+from flows.output import secure_output
 from gpt_core import __version__
 from gpt_core.checkpoints import TRAINING_STATE
 from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
@@ -115,10 +116,12 @@ def _run(flow: Flow, config: RunConfig) -> None:
     from rich.console import Console
 
     from flows.preflight import check_flow
+    from tasks.server_checks import check_servers
     from tasks.servers import PrefectServer
 
     console, started = Console(), time.monotonic()
     check_flow(flow, config)
+    check_servers()
     server = PrefectServer()
     server.start()
     console.print(f"gptflow {flow.name}: {config.name}, from {config.source}", highlight=False)
@@ -204,6 +207,7 @@ def up(
     resolved = load_config(preset, config, settings or [])
     require_no_passwords(resolved)
     from flows.preflight import check_flow, check_home
+    from tasks.server_checks import check_servers
     from tasks.servers import PrefectServer
     from tasks.up import only_up
 
@@ -213,6 +217,7 @@ def up(
 
         check_cron(cron)
         check_flow(FLOWS["run"], resolved)
+    check_servers()
     with only_up():
         server = PrefectServer()
         server.start()
@@ -307,6 +312,7 @@ def main() -> None:
     registered = {command.name for command in app.registered_commands}
     for flow in (flow for flow in FLOWS.values() if flow.name not in registered):
         app.command(flow.name, help=flow.help)(_command(flow))
+    secure_output()
     try:
         redact_logs()
         hide_server_passwords()

@@ -12,19 +12,23 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from gpt_core.callbacks import METRICS, Callback, RunInfo, read_records
+from gpt_core.errors import DataError
 from gpt_core.files import atomic_write_text, read_json
 from gpt_core.redaction import redact
 from tasks.paths import unsent_dir
+from tasks.progress import current_display
 from tasks.tracking.store import UNREACHABLE, answers, client_for
 
 _BATCH = 500
+_INT64 = 2**63
 _PAUSE_SECONDS = 1.0  # between batches, and at first between tries
 _LONGEST_PAUSE_SECONDS = 15.0
 _LAST_TRIES_SECONDS = 60.0  # at the end of a run, before the rest is saved to a file
@@ -141,22 +145,56 @@ def save_unsent(uri: str, run_id: str, metrics: list[Metric]) -> None:
 
 
 def send_unsent(client: MlflowClient, uri: str) -> int:
-    """Send what earlier runs could not send to this store; return the number of metrics."""
+    """Send what earlier runs could not send to this store; return the number of metrics.
+
+    A damaged file is set aside, so that it stops no run and is not lost.
+    """
     count = 0
     for file in sorted(unsent_dir().glob("*.json")):
-        content = read_json(file, finite=False)  # a diverged loss
-        if redact(content["uri"]) != redact(uri):
-            continue
-        metrics = [Metric(*row) for row in content["metrics"]]
         try:
-            _Sender(client, content["run_id"]).send(metrics)
+            store, run_id, metrics = _read_unsent(file)
+            if store != redact(uri):
+                continue
+            _Sender(client, run_id).send(metrics)
+        except (DataError, IsADirectoryError) as error:
+            _set_aside(file, str(error))
+            continue
         except MlflowException as error:
+            if error.error_code == ErrorCode.Name(INVALID_PARAMETER_VALUE):
+                _set_aside(file, f"MLflow does not take {file}: {error.message}")
+                continue
             if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
                 raise
             metrics = []  # the run was deleted
         file.unlink()
         count += len(metrics)
     return count
+
+
+def _read_unsent(file: Path) -> tuple[str, str, list[Metric]]:
+    """The store, the run and the metrics of a file of ``save_unsent``.
+
+    Raises:
+        DataError: If it is something else.
+    """
+    content = read_json(file, finite=False)  # a diverged loss
+    try:
+        rows = [
+            (str(key), float(value), int(timestamp), int(step))
+            for key, value, timestamp, step in content["metrics"]
+        ]
+        if any(not 0 <= number < _INT64 for _, _, *numbers in rows for number in numbers):
+            raise ValueError
+        return redact(content["uri"]), str(content["run_id"]), [Metric(*row) for row in rows]
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
+        raise DataError(f"{file} does not hold metrics of gptflow") from error
+
+
+def _set_aside(file: Path, problem: str) -> None:
+    """Keep a file that cannot be sent where no run looks for it, and say so."""
+    kept = file.with_suffix(".damaged")
+    file.replace(kept)
+    current_display().notice(f"{problem}: it is kept as {kept} and not sent")
 
 
 def _drain(waiting: "queue.Queue[Metric]") -> list[Metric]:

@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from requests import RequestException
+from sqlalchemy.exc import SQLAlchemyError
 
 from gpt_core.errors import DataError
 from gpt_core.redaction import redact
@@ -61,14 +62,25 @@ def client_for(uri: str) -> MlflowClient:
     A lock serializes this, because several processes may open a new SQLite store at once.
 
     Raises:
-        DataError: If the store is a server that does not answer.
+        DataError: If the store is a server that does not answer, or a database that MLflow cannot
+            open.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     require_answer(uri, _CONNECT_SECONDS)
     mlflow.set_tracking_uri(uri)
-    if not uri.startswith("sqlite"):
+    try:
+        if uri.startswith("sqlite"):
+            _create_or_upgrade(uri)
+        elif urlsplit(uri).scheme not in _PORTS:
+            MlflowClient(uri).search_experiments(max_results=1)
         return MlflowClient(uri)
+    except (*UNREACHABLE, SQLAlchemyError, ImportError, subprocess.CalledProcessError) as error:
+        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise DataError(f"MLflow's store {redact(uri)} cannot be used: {reason[0]}") from error
+
+
+def _create_or_upgrade(uri: str) -> None:
     tracking_dir().mkdir(parents=True, exist_ok=True)
     with FileLock(tracking_dir() / "artifacts.lock"):
         try:
@@ -78,7 +90,6 @@ def client_for(uri: str) -> MlflowClient:
                 raise
             command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
             subprocess.run(command, check=True, capture_output=True, cwd=tracking_dir())
-    return MlflowClient(uri)
 
 
 def require_answer(uri: str, seconds: float) -> None:

@@ -22,7 +22,8 @@ ENVIRONMENT = {
     "GITHUB_TOKEN": f"{CANARY}-github",
 }
 SMALL = (
-    "name=small", "tokenizer.kind=bpe", "tokenizer.vocab_size=400", "shards.workers=1", "model.n_layer=1",
+    "name=small", "tokenizer.kind=bpe", "tokenizer.vocab_size=400", "shards.workers=1",
+    "model.n_layer=1",
     "model.n_head=2", "model.n_embd=32", "model.context_length=64", "schedule.warmup_steps=2",
     "training.steps=4", "training.tokens_per_step=512", "training.micro_batch=8",
     "training.eval_tokens=1024",

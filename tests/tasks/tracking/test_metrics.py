@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpt_core.callbacks import RunInfo
+from tasks.progress import Display, use_display
 from tasks.servers import start_mlflow_server
 from tasks.tracking import MLflowCallback, client, tracking_uri
 from tasks.tracking.metrics import send_unsent
@@ -123,3 +124,47 @@ def test_a_server_that_is_restarted_misses_and_repeats_no_metric(
     assert send_unsent(client(), tracking_uri()) == 10
     assert send_unsent(client(), tracking_uri()) == 0
     assert steps(run_id) == list(range(310))
+
+
+DAMAGED = (
+    "",
+    "{",
+    "[]",
+    '{"uri": 3}',
+    '{"uri": "URI", "run_id": "RUN"}',
+    '{"uri": "URI", "run_id": "RUN", "metrics": [["loss", 1.0]]}',
+    '{"uri": "URI", "run_id": "RUN", "metrics": [["loss", "much", 1, 2]]}',
+    '{"uri": "URI", "run_id": "RUN", "metrics": [["loss", 1.0, 1e99, 2]]}',
+    '{"uri": "URI", "run_id": "RUN", "metrics": [["a?!", 1.0, 1, 2]]}',
+)
+
+
+def test_damaged_files_are_set_aside_and_stop_nothing(home: Path) -> None:
+    run_id = new_run()
+    folder = home / "data" / "unsent"
+    folder.mkdir(parents=True)
+    texts = [text.replace("URI", tracking_uri()).replace("RUN", run_id) for text in DAMAGED]
+    for number, text in enumerate(texts):
+        (folder / f"a-{number}.json").write_text(text)
+    (folder / "b-0.json").mkdir()
+    good = {"uri": tracking_uri(), "run_id": run_id, "metrics": [["train/loss", 0.5, 1, 3]]}
+    (folder / "c-0.json").write_text(json.dumps(good))
+    display = Notices()
+    with use_display(display):
+        assert send_unsent(client(), tracking_uri()) == 1
+    assert steps(run_id) == [3]
+    kept = [folder / f"a-{number}.damaged" for number in range(len(DAMAGED))]
+    assert [file.read_text() for file in kept] == texts
+    assert sorted(folder.iterdir()) == [*kept, folder / "b-0.damaged"]
+    for notice, file in zip(display.notices, [*kept, folder / "b-0.damaged"], strict=True):
+        assert f"it is kept as {file} and not sent" in notice
+
+
+class Notices(Display):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)

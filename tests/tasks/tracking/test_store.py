@@ -72,3 +72,11 @@ def test_a_damaged_store_is_not_taken_for_an_old_one(home: Path) -> None:
     (home / "mlflow" / "mlflow.db").write_bytes(b"not a database" * 100)
     with pytest.raises(Exception, match="not a database"):
         client_for(tracking_uri())
+
+
+def test_a_store_that_mlflow_cannot_open_is_one_sentence_without_a_password() -> None:
+    with pytest.raises(
+        DataError, match=r"store postgresql://\*\*\*@127.* cannot be used"
+    ) as caught:
+        client_for("postgresql://me:secret@127.0.0.1:1/name")
+    assert "secret" not in str(caught.value)
