@@ -63,7 +63,7 @@ def test_no_character_is_too_much_for_an_encoding(
     assert err.decode() == "trained\n"
 
 
-def test_work_goes_on_when_the_reader_of_a_pipe_ends(start: Start) -> None:
+def test_work_continues_when_the_reader_of_a_pipe_ends(start: Start) -> None:
     process = start(["-c", PRINTING], PYTHONIOENCODING="utf-8")
     assert process.stdout
     assert process.stdin

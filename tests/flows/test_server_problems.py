@@ -1,4 +1,4 @@
-"""What is wrong with MLflow and Prefect is one sentence, and then no server has been started."""
+"""Every problem with MLflow or Prefect is one sentence, before any server is started."""
 
 import json
 import sqlite3

@@ -64,7 +64,7 @@ class Site:
     files: dict[str, bytes] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 404
-    """Of what it does not have."""
+    """The answer to a path that it does not have."""
 
     behind: str = ""
     """The server that it passes every request to."""
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         if site.secret and self.headers["Authorization"] != basic(site.secret):
             self._send(401, b"who are you?", {"WWW-Authenticate": "Basic"})
         elif site.behind:
-            self._send(*self._pass_on(body))
+            self._send(*self._forward(body))
         else:
             content = site.files.get(self.path.partition("?")[0])
             found = content is not None
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
-    def _pass_on(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+    def _forward(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         connection = http.client.HTTPConnection(self.site.behind, timeout=60)
         hidden = ("authorization", "host", "accept-encoding")
         headers = {k: v for k, v in self.headers.items() if k.lower() not in hidden}

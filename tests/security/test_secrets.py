@@ -32,7 +32,7 @@ SMALL = (
 
 @dataclass
 class Canary:
-    """What the commands printed, what servers were asked, and the folder of everything kept."""
+    """The output of commands, the requests to servers, and the folder of everything kept."""
 
     folder: Path
     sites: dict[str, Any] = field(default_factory=dict)
@@ -50,7 +50,7 @@ def listed(name: str, url: str, text: bytes) -> str:
 
 
 def hub_files(release: Path) -> dict[str, bytes]:
-    """What a hub answers that has a release."""
+    """The answers of a hub that has a release."""
     files, rows = {}, []
     for file in sorted(file for file in release.iterdir() if file.is_file()):
         content = file.read_bytes()

@@ -143,7 +143,7 @@ def test_a_server_that_is_away_is_waited_for_and_named(
         check_servers()
 
 
-def test_prefect_without_api_at_its_end_is_told_so(
+def test_an_address_of_prefect_ends_with_api(
     alien: Alien, environment: pytest.MonkeyPatch
 ) -> None:
     alien.answer = (200, "<html>")

@@ -161,7 +161,7 @@ def test_damaged_files_are_set_aside_and_stop_nothing(home: Path) -> None:
 
 
 class Notices(Display):
-    """Keeps what it is told."""
+    """Keeps the notices."""
 
     def __init__(self) -> None:
         self.notices: list[str] = []
