@@ -143,9 +143,7 @@ def test_a_server_that_is_away_is_waited_for_and_named(
         check_servers()
 
 
-def test_an_address_of_prefect_ends_with_api(
-    alien: Alien, environment: pytest.MonkeyPatch
-) -> None:
+def test_an_address_of_prefect_ends_with_api(alien: Alien, environment: pytest.MonkeyPatch) -> None:
     alien.answer = (200, "<html>")
     environment.setenv(PREFECT, alien.address)
     with pytest.raises(ConfigError, match="which ends with /api"):
