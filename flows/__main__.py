@@ -97,7 +97,7 @@ def _show_plan(flow: Flow, config: RunConfig) -> None:
     from rich.console import Console
 
     from flows.preflight import check_flow
-    from tasks.servers import configure_environment
+    from tasks.environment import configure_environment
 
     notices = check_flow(flow, config)
     configure_environment()
@@ -266,7 +266,7 @@ def lineage(
     from rich.console import Console
 
     from flows.lineage import print_lineage
-    from tasks.servers import configure_environment
+    from tasks.environment import configure_environment
 
     configure_environment()
     print_lineage(name, form, Console())
@@ -280,7 +280,7 @@ def compare(
     from rich.console import Console
 
     from flows.comparison import compare_runs
-    from tasks.servers import configure_environment
+    from tasks.environment import configure_environment
 
     configure_environment()
     compare_runs(runs, Console())
@@ -304,6 +304,13 @@ def doctor() -> None:
         typer.echo(line)
 
 
+def _exit_soon(code: int) -> None:
+    """Do not wait for a Prefect server that a run found away."""
+    absence = sys.modules.get("tasks.absence")  # imported by commands that use Prefect
+    if absence is not None:
+        absence.exit_if_prefect_is_away(code)
+
+
 def main() -> None:
     """Run a command and exit: 0 done, 2 the user's mistake, 130 Ctrl-C, 1 anything else.
 
@@ -318,8 +325,10 @@ def main() -> None:
         hide_server_passwords()
         with exit_on_sigterm():
             app(standalone_mode=False)
+        _exit_soon(0)
     except GPTCoreError as error:
         typer.echo(f"gptflow: {error}", err=True)
+        _exit_soon(2)
         raise SystemExit(2) from None
     except (typer.Abort, KeyboardInterrupt):
         typer.echo(_STOPPED, err=True)

@@ -3,8 +3,9 @@
 A deployment names a flow by a module and an attribute; the attributes of this module are all flows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Literal
 
 import prefect
@@ -16,6 +17,7 @@ from flows.preflight import check_flow, check_tables
 from flows.run_log import RunLog
 from gpt_core.config import PRESETS, RunConfig
 from gpt_core.errors import ConfigError
+from tasks.absence import Outcome, silence_logging_errors
 from tasks.addresses import hide_passwords, redact_logs
 from tasks.progress import use_display
 from tasks.reporting import report_run
@@ -36,18 +38,23 @@ Args:
 
 def run_flow(flow: Flow, config: RunConfig) -> FlowResult:
     """Run a flow in this process, recorded in Prefect and MLflow."""
-    sections = flow.sections_used(config)
-    return as_prefect_flow(flow, sections)(config=to_form(config, sections))
+    silence_logging_errors()
+    sections, outcome = flow.sections_used(config), Outcome()
+    prefect_flow = as_prefect_flow(flow, sections, outcome)
+    return outcome.restore(lambda: prefect_flow(config=to_form(config, sections)))
 
 
-def as_prefect_flow(flow: Flow, sections: tuple[str, ...]) -> PrefectFlow:
+def as_prefect_flow(
+    flow: Flow, sections: tuple[str, ...], outcome: Outcome | None = None
+) -> PrefectFlow:
     """Wrap a flow's function as a Prefect flow whose parameters are a form and changes of it.
 
     Args:
         flow: The declaration.
         sections: What the form shows.
+        outcome: Keeps the function's result, if Prefect's own may get lost.
     """
-    function = flow.function()
+    function, kept = flow.function(), outcome or Outcome()
 
     def run(
         *,
@@ -57,21 +64,28 @@ def as_prefect_flow(flow: Flow, sections: tuple[str, ...]) -> PrefectFlow:
     ) -> FlowResult:
         redact_logs()
         complete = hide_passwords(resolve(to_config(config), preset, settings))
-        recorded = to_form(complete, flow.sections_used(complete))
-        with _display(), tracked_flow(flow.name, recorded, flow_tags()) as record:
-            if _is_deployed():
-                check_flow(flow, complete)
-                check_tables(flow, complete)
-            result = function(complete)
-            if isinstance(result, Mapping):
-                metrics = {name: artifact.metrics() for name, artifact in result.items()}
-                record.describe(report_run(complete.name, metrics))
-            return result
+        return kept.keep(partial(_run_recorded, flow, function, complete))
 
     run.__name__, run.__doc__ = function.__name__, _DESCRIPTION.format(help=flow.help)
     run.__annotations__["preset"] = Literal[tuple(PRESETS)] | None
     run.__annotations__["config"] = form_class(sections)
     return PrefectFlow(run, name=flow.name, description=flow.help, flow_run_name=_run_name)
+
+
+def _run_recorded(
+    flow: Flow, function: Callable[[RunConfig], FlowResult], config: RunConfig
+) -> FlowResult:
+    """Call a flow's function in its run of Prefect, as a run of MLflow."""
+    recorded = to_form(config, flow.sections_used(config))
+    with _display(), tracked_flow(flow.name, recorded, flow_tags()) as record:
+        if _is_deployed():
+            check_flow(flow, config)
+            check_tables(flow, config)
+        result = function(config)
+        if isinstance(result, Mapping):
+            metrics = {name: artifact.metrics() for name, artifact in result.items()}
+            record.describe(report_run(config.name, metrics))
+        return result
 
 
 def _is_deployed() -> bool:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from gpt_core.errors import ConfigError
 
@@ -17,6 +18,7 @@ FOLDERS = {
 """The folder below ``data/`` of each kind of artifact, in pipeline order."""
 
 _KEY_DIGITS = 12
+_SPECIAL = frozenset("%?#")  # in addresses
 
 
 def project_root() -> Path:
@@ -79,6 +81,38 @@ def server_settings_file() -> Path:
 def tracking_dir() -> Path:
     """The embedded MLflow store."""
     return project_root() / "mlflow"
+
+
+def tracking_store() -> str:
+    """The embedded MLflow store's database, as an address."""
+    return sqlite_address(tracking_dir() / "mlflow.db")
+
+
+def sqlite_address(path: Path, driver: str = "sqlite") -> str:
+    """The address of a SQLite database.
+
+    A ``?`` would begin its options, and MLflow decodes ``%20``; SQLite itself decodes a file's
+    address, so that such a path goes there encoded.
+
+    Args:
+        path: The database's file, absolute.
+        driver: How SQLAlchemy opens it.
+
+    Example:
+        >>> sqlite_address(Path("/home/mlflow.db"))
+        'sqlite:////home/mlflow.db'
+        >>> sqlite_address(Path("/a?b/c.db"), "sqlite+aiosqlite")
+        'sqlite+aiosqlite:///file:/a%3Fb/c.db?uri=true'
+    """
+    if _SPECIAL.isdisjoint(str(path)):
+        return f"{driver}:///{path}"
+    return f"{driver}:///file:{quote(str(path))}?uri=true"
+
+
+def tracked_artifacts() -> str:
+    """The folder of the embedded MLflow store's artifacts, as MLflow reads it."""
+    folder = tracking_dir() / "artifacts"
+    return str(folder) if _SPECIAL.isdisjoint(str(folder)) else folder.as_uri()
 
 
 def prefect_dir() -> Path:

@@ -12,7 +12,8 @@ from prefect.settings import get_current_settings
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse
 
-from tasks.servers import LOGIN_PATH, local_addresses
+from tasks.environment import local_addresses
+from tasks.servers import LOGIN_PATH
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

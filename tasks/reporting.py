@@ -2,31 +2,22 @@
 
 import base64
 import io
-import logging
+import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
-from uuid import UUID
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pandas as pd
-from httpx import HTTPError
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
-from prefect.exceptions import PrefectException
 
 from gpt_core.artifact import Artifact
+from tasks.publishing import publisher
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SECONDS_BETWEEN_UPDATES = 5.0
-
-_log = logging.getLogger(__name__)
 
 
 def report_stage(stage: str, artifact: Artifact, link: str) -> None:
@@ -40,11 +31,9 @@ def report_stage(stage: str, artifact: Artifact, link: str) -> None:
     rows = [
         {"metric": name, "value": f"{value:,.6g}"} for name, value in artifact.metrics().items()
     ]
-    create_table_artifact(
-        rows or [{"metric": "files", "value": len(artifact.manifest().files)}],
-        key=f"{_key(stage)}-metrics",
-        description=f"{artifact.kind} in `{artifact.path}`, [run in MLflow]({link})",
-    )
+    rows = rows or [{"metric": "files", "value": str(len(artifact.manifest().files))}]
+    description = f"{artifact.kind} in `{artifact.path}`, [run in MLflow]({link})"
+    _publish(f"{_key(stage)}-metrics", "table", json.dumps(rows), description)
 
 
 def report_run(name: str, metrics: Mapping[str, Mapping[str, float]]) -> str:
@@ -64,7 +53,7 @@ def report_run(name: str, metrics: Mapping[str, Mapping[str, float]]) -> str:
         for metric, value in values.items()
     ]
     page = "\n".join(lines)
-    create_markdown_artifact(page, key=f"{_key(name)}-summary", description=name)
+    _publish(f"{_key(name)}-summary", "markdown", page, name)
     return page
 
 
@@ -84,7 +73,12 @@ def report_table(name: str, rows: pd.DataFrame, plots: "Sequence[Figure]", link:
     ]
     lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows.itertuples(index=False)]
     lines += [f"\n![plot]({_data_url(plot)})" for plot in plots]
-    create_markdown_artifact("\n".join(lines), key=f"{_key(name)}-table", description=name)
+    _publish(f"{_key(name)}-table", "markdown", "\n".join(lines), name)
+
+
+def _publish(key: str, kind: str, data: object, description: str) -> None:
+    """Publish a new page, even if there is one of the same key."""
+    publisher().publish(f"{key} {uuid4()}", key, kind, data, description)
 
 
 def _cell(value: object) -> str:
@@ -116,8 +110,9 @@ class ProgressBar:
     """
 
     def __init__(self, stage: str) -> None:
-        self._stage = stage
-        self._id: UUID | None = None
+        self._key = f"{_key(stage)}-progress"
+        self._page = f"{self._key} {uuid4()}"
+        self._is_shown = False
         self._updated = time.monotonic()
 
     def update(self, done: int, total: int | None) -> None:
@@ -129,19 +124,12 @@ class ProgressBar:
 
     def finish(self) -> None:
         """Show 100 %, if anything was shown."""
-        if self._id is not None:
+        if self._is_shown:
             self._show(100.0)
 
     def _show(self, percent: float) -> None:
-        """Send to Prefect; the stage continues if its server does not answer."""
-        try:
-            if self._id is None:
-                created = create_progress_artifact(percent, key=f"{_key(self._stage)}-progress")
-                self._id = cast(UUID, created)  # it is awaited only in asynchronous code
-            else:
-                update_progress_artifact(self._id, percent)
-        except (HTTPError, PrefectException, OSError) as error:
-            _log.warning("the progress of %s was not sent to Prefect: %s", self._stage, error)
+        self._is_shown = True
+        publisher().publish(self._page, self._key, "progress", percent)
 
 
 def _key(name: str) -> str:

@@ -10,13 +10,24 @@ import time
 import urllib.request
 from dataclasses import asdict, dataclass
 
-from dotenv import dotenv_values
 from filelock import FileLock
 
 from gpt_core.errors import DataError
 from gpt_core.files import write_json
 from tasks.credentials import create_password, make_private, read_password
-from tasks.paths import checkout, prefect_dir, server_settings_file, tracking_dir
+from tasks.environment import (
+    bypass_proxies,
+    configure_environment,
+    mlflow_environment,
+    prefect_environment,
+)
+from tasks.paths import (
+    checkout,
+    prefect_dir,
+    tracked_artifacts,
+    tracking_dir,
+    tracking_store,
+)
 from tasks.processes import HOST, is_running, reserve_port, start_detached, stop_detached
 
 LOGIN_PATH = "/enter"
@@ -28,26 +39,6 @@ PREFECT, MLFLOW = "prefect", "mlflow"
 """The kinds of servers."""
 
 _RECORDS = {PREFECT: "server.json", MLFLOW: "mlflow-server.json"}
-_LOCAL_NAMES = (HOST, "localhost", "[::1]")
-_QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the UI keeps the log
-    "PREFECT_CLI_PROMPT": "false",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-
-
-def configure_environment() -> None:
-    """Set the environment of Prefect and MLflow; variables that the user set are kept."""
-    settings = {
-        **_QUIET,
-        "PREFECT_HOME": str(prefect_dir()),
-        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(prefect_dir() / "results"),
-    }
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +74,8 @@ class Server:
         while not (self.answers() and self.is_alive()):
             if not self.is_alive() or time.monotonic() > until:
                 raise DataError(
-                    f"the server at {self.url} did not start: see the logs in {prefect_dir()}"
+                    f"the server at {self.url} did not start or hangs: see the logs in "
+                    f"{prefect_dir()}; gptflow down stops it"
                 )
             time.sleep(0.1)
 
@@ -189,11 +181,6 @@ def _stop(kind: str) -> bool:
     return True
 
 
-def local_addresses(port: int) -> list[str]:
-    """The origins of pages that this machine's own server at a port serves."""
-    return [f"http://{name}:{port}" for name in _LOCAL_NAMES]
-
-
 def _start_prefect(password: str) -> Server:
     """Start a server and record it at once, so that other processes wait for the same one."""
     with reserve_port(_PREFECT_PORT) as reservation:
@@ -203,13 +190,7 @@ def _start_prefect(password: str) -> Server:
             "tasks.prefect_app:create_app", "--host", HOST, "--port", str(port),
             "--log-level", "warning",
         ]  # fmt: skip
-        environment = {
-            "PREFECT_SERVER_API_HOST": HOST,
-            "PREFECT_SERVER_API_PORT": str(port),
-            "PREFECT_SERVER_API_AUTH_STRING": password,
-            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": ",".join(local_addresses(port)),
-            "PREFECT__SERVER_FINAL": "1",
-        }
+        environment = prefect_environment(port, password)
         log = prefect_dir() / "server.log"
         pid = start_detached(PREFECT, command, log, reservation, environment)
     server = Server(PREFECT, f"http://{HOST}:{port}/api", pid)
@@ -236,25 +217,15 @@ def start_mlflow_server(port: int = _MLFLOW_PORT) -> Server:
     """
     configure_environment()
     make_private(prefect_dir())
-    store = tracking_dir()
-    store.mkdir(parents=True, exist_ok=True)
-    for name, value in dotenv_values(server_settings_file()).items():
-        os.environ.setdefault(name, value or "")
+    tracking_dir().mkdir(parents=True, exist_ok=True)
     with reserve_port(port) as reservation:
         port = reservation.getsockname()[1]
         command = [
             "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}",
-            "--default-artifact-root", str(store / "artifacts"),
+            "--backend-store-uri", tracking_store(),
+            "--default-artifact-root", tracked_artifacts(),
         ]  # fmt: skip
-        origins = local_addresses(port)
-        environment = {
-            "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
-            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
-            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(
-                each.removeprefix("http://") for each in origins
-            ),
-        }
+        environment = mlflow_environment(port)
         log = prefect_dir() / "mlflow-server.log"
         pid = start_detached(MLFLOW, command, log, reservation, environment)
     server = Server(MLFLOW, f"http://{HOST}:{port}", pid)
@@ -291,7 +262,4 @@ def _use(server: Server) -> None:
     """Point Prefect's client in this process, and in those that it starts, at a server."""
     os.environ["PREFECT_API_URL"] = server.url
     os.environ["PREFECT_API_AUTH_STRING"] = read_password()
-    for name in ("no_proxy", "NO_PROXY"):  # a proxy would see the password
-        listed = os.environ.get(name, "")
-        if HOST not in listed.split(","):
-            os.environ[name] = f"{listed},{HOST}".lstrip(",")
+    bypass_proxies()

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gpt_core.errors import DataError
 from gpt_core.redaction import redact
 from tasks.addresses import hide_server_passwords
-from tasks.paths import experiments_file, tracking_dir
+from tasks.paths import experiments_file, tracked_artifacts, tracking_dir, tracking_store
 from tasks.servers import mlflow_ui_url
 
 UNREACHABLE = (MlflowException, RequestException, OSError)
@@ -40,7 +40,7 @@ def tracking_uri() -> str:
     A server's password moves to the variable that MLflow reads; a database's address keeps it.
     """
     hide_server_passwords()
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{tracking_dir() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or tracking_store()
 
 
 def client() -> MlflowClient:
@@ -128,7 +128,7 @@ def experiment_id() -> str:
     if found is not None:
         return str(found.experiment_id)
     local = tracking_uri().startswith("sqlite")
-    place = str(tracking_dir() / "artifacts") if local else None
+    place = tracked_artifacts() if local else None
     try:
         return str(client().create_experiment(name, artifact_location=place, tags=tags))
     except MlflowException as error:

@@ -91,12 +91,13 @@ class CommandLine:
         """Run a command in a process of its own."""
         return self._run([sys.executable, "-m", "flows", *arguments])
 
-    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def start(self, *arguments: str, output: Path | None = None) -> "subprocess.Popen[bytes]":
         """Start a command in a process group of its own, without waiting for it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "flows", *arguments], cwd=self.root, env=self.environment(),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        with (output or Path(os.devnull)).open("wb") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "flows", *arguments], cwd=self.root, env=self.environment(),
+                stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
 
     def run_several(self, commands: Sequence[Sequence[str]]) -> list[Result]:
         """Run several commands one after the other in one process."""
