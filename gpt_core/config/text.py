@@ -11,6 +11,7 @@ from gpt_core.config.checks import (
     require_named,
     require_share,
 )
+from gpt_core.config.patterns import NAMED_PATTERNS, require_pattern
 from gpt_core.config.section import Section
 
 TokenizerKind = Literal[
@@ -147,7 +148,7 @@ class TokenizerConfig(Section):
     pattern: str = "marks"
     """``bpe``: the pattern that cuts text into pieces, which merges do not cross: ``gpt2``,
     ``gpt4``, ``marks`` (GPT-2's, with combining marks kept with their letters, as Arabic needs) or
-    a regular expression that matches the pieces."""
+    a regular expression that matches the pieces, in syntax that all engines read alike."""
 
     character_coverage: float = 0.9995
     """SentencePiece: fraction of the text's characters that get a piece, in (0, 1]; the rarest
@@ -193,6 +194,8 @@ class TokenizerConfig(Section):
             0 < self.shrinking_factor < 1,
             f"shrinking_factor must be in (0, 1), got {self.shrinking_factor}",
         )
+        if self.kind == "bpe" and self.pattern not in NAMED_PATTERNS:
+            require_pattern(self.pattern)
         self._check_vocab_size()
 
     def _check_vocab_size(self) -> None:

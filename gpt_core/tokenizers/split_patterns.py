@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import regex
 
-from gpt_core.errors import ConfigError
+from gpt_core.config.patterns import complete_pattern, require_pattern
 
 _MAX_PIECE_CHARACTERS = 1 << 16  # longer pieces are no words and are cut for training
 _MAX_CHUNKS = 1 << 20  # distinct chunks counted before they are split, which bounds the memory
@@ -102,23 +102,13 @@ def split_pattern(name_or_pattern: str) -> SplitPattern:
         name_or_pattern: ``gpt2``, ``gpt4``, ``marks`` or a regular expression.
 
     Raises:
-        ConfigError: If the expression is invalid or matches the empty text.
+        ConfigError: If the expression cannot be used, see ``require_pattern``.
     """
     named = _named_patterns()
     if name_or_pattern in named:
         return named[name_or_pattern]
-    try:
-        compiled = regex.compile(name_or_pattern)
-    except regex.error as error:
-        raise ConfigError(
-            f"tokenizer.pattern is neither {', '.join(named)} nor a regular expression: {error}"
-        ) from error
-    if compiled.match("") is not None:
-        raise ConfigError(
-            f"tokenizer.pattern={name_or_pattern!r} matches the empty text, so it cuts nothing: "
-            "use + in place of *"
-        )
-    total = rf"(?:{name_or_pattern})|[\s\S]"
+    require_pattern(name_or_pattern)
+    total = complete_pattern(name_or_pattern)
     return SplitPattern(total, total, cuts_before_spaces=False)
 
 
