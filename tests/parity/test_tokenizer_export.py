@@ -18,6 +18,7 @@ from gpt_core.tokenizers import (
     train_bpe,
 )
 
+tokenizers = pytest.importorskip("tokenizers")
 transformers = pytest.importorskip("transformers")
 SAMPLES = ("arabic.txt", "english.txt")
 
@@ -55,6 +56,9 @@ def test_autotokenizer_gives_the_same_ids_and_texts(
     assert (theirs.eos_token_id, theirs.model_max_length) == (ours.eos_id, 128)
     assert theirs.bos_token_id == ours.special_ids.get("bos", ours.eos_id)
     assert len(theirs) == ours.vocab_size
+    assert (
+        tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json")).decode([ours.eos_id]) == ""
+    )
     lines = [line for text in texts for line in text.splitlines() if line][:400]
     lines += ["  two  spaces ", "tab\there", "a\n\nb", " ", "new: 日本 👩\u200d👦 é"]
     for line in lines:

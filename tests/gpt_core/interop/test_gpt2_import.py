@@ -14,7 +14,7 @@ from gpt_core.artifact import Artifact, verify
 from gpt_core.checkpoints import read_description
 from gpt_core.config import DecodingConfig, GPTConfig
 from gpt_core.errors import ConversionError, DataError
-from gpt_core.files import read_json, write_json
+from gpt_core.files import read_json, sha256_file, write_json
 from gpt_core.generation import generate
 from gpt_core.interop import export_huggingface, import_gpt2, read_gpt2_config, read_gpt2_tensors
 from gpt_core.models import GPT, count_parameters, load_model
@@ -45,7 +45,7 @@ def test_export_and_import_round_trip_bit_for_bit(
     make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
     for tied in (True, False):
-        checkpoint = make_checkpoint(tied_head=tied)
+        checkpoint = make_checkpoint(tied_head=tied, layer_norm_epsilon=1e-3)
         exported = export_huggingface(checkpoint, tmp_path / "release")
         imported = import_gpt2(exported.directory, tmp_path / "imported")
         verify(imported)
@@ -57,6 +57,9 @@ def test_export_and_import_round_trip_bit_for_bit(
         assert tokenizer.decode(tokenizer.encode("ab\u0643")) == "ab\u0643"
         description = read_description(imported.directory)
         assert (description.kind, description.step) == ("imported", 0)
+        weights = exported.directory / "model.safetensors"
+        assert imported.manifest().info["sources"] == {weights.name: sha256_file(weights)}
+        assert imported.metrics() == {"parameters": sum(p.numel() for p in after.parameters())}
 
 
 def test_prefix_masks_and_a_repeated_tied_head_do_not_matter(release: Path, tmp_path: Path) -> None:
@@ -71,6 +74,7 @@ def test_prefix_masks_and_a_repeated_tied_head_do_not_matter(release: Path, tmp_
         return bare
 
     alter_tensors(release, as_others_save_it)
+    (release / "hparams.json").write_text("{}")  # OpenAI's form, which config.json precedes
     found = load_model(import_gpt2(release, tmp_path / "two").directory).state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
@@ -96,6 +100,7 @@ def test_progress_counts_the_tensors(release: Path, tmp_path: Path) -> None:
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
         ({"scale_attn_weights": False}, "scale_attn_weights=False"),
         ({"add_cross_attention": True}, "add_cross_attention=True"),
+        ({"reorder_and_upcast_attn": True}, "reorder_and_upcast_attn=True"),
         ({"model_type": "llama"}, "model_type must be 'gpt2', not 'llama'"),
         ({"n_inner": 20}, r"n_inner=20 must be 4 × n_embd \(32\)"),
         ({"n_layer": "two"}, "n_layer must be a number, got 'two'"),

@@ -56,6 +56,26 @@ def test_a_step_logs_the_learning_rate_of_the_schedule(config_of, trainer_of, re
     assert list(recorder.values("train/tokens").values()) == [256.0, 512.0, 768.0]
 
 
+def test_the_throughput_leaves_evaluations_out(
+    config_of, trainer_of, recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    trainer = trainer_of(config_of(log_every=2), recorder)
+    validation = trainer._validation
+
+    def slow():
+        now[0] += 100.0
+        return validation()
+
+    trainer._validation = slow
+    for _ in range(2):
+        now[0] += 1.0
+        trainer.train_step()
+        trainer.evaluate()
+    assert recorder.values("train/tokens_per_second") == {2: 256.0}
+
+
 def test_steps_whose_loss_jumps_are_skipped_and_reported(config_of, trainer_of, recorder) -> None:
     config = config_of(
         steps=60, log_every=1, bad_step="skip", spike_factor=1.0, micro_batch=8,
