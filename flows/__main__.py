@@ -175,16 +175,17 @@ def generate(
 
 
 def _generate(prompt: str, decoding: DecodingConfig, checkpoint: Path | None) -> None:
-    from gpt_core.artifact import read_artifact, verify
+    from gpt_core.artifact import verify
     from gpt_core.generation import stream_text
     from tasks.paths import newest_checkpoint
+    from tasks.reads import Given
 
     directory = checkpoint or newest_checkpoint()
     if directory is None:
         raise DataError("there is no checkpoint yet: make one with gptflow run")
     if checkpoint is None:
         typer.echo(f"from {directory}", err=True)
-    verify(read_artifact(directory, "checkpoint"), skip=[TRAINING_STATE])
+    verify(Given(str(directory), "checkpoint").read(), skip=[TRAINING_STATE])
     pieces = stream_text(directory, prompt, decoding)
     first = next(pieces, "")  # raises before anything is printed
     sys.stdout.write(prompt + first)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from flows.declarations import Flow
-from gpt_core.checkpoints import read_description
+from gpt_core.checkpoints import TOKENIZER, read_description
 from gpt_core.config import GPTConfig, RunConfig, TokenizerConfig
 from gpt_core.errors import CheckpointError, ConfigError, DataError
-from gpt_core.text import TextProbe, probe_texts
+from gpt_core.text import TextProbe, probe_texts, read_instruction_splits
 from tasks.paths import expand_path
 from tasks.reads import Given, Source
 from tasks.sources import present_file
@@ -20,13 +20,20 @@ def check_texts(flow: Flow, config: RunConfig) -> None:
     Raises:
         DataError: If a file cannot be read, or too little text is left to train or evaluate on.
     """
-    if "reading" not in flow.sections_used(config):  # the text of a benchmark is another one
+    sections = flow.sections_used(config)
+    if "reading" not in sections:  # the text of a benchmark is another one
         return
+    split = config.evaluation.split
+    if {"evaluation", "shards"} <= {*sections} and getattr(config.cleaning, f"{split}_share") == 0:
+        raise ConfigError(
+            f"cleaning.{split}_share=0 leaves nothing to evaluate on, as evaluation.split={split} "
+            "says: raise it, or set evaluation.split"
+        )
     for read in flow.all_reads(config):
         file = present_file(read) if isinstance(read, Source) and read.role == "text" else None
         probe = file and probe_texts(file, config.reading, config.cleaning)
         if file and probe:
-            _check_splits(flow.sections_used(config), config, file, probe)
+            _check_splits(sections, config, file, probe)
 
 
 def _check_splits(
@@ -84,6 +91,31 @@ def _check_shape(flow: Flow, config: RunConfig, model: GPTConfig) -> None:
             f"lora.rank is {rank}, but the model's matrices are {model.n_embd} wide: "
             "take a rank far below that, such as 8"
         )
+
+
+def check_prompts(flow: Flow, config: RunConfig) -> None:
+    """Encode the instructions where the tokenizer is there already, to see whether any fits.
+
+    Raises:
+        DataError: If no example for training fits into the context.
+    """
+    given = config.checkpoint not in (None, "gpt2")
+    is_byte = config.checkpoint is None and config.tokenizer.kind == "byte"
+    file = present_file(Source(config.instruction.source, "instruction"))
+    if "instruction" not in flow.sections_used(config) or file is None or not given | is_byte:
+        return
+    from gpt_core.callbacks import Callback
+    from gpt_core.finetuning.example_encoder import ExampleEncoder  # imports torch
+    from gpt_core.tokenizers import ByteTokenizer, Tokenizer, load_tokenizer
+
+    tokenizer: Tokenizer = ByteTokenizer()
+    context = config.model.context_length
+    if given:
+        folder = Given(str(config.checkpoint), "checkpoint").read().directory
+        tokenizer = load_tokenizer(folder / TOKENIZER)
+        context = read_description(folder).model.context_length
+    splits, _ = read_instruction_splits(file, config.instruction)
+    ExampleEncoder(tokenizer, config.instruction, context, Callback()).encode(splits.train, "train")
 
 
 def check_tokenizers(flow: Flow, config: RunConfig) -> None:

@@ -8,6 +8,7 @@ from flows.fitting import (
     check_benchmarks,
     check_devices,
     check_models,
+    check_prompts,
     check_texts,
     check_tokenizers,
 )
@@ -45,7 +46,9 @@ def check_flow(flow: Flow, config: RunConfig) -> list[str]:
     check_texts(flow, config)
     if "benchmarks" in flow.sections:
         check_benchmarks(config)
-    return check_tables(flow, config)
+    notices = check_tables(flow, config)
+    check_prompts(flow, config)
+    return notices
 
 
 def check_home() -> None:

@@ -214,8 +214,9 @@ def parse_json_lines(lines: Iterable[str], where: str) -> Iterator[tuple[int, ob
             except json.JSONDecodeError as error:
                 raise DataError(f"{where}, line {number}: not valid JSON: {error.msg}") from error
             except (ValueError, RecursionError) as error:  # a huge number or very deep nesting
+                reason = str(error).partition(";")[0]  # without Python's advice to its programmer
                 raise DataError(
-                    f"{where}, line {number}: JSON that cannot be read: {error}"
+                    f"{where}, line {number}: JSON that cannot be read: {reason}"
                 ) from error
             yield number, value
 

@@ -40,6 +40,11 @@ class GPT2ImportConfig(Section):
     def __post_init__(self) -> None:
         require_named(self, "source")
         require(bool(self.mirrors), "mirrors must name at least one hub's address")
+        for mirror in self.mirrors:
+            require(
+                mirror.startswith(("https://", "http://")),
+                f"mirrors must be addresses that begin with https://, got {mirror!r:.200}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

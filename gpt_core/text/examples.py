@@ -21,6 +21,8 @@ _FORMATS: dict[str, RecordFormat] = {
     ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
 }  # fmt: skip
 
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".xlsx", ".xls", ".ods")
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -72,7 +74,7 @@ def read_examples(
         DataError: If the file cannot be read, naming the place in it, lacks a column, has too many
             rows without a text or a label, or has fewer than two labels.
     """
-    form = _FORMATS.get(path.suffix.lower(), "tsv")
+    form = _form_of(path)
     columns, headerless = (text_column, label_column), (label_column, text_column)
     settings = {
         text_column: "classification.text_column",
@@ -104,6 +106,8 @@ def read_instructions(path: Path) -> ExampleFile[InstructionExample]:
         DataError: If the file cannot be read, has too many entries with a blank ``instruction`` or
             a null ``output``, or naming the first entry that lacks one or holds anything but text.
     """
+    if path.suffix.lower() in (*_PACKED, ".csv", ".tsv", ".parquet"):
+        raise DataError(f"{path}: instructions are read from JSON (.json) or JSON lines (.jsonl)")
     form: RecordFormat = "json" if path.suffix.lower() == ".json" else "jsonl"
     examples, blanks = [], _Blanks(path, {})
     for place, row in read_record_file(path, form, ("instruction", "output")):
@@ -123,6 +127,14 @@ def read_instructions(path: Path) -> ExampleFile[InstructionExample]:
     if not examples:
         raise DataError(f"{path} holds no instruction")
     return read
+
+
+def _form_of(path: Path) -> RecordFormat:
+    suffix = path.suffix.lower()
+    if suffix in _PACKED:
+        known = ", ".join(_FORMATS)
+        raise DataError(f"{path}: a table of examples is read from .tsv, {known}: unpack it")
+    return _FORMATS.get(suffix, "tsv")
 
 
 def _to_text(value: object, column: str, where: str) -> str:

@@ -1,9 +1,7 @@
 """Read the beginning of a source, so that what cannot be used is found before anything starts."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
 from gpt_core.config import CleaningConfig, ReadingConfig
@@ -16,7 +14,8 @@ from gpt_core.text.sources import source_files
 
 _MAX_FILES = 1000  # of which the first text is read
 _MAX_DOCUMENTS = 256  # of which it is known to which splits they go
-_MAX_CHARACTERS = 1 << 22
+_MAX_CLEANED = 1 << 22  # characters
+_MAX_READ = 1 << 26  # characters
 
 
 @dataclass(slots=True)
@@ -49,43 +48,36 @@ def probe_texts(path: Path, reading: ReadingConfig, cleaning: CleaningConfig) ->
         files = [file for file in files if file.name != reading.boundaries]
     plain = replace(reading, boundaries=None)  # a table of boundaries is read with the whole text
     for file in files[:_MAX_FILES]:
-        next(read_texts(file, plain), None)
+        has_table = reading.boundaries is not None and (file.parent / reading.boundaries).is_file()
+        next(read_texts(file, reading if has_table else plain), None)
     if reading.boundaries is not None:
         return None
-    texts = list(islice(_with_limit(read_texts(path, reading)), _MAX_DOCUMENTS + 1))
-    is_complete = len(texts) <= _MAX_DOCUMENTS and texts[-1:] != [_TOO_MUCH]
-    if not is_complete:
-        return None
-    if not any(text.strip() for _, text in texts):
+    size, texts = 0, list[tuple[str, str | None]]()
+    for name, text in read_texts(path, reading):
+        size += len(text)
+        if len(texts) == _MAX_DOCUMENTS or size > _MAX_READ:
+            return None
+        texts.append((name, text if size <= _MAX_CLEANED else None))
+    if not any(text is None or text.strip() for _, text in texts):
         raise DataError(f"{path} holds nothing but white space: there is no text to read")
     return _split(path, texts, cleaning)
 
 
-_TOO_MUCH = ("", "")
-"""The last item where the limit of characters ended the reading."""
-
-
-def _with_limit(texts: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    size = 0
-    for name, text in texts:
-        size += len(text)
-        if size > _MAX_CHARACTERS:
-            yield _TOO_MUCH
-            return
-        yield name, text
-
-
-def _split(path: Path, texts: list[tuple[str, str]], cleaning: CleaningConfig) -> TextProbe:
+def _split(path: Path, texts: list[tuple[str, str | None]], cleaning: CleaningConfig) -> TextProbe:
     """Clean, drop and split documents as ``clean_corpus`` does."""
     cleaner, probe = Cleaner(cleaning), TextProbe()
     seen: set[str] = set()
     for name, original in texts:
+        split = split_of(name, cleaning.validation_share, cleaning.test_share)
+        if original is None:  # too long to be cleaned here, and so to be dropped
+            probe.documents[split] += 1
+            probe.sizes[split] += _MAX_CLEANED
+            continue
         text = cleaner.clean(original)
         if len(text) < cleaning.min_characters or (text in seen and cleaning.deduplicate):
             continue
         require_unicode(text, f"{path}: the text {name}")
         seen.add(text)
-        split = split_of(name, cleaning.validation_share, cleaning.test_share)
         probe.documents[split] += 1
         probe.sizes[split] += len(text.encode())
     return probe

@@ -126,5 +126,10 @@ def _reading_errors(file: Path) -> Iterator[None]:
             lzma.LZMAError,
         ) as error:
             raise DataError(f"{file} is not an intact {file.suffix} archive: {error}") from error
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{file} has a member whose name is not UTF-8, as it claims to be: unpack it and "
+                "give the folder"
+            ) from error
         except NotImplementedError as error:
             raise DataError(f"{file} cannot be unpacked: {error}; give the files in it") from error

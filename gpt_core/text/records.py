@@ -191,12 +191,17 @@ def _read_json(stream: BoundedText, where: str, columns: Sequence[str]) -> Itera
     except json.JSONDecodeError as error:
         raise DataError(f"{where}, line {error.lineno}: not valid JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:  # a number too long or a nesting too deep
-        raise DataError(f"{where}, line 1: JSON that cannot be read: {error}") from error
+        raise DataError(f"{where}, line 1: JSON that cannot be read: {_reason(error)}") from error
     if not isinstance(values, list):
         names = " and ".join(map(repr, columns))
         raise DataError(f"{where} must hold a JSON array of objects with {names}")
     for number, value in enumerate(values):
         yield f"entry {number}", value
+
+
+def _reason(error: Exception) -> str:
+    """The text of an error without Python's advice to its programmer."""
+    return str(error).partition(";")[0]
 
 
 def _read_parquet(

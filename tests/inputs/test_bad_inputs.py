@@ -120,6 +120,8 @@ import-gpt2      size=7B                                  gpt2.size must be one 
 import-gpt2      gpt2.source=hub:gpt2                     must be hub:OWNER/NAME
 import-gpt2      gpt2.source=nowhere                      gpt2.source must be a directory
 import-gpt2      gpt2.mirrors=[]                          mirrors must name at least one
+import-gpt2      gpt2.mirrors=ftp://host                  addresses that begin with https://
+run              cleaning.test_share=0                    leaves nothing to evaluate on
 run              source=                                  source must name something
 run              source=no/such.txt                       neither a file or folder nor a named
 run              source=~nobody-of-that-name/x            home directory
@@ -180,6 +182,8 @@ broken                         is a link to nothing
 piped                          is a pipe, a socket or a device
 fifo                           is a pipe or a device
 loop.txt                       neither a file or folder
+name.zip                       has a member whose name is not UTF-8
+null.jsonl                     'text' holds no text but None
 hidden                         is empty: there is nothing to read
 wrong                          cannot read .exe files
 """
@@ -212,6 +216,9 @@ surrogate_row.json             has half of a surrogate pair
 strings.json                   entry 0 has no 'text'; it has str
 not_parquet.parquet            is not an intact Parquet file
 other.parquet                  has no column
+packed.csv.gz                  unpack it
+book.xlsx                      unpack it
+semicolon.csv                  no column 'text'; it has text;label
 nowhere.csv                    neither a file or folder
 """
 """Tables of labelled texts that are refused."""
@@ -229,9 +236,11 @@ cut_task.jsonl                 line 2: not valid JSON
 deep.json                      JSON that cannot be read
 surrogate_output.json          'output' has half of a surrogate pair
 strings.json                   no text under 'instruction'; it has str
-latin1.csv                     is not utf-8
+latin1.jsonl                   is not utf-8
 utf16.txt                      is utf-16 text
 none.json                      holds no instruction
+headerless.csv                 instructions are read from JSON
+other.parquet                  instructions are read from JSON
 """
 """Files of instructions that are refused."""
 
@@ -262,6 +271,7 @@ generate heat=1 prompt                                 there is no setting gener
 generate top_k=0 prompt                                top_k must be at least 1
 generate prompt                                        there is no checkpoint yet
 generate --checkpoint {dir}/nowhere prompt             is not a directory
+generate --checkpoint {long} prompt                    File name too long
 generate --checkpoint {dir}/tokenizer prompt           is a tokenizer artifact
 generate --checkpoint {dir}/classifier prompt          is a classifier|is not a checkpoint|lacks
 doctor now                                             unexpected extra argument
@@ -270,6 +280,15 @@ import-gpt2 --dry-run gpt2.source={dir}/folder         no|config
 import-gpt2 --dry-run gpt2.source={dir}/bert           model_type must be 'gpt2', not 'bert'
 import-gpt2 --dry-run gpt2.source={dir}/no_vocabulary  vocab
 import-gpt2 --dry-run gpt2.source={dir}/hidden         is empty: there is nothing to read
+prepare --dry-run source={dir}/cuts/a.txt reading.boundaries=cuts.tsv  no column 'char_offset'
+prepare --dry-run source={dir}/one.txt reading.encoding=utf-16  is not utf-16
+prepare --dry-run source={dir}/one.txt reading.format=json  not valid JSON
+prepare --dry-run source={dir}/one.txt reading.format=csv  has no column 'text'
+prepare --dry-run source={dir}/one.txt reading.format=parquet  is not an intact Parquet file
+prepare --dry-run source={dir}/one.txt cleaning.min_characters=9999  leaves no document to train on
+evaluate --dry-run source={dir}/many.txt reading.split=file  falls into the test part, of 1 in all
+instruct tokenizer.kind=byte tokenizer.vocab_size=none instruction.template=alpaca  no prompt leaves
+up --cron 0_3_*_*_* source={dir}/nowhere               neither a file or folder
 prepare --dry-run cleaning.language=none source={dir}/surrogate.jsonl  half of a surrogate pair
 prepare --dry-run tokenizer.kind=gpt2 tokenizer.vocab_size=none    tokenizer.directory must name
 prepare --dry-run tokenizer.kind=gpt2 tokenizer.vocab_size=none tokenizer.directory={dir}/folder  no
@@ -333,11 +352,15 @@ def files() -> dict[str, str | bytes]:
         "other_names.tsv": f"label\tsentence\n{table}",
         "two_names.tsv": f"sentiment\treview\n{table}", "case.tsv": f"Label\tText\n{table}",
         "three.tsv": "a\tb\tc\n", "headerless.csv": "ham,hello\nspam,hi\n",
+        "latin1.jsonl": "caf\xe9\n".encode("latin-1"),
         "latin1.csv": "label,text\nham,caf\xe9\n".encode("latin-1"),
         "list_label.json": json.dumps(labelled(20, label=["ham"])),
         "surrogate_row.json": json.dumps(labelled(20, text="a \ud83d b")),
         "cut_row.jsonl": jsonl(*labelled(1)) + '{"text',
         "cut_task.jsonl": jsonl(*asked(1)) + '{"in',
+        "packed.csv.gz": gzip.compress(b"label,text\n"), "book.xlsx": b"PK\3\4",
+        "semicolon.csv": "text;label\na;ham\n", "null.jsonl": jsonl({"text": None}),
+        "many.txt": "some words\n\n" * 500_000, "cuts/a.txt": "text", "cuts/cuts.tsv": "a\tb\n",
         "strings.json": '["a", "b"]', "nine.json": json.dumps(asked(9)),
         "no_output.json": '[{"instruction": "a"}]', "none.json": "[]",
         "null_output.json": json.dumps(asked(15) + asked(15, output=None)),
@@ -372,6 +395,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packed = bytearray((folder / "encrypted.zip").read_bytes())
     packed[packed.index(b"PK\x01\x02") + 8] |= 1  # the flag of encryption in the list of members
     (folder / "encrypted.zip").write_bytes(packed)
+    with zipfile.ZipFile(folder / "name.zip", "w") as archive:
+        archive.writestr("caf\u00e9.txt", "text")
+    packed = bytearray((folder / "name.zip").read_bytes())
+    (folder / "name.zip").write_bytes(packed.replace("\u00e9".encode(), b"\xff\xff"))
     for name in ("broken", "piped"):
         (folder / name).mkdir()
         (folder / name / "a.txt").write_text("some text")

@@ -31,9 +31,14 @@ def test_the_documents_of_a_small_source_are_those_of_the_corpus(
 
 def test_a_large_source_is_not_read_to_its_end(tmp_path: Path) -> None:
     (tmp_path / "many.txt").write_text("a document\n\n" * 300)
+    assert probe_texts(tmp_path / "many.txt", READING, CleaningConfig()) is None
+
+
+def test_of_long_documents_it_is_known_where_they_go(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("a long document " * 300_000)
-    for name in ("many", "long"):
-        assert probe_texts(tmp_path / f"{name}.txt", READING, CleaningConfig()) is None
+    probe = probe_texts(tmp_path / "long.txt", READING, CleaningConfig())
+    assert probe is not None
+    assert dict(probe.documents) == {"train": 1}
 
 
 def test_every_file_of_a_folder_is_opened(tmp_path: Path) -> None:
