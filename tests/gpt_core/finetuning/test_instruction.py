@@ -38,6 +38,7 @@ from gpt_core.tokenizers import ByteTokenizer, load_tokenizer
 CONFIG = InstructionConfig(
     template="short", epochs=2, learning_rate=3e-3, batch_size=8, max_new_tokens=6
 )
+BRIEF = replace(CONFIG, max_new_tokens=2)  # some answers are longer
 WHOLE = LoRAConfig()
 
 
@@ -53,7 +54,7 @@ def finetuned(
     checkpoint: Artifact, instructions: Artifact, tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact:
     out = tmp_path_factory.mktemp("finetuned") / "finetuned"
-    return finetune_instructions(checkpoint, instructions, CONFIG, WHOLE, out)
+    return finetune_instructions(checkpoint, instructions, BRIEF, WHOLE, out)
 
 
 def test_every_test_prompt_is_answered_by_the_saved_model_and_scored(
@@ -68,7 +69,7 @@ def test_every_test_prompt_is_answered_by_the_saved_model_and_scored(
     ]
     model = load_model(finetuned.directory)
     tokenizer = load_tokenizer(finetuned.directory / "tokenizer")
-    decoding = DecodingConfig(temperature=0.0, max_new_tokens=6)
+    decoding = DecodingConfig(temperature=0.0, max_new_tokens=2)
     for row in rows:
         prompt = TEMPLATES["short"].format(row["instruction"], row["input"])
         new = generate(model, [tokenizer.encode(prompt)], decoding, tokenizer.eos_id)[0]
@@ -120,7 +121,7 @@ def test_a_task_is_memorized(
 def test_the_same_seed_gives_the_same_bytes(
     checkpoint: Artifact, instructions: Artifact, finetuned: Artifact, out_dir: Path
 ) -> None:
-    again = finetune_instructions(checkpoint, instructions, CONFIG, WHOLE, out_dir)
+    again = finetune_instructions(checkpoint, instructions, BRIEF, WHOLE, out_dir)
     assert again.fingerprint == finetuned.fingerprint
     assert again.metrics() == finetuned.metrics()
 
@@ -206,6 +207,18 @@ def test_without_a_test_split_the_table_is_empty(
     assert not {"exact_match", "rouge_l", "validation_loss"} & finetuned.metrics().keys()
     table = pq.read_table(finetuned.directory / "answers.parquet")
     assert (table.num_rows, table.column_names[3]) == (0, "answer")
+
+
+def test_entries_without_an_answer_are_counted_and_reported(
+    checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path, recorder: Any
+) -> None:
+    tasks = [{"instruction": f"Say {i}.", "output": "yes" if i else None} for i in range(60)]
+    source = register("tasks.json", json.dumps(tasks))
+    finetuned = finetune_instructions(
+        checkpoint, source, replace(CONFIG, epochs=1), WHOLE, out_dir, callbacks=[recorder]
+    )
+    assert finetuned.metrics()["blank_rows"] == 1.0
+    assert any("1 of 60 rows" in notice for notice in recorder.notices)
 
 
 def test_an_empty_answer_is_learned_as_the_end_of_text(
