@@ -58,11 +58,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace) -> None:
     config = load_config(options.preset, options.config, options.settings)
-    from gpt_core.artifact import read_artifact
+    from gpt_core.artifact import read_artifact, verify
     from gpt_core.callbacks import ProgressLines
     from gpt_core.training import pretrain
 
     shards = read_artifact(options.shards, "shards")
+    verify(shards)
     lines = ProgressLines(partial(print, flush=True))
     checkpoint = pretrain(
         shards, config.pretrain, options.out, callbacks=[lines], launch=config.launch
@@ -73,8 +74,12 @@ def _train(options: argparse.Namespace) -> None:
 
 def _generate(options: argparse.Namespace) -> None:
     decoding = load_config("tiny", settings=options.settings).generation
+    from gpt_core.artifact import read_artifact, verify
+    from gpt_core.checkpoints import is_training_state
     from gpt_core.generation import stream_text
 
+    checkpoint = read_artifact(options.checkpoint, "checkpoint")
+    verify(checkpoint, skip=[*filter(is_training_state, checkpoint.manifest().files)])
     print(options.prompt, end="")
     for piece in stream_text(options.checkpoint, options.prompt, decoding):
         print(piece, end="", flush=True)

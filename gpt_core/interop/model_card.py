@@ -4,7 +4,12 @@ from gpt_core.artifact import Artifact
 from gpt_core.checkpoints import read_description
 from gpt_core.config import GPTConfig
 from gpt_core.models import count_parameters
-from gpt_core.tokenizers import Tokenizer
+from gpt_core.tokenizers import (
+    SENTENCEPIECE_SPACE,
+    SentencePieceTokenizer,
+    Tokenizer,
+    UnigramTokenizer,
+)
 
 
 def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) -> str:
@@ -50,8 +55,23 @@ def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) ->
             'tokenizer = AutoTokenizer.from_pretrained("this-directory")',
             "```",
             "",
+            *_differences(tokenizer),
         ]
     )
+
+
+def _differences(tokenizer: Tokenizer) -> list[str]:
+    """The texts that ``AutoTokenizer`` encodes to other ids than gptflow does."""
+    others = ["the spelling of a special token in `tokenizer_config.json`"]
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        others.append(f"U+2581 (`{SENTENCEPIECE_SPACE}`), which it reads as a space")
+    if isinstance(tokenizer, UnigramTokenizer):
+        others.append("the spelling of a byte, such as `<0x41>`, which it reads as that byte")
+    return [
+        "To gptflow every text is plain text. `AutoTokenizer` gives other ids to "
+        f"{'; to '.join(others)}. For all other texts the ids are equal.",
+        "",
+    ]
 
 
 def _table(name: str, rows: dict[str, object] | dict[str, str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Export tokenizers in Hugging Face's format, so that ``AutoTokenizer`` opens them.
 
 Hugging Face parses the text of a control token, such as ``<|endoftext|>``, as that token anywhere
-in a text; gptflow never does. For all other texts the ids are equal.
+in a text; gptflow never does. With SentencePiece's kinds it also takes U+2581 for a space, with
+Unigram ``<0x41>`` for a byte. The release's card says so. For all other texts the ids are equal.
 """
 
 from collections.abc import Mapping, Sequence

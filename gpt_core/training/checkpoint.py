@@ -15,20 +15,23 @@ from torch import Tensor
 from gpt_core.artifact import Artifact, new_artifact, read_artifact, to_json_value, verify
 from gpt_core.callbacks import METRICS, SAMPLES
 from gpt_core.checkpoints import (
+    CONFIG,
     SHARDED_STATE,
     TOKENIZER,
     TRAINING_STATE,
+    WEIGHTS,
     CheckpointDescription,
     list_steps,
     read_description,
     step_directory,
+    step_of_directory,
     write_checkpoint,
 )
 from gpt_core.config import PretrainConfig
 from gpt_core.durable import remove_directory, sync_file
 from gpt_core.errors import CheckpointError, DataError
 from gpt_core.files import disk_errors
-from gpt_core.models import write_tensors
+from gpt_core.models import parameter_shapes, require_weights, write_tensors
 from gpt_core.tokenizers import first_difference, load_tokenizer
 from gpt_core.training.state_file import write_state
 from gpt_core.training.trainer import TrainerState
@@ -143,7 +146,8 @@ def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
         try:
             checkpoint = read_artifact(directory, "checkpoint")
             verify(checkpoint)
-        except DataError as error:
+            _require_resumable(checkpoint)
+        except (DataError, CheckpointError) as error:
             damaged.append(str(error))
             continue
         intact = checkpoint
@@ -153,6 +157,25 @@ def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
     for notice in notices:
         _LOG.warning(notice)
     return intact, notices
+
+
+def _require_resumable(checkpoint: Artifact) -> None:
+    """Check that everything a resumed run reads is there and is of one model.
+
+    Raises:
+        CheckpointError: If a file is missing, the weights are not those of the described model, or
+            the description is of another step.
+        DataError: If the manifest lacks a value.
+    """
+    manifest, directory = checkpoint.manifest(), checkpoint.directory
+    step, ended = manifest.info_int("step"), manifest.info_bool("ended")
+    description = read_description(directory)
+    if not step == description.step == step_of_directory(directory):
+        raise CheckpointError(f"{directory} has the description of step {description.step}")
+    require_weights(directory / WEIGHTS, parameter_shapes(description.model))
+    missing = {WEIGHTS, CONFIG, *([] if ended else [TRAINING_STATE])} - manifest.files.keys()
+    if missing:
+        raise CheckpointError(f"{directory} lacks {min(missing)}")
 
 
 def best_checkpoint(out_dir: Path) -> Artifact | None:

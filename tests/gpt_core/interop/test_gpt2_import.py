@@ -132,6 +132,14 @@ def with_(name: str, tensor: Tensor) -> Callable[[Tensors], Tensors]:
     [
         (without("h.1.mlp.c_fc.weight"), "lacks the tensor h.1.mlp.c_fc.weight"),
         (
+            with_("transformer.h.1.ln_1.bias", torch.tensor([0.0] * 7 + [float("nan")])),
+            "h.1.ln_1.bias holds NaN or infinite numbers",
+        ),
+        (
+            with_("transformer.h.0.ln_1.bias", torch.tensor([0.0] * 7 + [float("-inf")])),
+            "h.0.ln_1.bias holds NaN or infinite numbers",
+        ),
+        (
             with_("transformer.h.0.attn.c_attn.weight", torch.zeros(24, 8)),
             r"h.0.attn.c_attn.weight has shape \(24, 8\).*needs \(8, 24\)",
         ),

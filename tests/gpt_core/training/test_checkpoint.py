@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from gpt_core.artifact import Artifact
+from gpt_core.artifact import Artifact, _fingerprint
 from gpt_core.checkpoints import TRAINING_STATE, list_steps
-from gpt_core.errors import CheckpointError
+from gpt_core.errors import CheckpointError, DataError
+from gpt_core.files import read_json, sha256_file, write_json
+from gpt_core.manifest import MANIFEST, read_manifest
+from gpt_core.models import build_model, weights_of
 from gpt_core.training import checkpoint as checkpoint_module
 from gpt_core.training.checkpoint import (
     Snapshot,
@@ -26,13 +28,14 @@ from gpt_core.training.checkpoint import (
 
 @pytest.fixture
 def save(shards: Artifact, config_of, tmp_path: Path) -> Callable[..., Artifact]:
-    """Saves a checkpoint of one weight at a step, with a validation loss or without one."""
+    """Saves a checkpoint at a step, with a validation loss or without one."""
 
     def save_at(step: int, loss: float | None = None) -> Artifact:
         metrics = {} if loss is None else {"validation_loss": loss}
+        config = config_of(model={"vocab_size": 257})
         snapshot = Snapshot(
-            step=step, weights={"w": torch.tensor([float(step)])}, state={"step": step},
-            config=config_of(), parents=[shards], metrics=metrics,
+            step=step, weights=weights_of(build_model(config.model, seed=step)),
+            state={"step": step}, config=config, parents=[shards], metrics=metrics,
         )  # fmt: skip
         return save_checkpoint(tmp_path, snapshot)
 
@@ -127,11 +130,67 @@ def test_a_checkpoint_of_another_run_is_refused(
     save: Callable[..., Artifact], shards: Artifact, config_of
 ) -> None:
     checkpoint = save(2)
-    require_same_run(checkpoint, config_of(), [shards])
+    require_same_run(checkpoint, config_of(model={"vocab_size": 257}), [shards])
     with pytest.raises(CheckpointError, match=r"training\.micro_batch was 4, is now 8"):
-        require_same_run(checkpoint, config_of(micro_batch=8), [shards])
+        require_same_run(checkpoint, config_of(micro_batch=8, model={"vocab_size": 257}), [shards])
     with pytest.raises(CheckpointError, match=r"compute\.fit_memory was False, is now True"):
-        fitting = config_of(compute={"fit_memory": True}, micro_batch=8)
+        fitting = config_of(compute={"fit_memory": True}, micro_batch=8, model={"vocab_size": 257})
         require_same_run(checkpoint, fitting, [shards])
     with pytest.raises(CheckpointError, match="did not begin as the same model"):
-        require_same_run(checkpoint, config_of(), [shards, checkpoint])
+        require_same_run(checkpoint, config_of(model={"vocab_size": 257}), [shards, checkpoint])
+
+
+def forge(checkpoint: Artifact, name: str, change: Callable[[dict], object]) -> None:
+    """Change a JSON file of a checkpoint, and every hash that covers it."""
+    content = read_json(checkpoint.directory / name)
+    change(content)
+    write_json(checkpoint.directory / name, content)
+    if name != MANIFEST:
+        file = checkpoint.directory / name
+        entry = {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
+        forge(checkpoint, MANIFEST, lambda manifest: manifest["files"].update({name: entry}))
+    elif "fingerprint" in content:
+        try:
+            content["fingerprint"] = _fingerprint(read_manifest(checkpoint.directory))
+        except DataError:
+            return
+        write_json(checkpoint.directory / name, content)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (MANIFEST, lambda m: m["info"].pop("ended"), "should have bool at info.ended"),
+        (MANIFEST, lambda m: m["info"].pop("step"), "should have int at info.step"),
+        (MANIFEST, lambda m: m["info"].update(step="4"), "should have int at info.step"),
+        (MANIFEST, lambda m: m["info"].update(step=8), "has the description of step 4"),
+        (MANIFEST, lambda m: m.pop("info"), "is not a manifest"),
+        (MANIFEST, lambda m: m.pop("fingerprint"), "is not a manifest"),
+        (MANIFEST, lambda m: m["files"].pop("training_state.pt"), "lacks training_state.pt"),
+        (MANIFEST, lambda m: m["files"].update({"../x": m["files"]["config.json"]}), "leads out"),
+        ("config.json", lambda c: c.pop("model"), "the setting model is missing"),
+        ("config.json", lambda c: c["model"].pop("vocab_size"), "vocab_size is missing"),
+        ("config.json", lambda c: c["model"].update(n_layer=10**6), "lacks the tensor h.2"),
+        ("config.json", lambda c: c["model"].update(n_embd=2**62), "has shape"),
+    ],
+)
+def test_a_forged_checkpoint_is_passed_over_with_a_notice(
+    save: Callable[..., Artifact],
+    tmp_path: Path,
+    name: str,
+    change: Callable[[dict], object],
+    message: str,
+) -> None:
+    first, second = save(2), save(4)
+    forge(second, name, change)
+    found, (notice,) = latest_checkpoint(tmp_path)
+    assert found == first
+    assert message in notice
+    assert notice.endswith("the checkpoint before it is used")
+
+
+def test_other_folders_are_no_steps(save: Callable[..., Artifact], tmp_path: Path) -> None:
+    first = save(2)
+    for name in ("step-1a", "step-00000009x", "step-9"):
+        (tmp_path / name).mkdir()
+    assert latest_checkpoint(tmp_path) == (first, [])
