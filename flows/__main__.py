@@ -7,6 +7,7 @@ once.
 import gc
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -52,6 +53,8 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file o
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 _STOPPED = "gptflow: stopped; the same command resumes from here"
+_DISK_FULL = "the disk is full: free some space, and the same command resumes from here"
+_LEAST_FREE = 1 << 20  # bytes, of which a database of Prefect or MLflow needs some for any write
 _SETTING = re.compile(r"(generation\.)?[a-z_]+=\S*")
 
 
@@ -345,8 +348,20 @@ def main() -> None:
                     f"gptflow: {redact(error.format_message())} See gptflow --help.", err=True
                 )
             raise SystemExit(2) from None
+        if _is_disk_full(error):
+            typer.echo(f"gptflow: {_DISK_FULL}", err=True)
+            raise SystemExit(2) from None
         typer.echo(redact(traceback.format_exc()), err=True, nl=False)
         raise SystemExit(1) from None
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Whether a full disk explains an error; a server on it answers with an error of its own."""
+    from gpt_core.files import is_disk_full
+    from tasks.paths import project_root
+
+    home = next(path for path in (project_root(), *project_root().parents) if path.exists())
+    return is_disk_full(error) or shutil.disk_usage(home).free < _LEAST_FREE
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from gpt_core.config import PRESETS, RunConfig
 from gpt_core.errors import ConfigError
 from tasks.absence import Outcome, silence_logging_errors
 from tasks.addresses import hide_passwords, redact_logs
+from tasks.leftovers import remove_leftovers
 from tasks.progress import use_display
 from tasks.reporting import report_run
 from tasks.stage import flow_tags
@@ -63,6 +64,7 @@ def as_prefect_flow(
         config: Form,
     ) -> FlowResult:
         redact_logs()
+        remove_leftovers()
         complete = hide_passwords(resolve(to_config(config), preset, settings))
         return kept.keep(partial(_run_recorded, flow, function, complete))
 

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ Progress = Callable[[str, int, int | None], None]
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of a full disk or an exhausted quota."""
 
+_DISK_FULL_SENTENCE = re.compile(
+    r"No space left on device|Disk quota exceeded|database or disk is full"
+)
+
 MAX_JSON_BYTES = 1 << 28
 """A JSON file is read at once; the largest in use, vocabularies, have a tenth of this."""
 
@@ -45,6 +50,19 @@ def cannot_write(path: Path, reason: str, advice: str = "") -> DataError:
         advice: What the user can do, or nothing.
     """
     return DataError(f"{path} cannot be written: {reason}{advice and '; '}{advice}")
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, is that of a full disk.
+
+    Libraries translate the system's error into their own and keep its sentence at best.
+    """
+    while error is not None:
+        by_number = isinstance(error, OSError) and error.errno in DISK_FULL
+        if by_number or _DISK_FULL_SENTENCE.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

@@ -52,6 +52,11 @@ def unsent_dir() -> Path:
     return data_dir() / "unsent"
 
 
+def running_dir() -> Path:
+    """Records and locks of the flows that are running or were killed."""
+    return data_dir() / "running"
+
+
 def running_file(flow: str, name: str) -> Path:
     """The record of a flow that is running or was killed; a restart resumes its MLflow run.
 
@@ -59,7 +64,7 @@ def running_file(flow: str, name: str) -> Path:
         flow: The flow's name.
         name: The run's name.
     """
-    return data_dir() / "running" / f"{flow}-{name}.json"
+    return running_dir() / f"{flow}-{name}.json"
 
 
 def sources_file() -> Path:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gpt_core.artifact import Artifact
 from gpt_core.checkpoints import step_directory
+from gpt_core.files import cannot_write, is_disk_full
 from gpt_core.training.checkpoint import Snapshot, save_checkpoint
 
 if TYPE_CHECKING:
@@ -81,7 +82,12 @@ class PendingCheckpoint:
         folder = None
         if self._shards is not None:
             folder, writing = self._shards
-            writing.result()
+            try:
+                writing.result()
+            except BaseException as error:  # torch's own exception of all ranks' failures
+                if is_disk_full(error):
+                    raise cannot_write(folder, "the disk is full", "free some space") from error
+                raise
         if not self._is_first:
             return None
         return save_checkpoint(self._out_dir, self._snapshot, sharded_state=folder)

@@ -21,7 +21,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_
 
 from gpt_core.callbacks import METRICS, Callback, RunInfo, read_records
 from gpt_core.errors import DataError
-from gpt_core.files import atomic_write_text, read_json
+from gpt_core.files import atomic_write_text, disk_errors, read_json
 from gpt_core.redaction import redact
 from tasks.paths import unsent_dir
 from tasks.progress import current_display
@@ -50,6 +50,7 @@ class MLflowCallback(Callback):
         self._last_tries_seconds = last_tries_seconds
         self._queue: queue.Queue[Metric] = queue.Queue()
         self._ending = threading.Event()
+        self._failure: DataError | None = None
         self._thread = threading.Thread(target=self._work, name="mlflow-metrics", daemon=True)
         self._thread.start()
 
@@ -66,9 +67,15 @@ class MLflowCallback(Callback):
             self._queue.put(Metric(name, float(value), now, step))
 
     def close(self) -> None:
-        """Send what is left, or save it for the next run."""
+        """Send what is left, or save it for the next run.
+
+        Raises:
+            DataError: If it can neither be sent nor saved.
+        """
         self._ending.set()
         self._thread.join()
+        if self._failure is not None:
+            raise self._failure
 
     def _work(self) -> None:
         sender = _Sender(client_for(self._uri), self._run_id)
@@ -88,9 +95,15 @@ class MLflowCallback(Callback):
             if ending and not waiting and self._queue.empty():
                 return
             if give_up_at is not None and time.monotonic() > give_up_at:
-                save_unsent(self._uri, self._run_id, waiting + _drain(self._queue))
+                self._save(waiting + _drain(self._queue))
                 return
             self._ending.wait(pause) if not ending else time.sleep(min(pause, 1.0))
+
+    def _save(self, metrics: list[Metric]) -> None:
+        try:
+            save_unsent(self._uri, self._run_id, metrics)
+        except DataError as error:  # of this thread, raised by the one that closes it
+            self._failure = error
 
 
 class _Sender:
@@ -138,9 +151,14 @@ class _Sender:
 
 
 def save_unsent(uri: str, run_id: str, metrics: list[Metric]) -> None:
-    """Write metrics to a file that the next run sends, with the store's address but no password."""
+    """Write metrics to a file that the next run sends, with the store's address but no password.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
     rows = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
-    with atomic_write_text(unsent_dir() / f"{run_id}-{time.time_ns()}.json") as file:
+    path = unsent_dir() / f"{run_id}-{time.time_ns()}.json"
+    with disk_errors(path), atomic_write_text(path) as file:
         json.dump({"uri": redact(uri), "run_id": run_id, "metrics": rows}, file)
 
 

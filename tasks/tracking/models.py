@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from mlflow.entities import LoggedModelOutput
@@ -11,9 +11,10 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.checkpoints import is_training_state
+from gpt_core.durable import temporary_directory
 from tasks.paths import data_dir
 from tasks.tracking.params import flatten
-from tasks.tracking.store import client, experiment_id, settings
+from tasks.tracking.store import UNREACHABLE, client, experiment_id, settings
 
 
 def log_model(run_id: str, checkpoint: Artifact, name: str) -> str:
@@ -35,10 +36,14 @@ def log_model(run_id: str, checkpoint: Artifact, name: str) -> str:
         params=_params(checkpoint),
         model_type="gpt",
     )
-    data_dir().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=data_dir(), prefix=".model-") as folder:
-        released = without_training_state(checkpoint, Path(folder) / "model")
-        client().log_model_artifacts(logged.model_id, released.path)
+    try:
+        with temporary_directory(data_dir() / "model") as folder:
+            released = without_training_state(checkpoint, folder / "model")
+            client().log_model_artifacts(logged.model_id, released.path)
+    except BaseException:
+        with suppress(*UNREACHABLE):
+            client().finalize_logged_model(logged.model_id, "FAILED")
+        raise
     client().finalize_logged_model(logged.model_id, "READY")
     step = int(checkpoint.metrics().get("step", 0))
     client().log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])

@@ -24,6 +24,7 @@ from gpt_core.errors import GPTCoreError
 from gpt_core.redaction import redact
 from tasks.paths import checkout, running_file
 from tasks.progress import current_display
+from tasks.tracking.abandoned import close_abandoned, hold_run
 from tasks.tracking.metrics import send_unsent
 from tasks.tracking.models import log_model
 from tasks.tracking.params import flatten, plain_name, shorten
@@ -142,6 +143,7 @@ def tracked_flow(name: str, config: NamedConfig, tags: Mapping[str, str]) -> Ite
         config: The run's configuration.
         tags: Tags that tie it to the Prefect flow run.
     """
+    close_abandoned()
     send_unsent(client(), tracking_uri())
     settings = to_json_value(config)
     assert isinstance(settings, dict)
@@ -152,7 +154,7 @@ def tracked_flow(name: str, config: NamedConfig, tags: Mapping[str, str]) -> Ite
             run_id = _create(config.name, {"stage": name, **tags})
             _log_params(run_id, flattened)
             file.write(run_id, flattened)
-        with _status(run_id):
+        with hold_run(run_id), _status(run_id):
             record = FlowRecord(config.name, run_id, tuple(tags.items()))
             token = _FLOW.set(record)
             try:

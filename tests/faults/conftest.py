@@ -1,14 +1,25 @@
 """Processes that begin at once and may be killed: forked from one that has imported the core."""
 
+import contextlib
+import hashlib
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from stages import Inputs
+
+sys.path.insert(0, str(Path(__file__).parent))  # for disk_model and stages
 
 
 @dataclass(frozen=True)
@@ -21,7 +32,8 @@ class Child:
 
     def send(self, number: int) -> None:
         """Send a signal; one that has ended meanwhile does not receive it."""
-        os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Wait for the end; the exit code, negative after a signal."""
@@ -84,3 +96,44 @@ def forks(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Itera
     server = ForkServer(tmp_path_factory.mktemp("forks"), project_root)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def stage_inputs(
+    forks: ForkServer, tmp_path_factory: pytest.TempPathFactory, project_root: Path
+) -> Iterator["Inputs"]:
+    """The inputs of all stages, made by the stages; a server has the file to download."""
+    from stages import STAGES, Inputs, write_sources
+
+    folder = tmp_path_factory.mktemp("stages")
+    write_sources(project_root / "data" / "samples", folder)
+    inputs = Inputs(folder)
+    for stage in STAGES:
+        if stage != "download":
+            code, text = forks.run(inputs.code(stage, folder / stage))
+            assert code == 0, f"{stage}: {text}"
+    content = (folder / "text.txt").read_bytes() * 50
+    (folder / "served").write_bytes(content)
+    handler = partial(QuietHandler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    request = {
+        "url": f"http://127.0.0.1:{server.server_port}/served",
+        "sha256": hashlib.sha256(content).hexdigest(), "size": len(content),
+    }  # fmt: skip
+    (folder / "download.json").write_text(json.dumps(request), "utf-8")
+    yield inputs
+    server.shutdown()
+    server.server_close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder; a client that is killed is no error."""
+
+    def log_message(self, *arguments: object) -> None:
+        """Log nothing."""
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Send a file."""
+        with contextlib.suppress(OSError):
+            super().copyfile(source, outputfile)

@@ -15,6 +15,7 @@ from gpt_core.files import (
     atomic_write_text,
     canonical_json,
     disk_errors,
+    is_disk_full,
     parse_json_lines,
     read_json,
     read_json_lines,
@@ -202,6 +203,21 @@ def test_what_the_disk_refuses_is_one_sentence(number: int, sentence: str) -> No
     with pytest.raises(DataError) as caught, disk_errors(Path("place")):
         raise OSError(number, os.strerror(number))
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "sentence", ["database or disk is full", "[Errno 28] No space left on device"]
+)
+def test_a_full_disk_is_found_behind_the_errors_of_libraries(sentence: str) -> None:
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "full")
+        except OSError as error:
+            raise RuntimeError("unexpected position") from error
+    except RuntimeError as error:
+        assert is_disk_full(error)
+    assert is_disk_full(ValueError(f"(OperationalError) {sentence}"))
+    assert not is_disk_full(ValueError("full"))
 
 
 def test_a_disk_error_names_the_other_file_and_gives_advice() -> None:

@@ -1,0 +1,113 @@
+"""A disk that is full at any byte is one sentence; with room the bytes are the same."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stages import STAGES, Inputs, content_of
+
+from gpt_core.artifact import read_artifact, verify
+from gpt_core.checkpoints import list_steps
+
+PAGE = 4096
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Gives a file system of so many bytes, and another size to the same one."""
+    folder, mounted = tmp_path / "disk", False
+    folder.mkdir()
+
+    def resize(size: int) -> Path:
+        nonlocal mounted
+        options = f"{'remount,' if mounted else ''}size={size}"
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode != 0:
+            pytest.skip("this user cannot mount a small file system")
+        mounted = True
+        return folder
+
+    yield resize
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_no_file_may_grow_beyond_a_limit(
+    forks: Any, stage_inputs: Inputs, tmp_path: Path, stage: str, kills: int,
+    count: Callable[[str, int], None],
+) -> None:  # fmt: skip
+    out = tmp_path / "out"
+    code = stage_inputs.code(stage, out)
+    whole = run_whole(forks, code, out)
+    for limit in limits(whole.sizes, kills):
+        result, text = forks.run(code, limit)
+        require_one_sentence(result, text, out)
+        require_same_bytes(forks, code, out, whole.content)
+    count("full disks", kills)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_a_small_file_system(
+    forks: Any, stage_inputs: Inputs, small_disk: Callable[[int], Path], stage: str, kills: int,
+    count: Callable[[str, int], None],
+) -> None:  # fmt: skip
+    out = small_disk(1 << 30) / "out"
+    code = stage_inputs.code(stage, out)
+    whole = run_whole(forks, code, out)
+    pages = sum(-(-size // PAGE) for size in whole.sizes)
+    for case in range(kills):
+        small_disk(PAGE * max(1, pages * case // kills))
+        result, text = forks.run(code)
+        require_one_sentence(result, text, out)
+        small_disk(1 << 30)
+        require_same_bytes(forks, code, out, whole.content)
+    count("full disks", kills)
+
+
+class Whole:
+    """What a stage writes when there is room."""
+
+    def __init__(self, out: Path) -> None:
+        self.content = content_of(out)
+        self.sizes = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
+
+
+def run_whole(forks: Any, code: str, out: Path) -> Whole:
+    result, text = forks.run(code)
+    assert result == 0, text
+    whole = Whole(out)
+    shutil.rmtree(out)
+    return whole
+
+
+def limits(sizes: list[int], wanted: int) -> list[int]:
+    """Limits that stop the first write, the last one and those between."""
+    largest = max(sizes)
+    return [largest * case // wanted for case in range(wanted - 1)] + [largest - 1]
+
+
+def require_one_sentence(result: int, text: str, out: Path) -> None:
+    """The process failed with one line, and what has a final name is complete."""
+    lines = [line for line in text.splitlines() if line]
+    assert (result, len(lines)) == (2, 1), text
+    assert "cannot be written" in lines[0]
+    if (out / "manifest.json").is_file():
+        verify(read_artifact(out))
+    for step in list_steps(out):
+        verify(read_artifact(step))
+
+
+def require_same_bytes(forks: Any, code: str, out: Path, content: dict[str, str]) -> None:
+    """With room the stage continues to the same bytes, and leaves nothing hidden."""
+    result, text = forks.run(code)
+    assert result == 0, text
+    assert content_of(out) == content
+    assert list(out.parent.rglob(".*")) == []
+    shutil.rmtree(out)
