@@ -54,7 +54,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop
 
 _STOPPED = "gptflow: stopped; the same command resumes from here"
 _DISK_FULL = "the disk is full: free some space, and the same command resumes from here"
-_LEAST_FREE = 1 << 20  # bytes, of which a database of Prefect or MLflow needs some for any write
+_MIN_FREE = 1 << 20  # bytes, of which a database of Prefect or MLflow needs some for any write
 _SETTING = re.compile(r"(generation\.)?[a-z_]+=\S*")
 
 
@@ -361,7 +361,7 @@ def _is_disk_full(error: Exception) -> bool:
     from tasks.paths import project_root
 
     home = next(path for path in (project_root(), *project_root().parents) if path.exists())
-    return is_disk_full(error) or shutil.disk_usage(home).free < _LEAST_FREE
+    return is_disk_full(error) or shutil.disk_usage(home).free < _MIN_FREE
 
 
 if __name__ == "__main__":

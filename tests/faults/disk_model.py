@@ -17,10 +17,10 @@ import pytest
 
 from gpt_core import durable
 
-MOST_UNSYNCED = 9
+MAX_UNSYNCED = 9
 """All subsets of so many unsynced changes are tried, of more a sample."""
 
-SAMPLE = 1 << MOST_UNSYNCED
+SAMPLE = 1 << MAX_UNSYNCED
 
 
 @dataclass(eq=False)
@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Crash:
-    """What is on disk for certain, and what may be."""
+    """A moment at which the system may crash: what is on disk then and what may be."""
 
     changes: tuple[tuple[Change, bool], ...]
     unsynced_files: tuple[Node, ...]
@@ -195,7 +195,7 @@ def _set(places: tuple[tuple[Node, str, Node | None], ...]) -> None:
 
 def _subsets(changes: list[Change], rng: random.Random) -> Iterator[set[Change]]:
     """All subsets, or of many changes none, all, all but one and a sample."""
-    if len(changes) <= MOST_UNSYNCED:
+    if len(changes) <= MAX_UNSYNCED:
         for size in range(len(changes) + 1):
             yield from map(set, itertools.combinations(changes, size))
         return

@@ -1,4 +1,4 @@
-"""A disk that is full at any byte is one sentence; with room the bytes are the same."""
+"""A disk that is full at any byte is one sentence; with space the bytes are the same."""
 
 import shutil
 import subprocess
@@ -72,7 +72,7 @@ def test_a_small_file_system(
 
 
 class Whole:
-    """What a stage writes when there is room."""
+    """The result of a stage that has all the space it needs."""
 
     def __init__(self, out: Path) -> None:
         self.content = content_of(out)
@@ -105,7 +105,7 @@ def require_one_sentence(result: int, text: str, out: Path) -> None:
 
 
 def require_same_bytes(forks: Any, code: str, out: Path, content: dict[str, str]) -> None:
-    """With room the stage continues to the same bytes, and leaves nothing hidden."""
+    """With space the stage continues to the same bytes, and leaves nothing hidden."""
     result, text = forks.run(code)
     assert result == 0, text
     assert content_of(out) == content

@@ -1,4 +1,4 @@
-"""What a killed process left open in MLflow is closed by the next one, and nothing else."""
+"""The next process closes the runs and models that a killed one left open, and nothing else."""
 
 import subprocess
 import sys
