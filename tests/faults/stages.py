@@ -99,6 +99,10 @@ download(request["url"], out / "file", sha256=request["sha256"], size=request["s
 TIMED = ("seconds", "tokens_per_second", "per_second")
 """Parts of the names of metrics that depend on the clock."""
 
+HASHED = ("fingerprint", "files", "parents")
+"""Keys of a manifest whose values depend on the clock if the report's speed does; the files are
+compared themselves."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -151,6 +155,6 @@ def _timeless(value: object) -> object:
         return {
             key: _timeless(each)
             for key, each in value.items()
-            if not any(part in str(key) for part in TIMED)
+            if key not in HASHED and not any(part in str(key) for part in TIMED)
         }
     return [_timeless(each) for each in value] if isinstance(value, list) else value

@@ -25,7 +25,7 @@ def linux() -> None:
         pytest.skip("this system does not tell a descriptor's path")
 
 
-def replay(
+def check_orders(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write: Callable[[Path], object],
     read: Callable[[Path], object], allowed: set[object], final: object,
 ) -> int:  # fmt: skip
@@ -94,7 +94,7 @@ def test_a_file_is_the_old_or_the_new_one(
     if old is not None:
         (tmp_path / "disk" / "file").write_bytes(old)
     new = b"new content"
-    count(KIND, replay(monkeypatch, tmp_path, write_file, file_of, {old, new}, new))
+    count(KIND, check_orders(monkeypatch, tmp_path, write_file, file_of, {old, new}, new))
 
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["first", "replaced"])
@@ -106,7 +106,7 @@ def test_a_directory_is_the_old_or_the_new_one(
         file = tmp_path / "disk" / "out" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    count(KIND, replay(monkeypatch, tmp_path, write_tree, tree_of, {old, NEW_TREE}, NEW_TREE))
+    count(KIND, check_orders(monkeypatch, tmp_path, write_tree, tree_of, {old, NEW_TREE}, NEW_TREE))
 
 
 def test_the_model_finds_what_is_wrong_without_the_syncs(
@@ -115,7 +115,7 @@ def test_the_model_finds_what_is_wrong_without_the_syncs(
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "file").write_bytes(b"old")
     with pytest.raises(AssertionError, match="after the write returned"):
-        replay(
+        check_orders(
             monkeypatch, tmp_path, lambda folder: write_unsynced(folder / "file"), file_of,
             {b"old", b"new content"}, b"new content",
         )  # fmt: skip
@@ -124,7 +124,9 @@ def test_the_model_finds_what_is_wrong_without_the_syncs(
     (tmp_path / "disk" / "out" / "old").write_text("old")
     monkeypatch.setattr(durable, "_exchange", lambda *paths: False)
     with pytest.raises(AssertionError, match="neither old nor new"):
-        replay(monkeypatch, tmp_path, write_tree, tree_of, {(("old", "old"),), NEW_TREE}, NEW_TREE)
+        check_orders(
+            monkeypatch, tmp_path, write_tree, tree_of, {(("old", "old"),), NEW_TREE}, NEW_TREE
+        )
 
 
 def write_unsynced(path: Path) -> None:
@@ -145,7 +147,7 @@ def test_an_artifact_is_the_old_or_the_new_one(
         return (folder / "made" / "report.json").read_text()
 
     write(tmp_path / "disk", "old")
-    count(KIND, replay(monkeypatch, tmp_path, write, read, {"old", "new"}, "new"))
+    count(KIND, check_orders(monkeypatch, tmp_path, write, read, {"old", "new"}, "new"))
 
 
 def test_a_run_has_its_last_or_its_new_checkpoint(
@@ -165,4 +167,4 @@ def test_a_run_has_its_last_or_its_new_checkpoint(
 
     (tmp_path / "disk").mkdir()
     save(tmp_path / "disk", 2)
-    count(KIND, replay(monkeypatch, tmp_path, save, read, {2, 4}, 4))
+    count(KIND, check_orders(monkeypatch, tmp_path, save, read, {2, 4}, 4))

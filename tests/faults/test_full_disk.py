@@ -47,8 +47,8 @@ def test_no_file_may_grow_beyond_a_limit(
     whole = run_whole(forks, code, out)
     for limit in limits(whole.sizes, kills):
         result, text = forks.run(code, limit)
-        require_one_sentence(result, text, out)
-        require_same_bytes(forks, code, out, whole.content)
+        check_one_sentence(result, text, out)
+        check_same_bytes(forks, code, out, whole.content)
     count("full disks", kills)
 
 
@@ -65,9 +65,9 @@ def test_a_small_file_system(
     for case in range(kills):
         small_disk(PAGE * max(1, pages * case // kills))
         result, text = forks.run(code)
-        require_one_sentence(result, text, out)
+        check_one_sentence(result, text, out)
         small_disk(1 << 30)
-        require_same_bytes(forks, code, out, whole.content)
+        check_same_bytes(forks, code, out, whole.content)
     count("full disks", kills)
 
 
@@ -93,7 +93,7 @@ def limits(sizes: list[int], wanted: int) -> list[int]:
     return [largest * case // wanted for case in range(wanted - 1)] + [largest - 1]
 
 
-def require_one_sentence(result: int, text: str, out: Path) -> None:
+def check_one_sentence(result: int, text: str, out: Path) -> None:
     """The process failed with one line, and what has a final name is complete."""
     lines = [line for line in text.splitlines() if line]
     assert (result, len(lines)) == (2, 1), text
@@ -104,7 +104,7 @@ def require_one_sentence(result: int, text: str, out: Path) -> None:
         verify(read_artifact(step))
 
 
-def require_same_bytes(forks: Any, code: str, out: Path, content: dict[str, str]) -> None:
+def check_same_bytes(forks: Any, code: str, out: Path, content: dict[str, str]) -> None:
     """With space the stage continues to the same bytes, and leaves nothing hidden."""
     result, text = forks.run(code)
     assert result == 0, text
