@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gpt_core.files import write_json
 from gpt_core.tokenizers import (
+    BYTE_LEVEL,
     END_OF_TEXT,
     SENTENCEPIECE_SPACE,
     BPETokenizer,
@@ -20,11 +21,10 @@ from gpt_core.tokenizers import (
     UnigramTokenizer,
     VocabularyTokenizer,
     byte_characters,
+    huggingface_form,
     token_strings,
     write_huggingface,
 )
-
-_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 
 
 def export_tokenizer(tokenizer: Tokenizer, directory: Path, context_length: int) -> None:
@@ -86,7 +86,7 @@ def _sentence_pieces(
         ids = {piece: token_id for token_id, (piece, _) in enumerate(pieces)}
         model = {"type": "BPE", "unk_token": names["unk"], "fuse_unk": True, "vocab": ids}
         model |= {"merges": _merges(pieces, ids)}
-    return _form(
+    return huggingface_form(
         {**model, "byte_fallback": True},
         specials={names[name]: token_id for name, token_id in tokenizer.special_ids.items()},
         normalizer=to_sign,
@@ -112,38 +112,15 @@ def _units(tokenizer: Tokenizer, names: Mapping[str, str]) -> dict[str, object]:
     if isinstance(tokenizer, ByteTokenizer):
         vocabulary = {letter: byte for byte, letter in enumerate(byte_characters())}
         model = {"type": "BPE", "vocab": vocabulary | specials, "merges": []}
-        cutting = {**_BYTE_LEVEL, "use_regex": False}
-        return _form(model, specials=specials, pre_tokenizer=cutting, decoder=dict(_BYTE_LEVEL))
+        cutting = {**BYTE_LEVEL, "use_regex": False}
+        return huggingface_form(
+            model, specials=specials, pre_tokenizer=cutting, decoder=dict(BYTE_LEVEL)
+        )
     assert isinstance(tokenizer, VocabularyTokenizer)
     ids = {unit: token_id for token_id, unit in enumerate(tokenizer.units)}
     model = {"type": "WordLevel", "vocab": ids | specials, "unk_token": names["unk"]}
     pattern = {"Regex": tokenizer.unit_pattern}
     cutting = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
-    return _form(model, specials=specials, pre_tokenizer=cutting, decoder={"type": "Fuse"})
-
-
-def _form(
-    model: Mapping[str, object],
-    *,
-    specials: Mapping[str, int],
-    decoder: Mapping[str, object],
-    normalizer: Mapping[str, object] | None = None,
-    pre_tokenizer: Mapping[str, object] | None = None,
-) -> dict[str, object]:
-    """The whole of a ``tokenizer.json``."""
-    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    added = [
-        {"id": token_id, "content": text, "special": True, **plain}
-        for text, token_id in sorted(specials.items(), key=lambda item: item[1])
-    ]
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": added,
-        "normalizer": normalizer,
-        "pre_tokenizer": pre_tokenizer,
-        "post_processor": None,
-        "decoder": decoder,
-        "model": dict(model),
-    }
+    return huggingface_form(
+        model, specials=specials, pre_tokenizer=cutting, decoder={"type": "Fuse"}
+    )

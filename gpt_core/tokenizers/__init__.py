@@ -3,9 +3,11 @@
 from gpt_core.tokenizers.base import StreamDecoder, Tokenizer, first_difference
 from gpt_core.tokenizers.bpe import END_OF_TEXT, BPETokenizer, byte_characters, token_strings
 from gpt_core.tokenizers.bpe_files import (
+    BYTE_LEVEL,
     MERGES_NAMES,
     BPEFiles,
     from_tiktoken,
+    huggingface_form,
     read_gpt2_merges,
     read_huggingface,
     read_tokenizer_json,
@@ -30,6 +32,7 @@ from gpt_core.tokenizers.vocabulary import VocabularyTokenizer
 from gpt_core.tokenizers.word import WordTokenizer
 
 __all__ = [
+    "BYTE_LEVEL",
     "END_OF_TEXT",
     "MERGES_NAMES",
     "SENTENCEPIECE_SPACE",
@@ -53,6 +56,7 @@ __all__ = [
     "first_difference",
     "from_tiktoken",
     "held_out_metrics",
+    "huggingface_form",
     "is_gpt2_vocabulary",
     "learn_merges",
     "load_tokenizer",

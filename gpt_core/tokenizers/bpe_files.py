@@ -26,6 +26,9 @@ from gpt_core.tokenizers.split_patterns import name_of_pattern, split_pattern
 
 VOCABULARY_NAMES = ("encoder.json", "vocab.json")
 MERGES_NAMES = ("vocab.bpe", "merges.txt")
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+"""Hugging Face's name for the bytes' characters, in which GPT-2 spells tokens."""
+
 _HEADER = "#version: 0.2"
 
 
@@ -129,17 +132,14 @@ def write_huggingface(
         file: The file to write.
         ids: Ids of the tokens and of control tokens; None for GPT-2's order.
     """
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     split = {
         "type": "Split",
         "pattern": {"Regex": split_pattern(tokenizer.pattern).published},
         "behavior": "Isolated",
         "invert": False,
     }
-    steps = [split, {**byte_level, "use_regex": False}]
     vocabulary, controls = ids or (_vocabulary(tokenizer.merges), {})
     controls = controls or {END_OF_TEXT: vocabulary[END_OF_TEXT]}
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     model = {
         "type": "BPE",
         "dropout": None,
@@ -152,21 +152,48 @@ def write_huggingface(
         "vocab": {**vocabulary, **controls},
         "merges": merge_strings(tokenizer.merges),
     }
-    content = {
+    steps = [split, {**BYTE_LEVEL, "use_regex": False}]
+    content = huggingface_form(
+        model,
+        specials=controls,
+        pre_tokenizer={"type": "Sequence", "pretokenizers": steps},
+        decoder={**BYTE_LEVEL, "use_regex": True},
+    )
+    write_json(file, content)
+
+
+def huggingface_form(
+    model: Mapping[str, object],
+    *,
+    specials: Mapping[str, int],
+    decoder: Mapping[str, object],
+    normalizer: Mapping[str, object] | None = None,
+    pre_tokenizer: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """The content of a ``tokenizer.json``.
+
+    Args:
+        model: The merges or pieces.
+        specials: Ids of the control tokens.
+        decoder: Makes text of tokens.
+        normalizer: Changes a text before it is split.
+        pre_tokenizer: Splits a text.
+    """
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [
             {"id": number, "content": token, "special": True, **flags}
-            for token, number in sorted(controls.items(), key=lambda item: item[1])
+            for token, number in sorted(specials.items(), key=lambda item: item[1])
         ],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
         "post_processor": None,
-        "decoder": {**byte_level, "use_regex": True},
+        "decoder": decoder,
         "model": model,
     }
-    write_json(file, content)
 
 
 def from_tiktoken(ranks: Mapping[bytes, int], pattern: str) -> BPETokenizer:
