@@ -7,7 +7,7 @@ DEVELOPMENT := $(VENV)/.installed-dev
 # A worker per core; tests/conftest.py says which tests share a worker, and which come first.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: setup run test test-all battery lint docs words mutants check up down bench clean
+.PHONY: setup run test test-all battery lint audit lock docs words mutants check up down bench clean
 
 run: $(PIPELINE)  ## set up, then the whole pipeline on the samples
 	$(BIN)/gptflow run
@@ -23,12 +23,19 @@ test-all: $(DEVELOPMENT)  ## the long tests: whole corpora, repeated kills, serv
 battery: $(DEVELOPMENT)  ## bad inputs, fuzzed files, kills, full disks, attacks: the long form, with counts
 	$(BIN)/python -m pytest $(PARALLEL) tests/faults tests/inputs tests/security --kills 12 --fuzz 400
 
-lint: $(DEVELOPMENT)  ## style, types, the layers' import contracts and words
+lint: $(DEVELOPMENT)  ## style, types, the layers' import contracts, insecure calls and words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r gpt_core tasks flows benchmarks docs .ci data/samples
 	$(BIN)/python .ci/check_words.py
+
+audit: $(DEVELOPMENT)  ## known vulnerabilities of the packages in constraints.txt
+	$(BIN)/python .ci/audit.py
+
+lock: $(DEVELOPMENT)  ## write the hashes of every file that an installation may fetch
+	$(BIN)/python .ci/lock.py
 
 docs: $(PIPELINE)  ## write the generated pages, docs/settings.md and docs/modules.md
 	$(BIN)/python docs/make_settings.py
@@ -40,7 +47,7 @@ words: | $(BIN)/python  ## words of .ci/words.toml, with what to write instead
 mutants: $(DEVELOPMENT)  ## changes of the core that no test notices: make mutants OF="gpt_core/optim --sample 20"
 	$(BIN)/python .ci/mutants.py $(OF)
 
-check: lint test test-all  ## what CI runs
+check: lint audit test test-all  ## what CI runs
 
 up: $(PIPELINE)  ## Prefect, MLflow and a worker, until Ctrl-C
 	$(BIN)/gptflow up
@@ -58,10 +65,10 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "gptflow needs Python 3.11 to 3.13; say which with make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(PIPELINE): pyproject.toml constraints.txt | $(BIN)/python
+$(PIPELINE): pyproject.toml constraints.txt .ci/hashes.txt | $(BIN)/python
 	$(BIN)/python .ci/install.py
 	touch $@
 
-$(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/python
+$(DEVELOPMENT): pyproject.toml constraints.txt .ci/hashes.txt | $(BIN)/python
 	$(BIN)/python .ci/install.py dev
 	touch $@ $(PIPELINE)

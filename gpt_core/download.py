@@ -94,7 +94,7 @@ def _fetch(url: str, file: IO[bytes], size: int, progress: Progress | None, time
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
     if authorization:  # a header that is not sent to where the server redirects
         request.add_unredirected_header("Authorization", authorization)
-    with _http_errors(url), urllib.request.urlopen(request, timeout=timeout) as response:
+    with _http_errors(url), urllib.request.urlopen(request, timeout=timeout) as response:  # nosec B310
         begins = f"bytes {have}-"
         partial = response.status == http.HTTPStatus.PARTIAL_CONTENT
         if partial and not response.headers.get("Content-Range", "").startswith(begins):

@@ -113,7 +113,7 @@ class _Site:
         request = urllib.request.Request(self.address + path)
         if authorization:  # not sent to where the server redirects
             request.add_unredirected_header("Authorization", authorization)
-        with self._errors(), urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+        with self._errors(), urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # nosec B310
             return json.loads(answer.read())
 
     @contextmanager

@@ -239,7 +239,7 @@ def mlflow_ui_url() -> str:
     return recorded.url if recorded else f"http://{HOST}:{_MLFLOW_PORT}"
 
 
-def is_healthy(url: str, password: str = "") -> bool:
+def is_healthy(url: str, password: str = "") -> bool:  # nosec B107
     """Whether a server answers.
 
     Args:

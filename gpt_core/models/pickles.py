@@ -5,7 +5,7 @@ alone. What they may take is bounded as well: torch stores its tensors unpacked,
 unpacks to more than it has is not one of torch.
 """
 
-import pickle
+import pickle  # nosec B403
 import zipfile
 from pathlib import Path
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 CANARY = "c4n4ry"
 COMMIT = "c" * 40
 ENVIRONMENT = {
