@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.errors import DataError
-from gpt_core.files import read_json, sha256_file, write_json
+from gpt_core.files import disk_errors, read_json, sha256_file, write_json
 
 _LOCATION = "location.json"  # not in the manifest: a moved source has the same fingerprint
 
@@ -28,7 +28,8 @@ def register_source(
         A raw artifact; ``source_path`` returns the file or folder.
 
     Raises:
-        DataError: If ``path`` does not exist, cannot be read or is empty.
+        DataError: If ``path`` does not exist, cannot be read or is empty, or ``out_dir`` cannot
+            be written.
     """
     path = path.resolve()
     sizes = _sizes(path)
@@ -42,7 +43,8 @@ def register_source(
         draft.info["name"] = name or path.name
         draft.info["bytes"] = sum(sizes.values())
         draft.info["sha256"] = hashes
-    write_json(out_dir / _LOCATION, {"path": str(path), "sizes": sizes})
+    with disk_errors(out_dir):
+        write_json(out_dir / _LOCATION, {"path": str(path), "sizes": sizes})
     return draft.artifact
 
 

@@ -44,30 +44,35 @@ def answer(value: object) -> None:
 
 def run(request: dict[str, Any]) -> int:
     """Run the code of a request; a user's mistake is one line of output and code 2."""
-    from gpt_core.errors import GPTCoreError
-
     with Path(request["output"]).open("ab", buffering=0) as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if request.get("limit") is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is an error
-        resource.setrlimit(resource.RLIMIT_FSIZE, (request["limit"], request["limit"]))
-    code = 0
-    try:
-        exec(request["code"], {"__name__": "__main__"})
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
-    except GPTCoreError as error:
-        os.write(2, f"{error}\n".encode())
-        code = 2
-    except KeyboardInterrupt:
-        code = 130
-    except BaseException:
-        os.write(2, traceback.format_exc().encode())
-        code = 1
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["limit"], resource.RLIM_INFINITY))
+    code, said = execute(request["code"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    os.write(2, said.encode())
     sys.stdout.flush()
     return code
+
+
+def execute(code: str) -> tuple[int, str]:
+    """Execute Python code; the exit code and the error to print."""
+    from gpt_core.errors import GPTCoreError
+
+    try:
+        exec(code, {"__name__": "__main__"})
+    except SystemExit as end:
+        return (end.code if isinstance(end.code, int) else 0), ""
+    except GPTCoreError as error:
+        return 2, f"{error}\n"
+    except KeyboardInterrupt:
+        return 130, ""
+    except BaseException:
+        return 1, traceback.format_exc()
+    return 0, ""
 
 
 if __name__ == "__main__":
