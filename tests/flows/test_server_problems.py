@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+CANARY = "c4n4ry"
 EACH = """
 import contextlib, io, json, os, sys
 from flows.__main__ import main
@@ -56,7 +57,18 @@ def alien() -> Iterator[str]:
 
 def test_addresses_of_something_else_are_one_sentence_each(cli: Any, alien: str) -> None:
     mlflow, prefect = "MLFLOW_TRACKING_URI", "PREFECT_API_URL"
+    wrong = alien.replace("//", f"//me:{CANARY}@")
     cases = [
+        ({mlflow: f"{wrong}/401"}, "refuses the request (401)"),
+        ({mlflow: f"{wrong}/500"}, "answers 500"),
+        ({mlflow: f"http://me:{CANARY}@127.0.0.1:port"}, "got 'http://127.0.0.1:port'"),
+        ({mlflow: f"http://me:{CANARY}@127.0.0.1:1"}, "does not answer"),
+        ({mlflow: f"http://{CANARY}@127.0.0.1:1"}, "a token goes into MLFLOW_TRACKING_TOKEN"),
+        ({mlflow: f"gopher://me:{CANARY}@host"}, "gopher://***@host"),
+        ({prefect: f"{wrong}/401/api"}, "refuses the request (401)"),
+        ({prefect: f"http://me:{CANARY}@127.0.0.1:port/api"}, "got 'http://127.0.0.1:port/api'"),
+        ({prefect: f"http://me:{CANARY}@127.0.0.1:1/api"}, "does not answer"),
+        ({prefect: f"me:{CANARY}@127.0.0.1:4200"}, "got '127.0.0.1:4200'"),
         ({mlflow: f"{alien}/page"}, "MLFLOW_TRACKING_URI must be the address of MLflow"),
         ({mlflow: f"{alien}/401"}, "refuses the request (401): set MLFLOW_TRACKING_USERNAME"),
         ({mlflow: f"{alien}/500"}, "answers 500"),
@@ -70,14 +82,15 @@ def test_addresses_of_something_else_are_one_sentence_each(cli: Any, alien: str)
         ({prefect: "127.0.0.1:4200"}, "must be an address such as http://127.0.0.1:4200/api"),
     ]
     commands = [[variables, ["prepare"]] for variables, _ in cases]
-    commands.append([cases[0][0], ["up"]])
+    commands.append([cases[-1][0], ["up"]])
     done = cli.run_script(EACH.replace("sys.argv[1]", repr(json.dumps(commands))))
     assert done.code == 0, done.err
     for (code, out, err, started), (_, sentence) in zip(
-        json.loads(done.out), [*cases, cases[0]], strict=True
+        json.loads(done.out), [*cases, cases[-1]], strict=True
     ):
         assert (code, out, len(err.splitlines())) == (2, "", 1), err
         assert sentence in err
+        assert CANARY not in err
         assert not started
     assert not cli.home.exists()
 
