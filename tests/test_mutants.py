@@ -15,7 +15,7 @@ def scaled(values: list[int] | None, rate: float = 0.5) -> list[float]:
         raise ValueError(f"no {values[0]}")
     with guard(values):
         values.sort(key=len, reverse=True)
-    return [rate * value for value in values if value > 1 and value < 9]
+    return [rate * value for value, _ in zip(values, values, strict=True) if value > 1 and value < 9]
 '''
 
 

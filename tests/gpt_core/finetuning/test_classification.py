@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from gpt_core.artifact import Artifact, read_artifact, verify
+from gpt_core.artifact import Artifact, read_artifact, to_json_value, verify
 from gpt_core.config import ClassificationConfig, LoRAConfig
 from gpt_core.data import encode_texts, pad
 from gpt_core.errors import CheckpointError, ConfigError, DataError
@@ -42,6 +42,7 @@ def test_the_word_that_decides_the_label_is_learned(classifier: Artifact) -> Non
     assert metrics["test_accuracy"] == metrics["test_f1"] == 1.0
     assert metrics["validation_accuracy"] == 1.0
     assert 1 <= metrics["best_epoch"] <= 6
+    assert classifier.manifest().config == to_json_value((CONFIG, WHOLE))
     verify(classifier)
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from gpt_core.artifact import Artifact, verify
+from gpt_core.artifact import Artifact, to_json_value, verify
 from gpt_core.config import (
     ClassificationConfig,
     DecodingConfig,
@@ -82,7 +82,8 @@ def test_every_test_prompt_is_answered_by_the_saved_model_and_scored(
         assert metrics[name] == pytest.approx(sum(row[name] for row in rows) / len(rows))
 
 
-def test_the_checkpoint_records_its_prompt_template(finetuned: Artifact) -> None:
+def test_the_checkpoint_records_its_settings_and_prompt_template(finetuned: Artifact) -> None:
+    assert finetuned.manifest().config == to_json_value((BRIEF, WHOLE))
     description = read_json(finetuned.directory / "config.json")
     assert (description["kind"], description["template"]) == ("instruction", "short")
     assert description["max_tokens"] == 96
