@@ -15,7 +15,8 @@ def scaled(values: list[int] | None, rate: float = 0.5) -> list[float]:
         raise ValueError(f"no {values[0]}")
     with guard(values):
         values.sort(key=len, reverse=True)
-    return [rate * value for value, _ in zip(values, values, strict=True) if value > 1 and value < 9]
+    return [rate * value for value, _ in zip(values, values, strict=True)
+            if value > 1 and value < 9]
 '''
 
 
@@ -44,13 +45,13 @@ def test_one_statement_or_expression_changes_at_a_time(mutants: ModuleType, tmp_
         (7, ""),
         (7, "False"),
         (8, "((rate) / (value))"),
-        (8, "((value) >= (1))"),
-        (8, "((value) <= (9))"),
-        (8, "((value > 1) or (value < 9))"),
-        (8, "((value > 1))"),
-        (8, "((value < 9))"),
-        (8, "2"),
-        (8, "10"),
+        (9, "((value) >= (1))"),
+        (9, "((value) <= (9))"),
+        (9, "((value > 1) or (value < 9))"),
+        (9, "((value > 1))"),
+        (9, "((value < 9))"),
+        (9, "2"),
+        (9, "10"),
     }
     deleted = next(mutant for mutant in found if mutant.new == "")
     assert b"values.sort(reverse=True)" in deleted.source(file.read_bytes())
