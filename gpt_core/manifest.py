@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gpt_core.errors import DataError
-from gpt_core.files import read_json
+from gpt_core.files import canonical_json, read_json
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -134,11 +134,22 @@ def _build_manifest(content: Mapping[str, Any]) -> Manifest:
         raise ValueError(f"its kind must be one of {', '.join(KINDS)}, got {manifest.kind!r}")
     if not _all_are(str, manifest.fingerprint, *manifest.parents.values()):
         raise ValueError("a fingerprint is not a text")
+    if not _is_unicode(content):
+        raise ValueError("a text in it has half of a character")
     if not isinstance(manifest.info, dict):
         raise ValueError("info is not an object")
     if not all(type(value) in (int, float) for value in manifest.metrics.values()):
         raise ValueError("a metric is not a number")
     return manifest
+
+
+def _is_unicode(content: object) -> bool:
+    """Whether JSON values can be written as UTF-8, to be hashed."""
+    try:
+        canonical_json(content).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _all_are(kind: type, *values: object) -> bool:

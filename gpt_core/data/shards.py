@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from gpt_core.artifact import fingerprint_of
 from gpt_core.data.parquet_map import map_row_groups
 from gpt_core.errors import DataError
+from gpt_core.text.parquet_files import open_parquet
 
 BLOCK_TOKENS = 2048
 GROUP_BLOCKS = 2048
@@ -236,7 +237,7 @@ class ShardReader:
     def _open(self, file: Path) -> ShardMetadata:
         """Map the row groups of a file and return its metadata."""
         try:
-            parquet = pq.ParquetFile(file)
+            parquet = open_parquet(file, str(file), problem="is not an intact token shard")
             metadata, left, hashes = _read_footer(parquet)
             groups = map_row_groups(file, parquet, dtype_for(metadata.vocab_size))
         except (OSError, pa.ArrowException, *_MALFORMED) as error:

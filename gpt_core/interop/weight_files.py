@@ -17,6 +17,7 @@ from gpt_core.models import load_pickled
 
 WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
+_MAX_NAME = 200  # characters of a shard's name; file systems take at most 255 bytes
 WEIGHTS_INDEX = f"{WEIGHTS}{_INDEX}"
 _LOG = logging.getLogger(__name__)
 
@@ -58,13 +59,20 @@ def _shards(index: Path) -> list[Path]:
     except (DataError, KeyError, TypeError, AttributeError) as error:
         raise ConversionError(f"{index} is no index of shards: it has no weight_map") from error
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
+        if not isinstance(name, str) or Path(name).name != name or len(name) > _MAX_NAME:
             raise ConversionError(f"{index} names {name!r}, which is no file beside it")
-        if not (index.parent / name).is_file():
+        if not _is_file(index.parent / name):
             raise ConversionError(f"{index} names {name}, which is not there")
     if not names:
         raise ConversionError(f"{index} names no file")
     return [index.parent / name for name in names]
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except (OSError, ValueError):  # no possible name
+        return False
 
 
 def _load_safetensors(file: Path) -> dict[str, Tensor]:

@@ -30,8 +30,8 @@ from gpt_core.training.checkpoint import (
 )
 from gpt_core.training.failures import explain_failures
 from gpt_core.training.session import RunPlan, Session
-from gpt_core.training.state_file import load_state
-from gpt_core.training.trainer import SECONDS, Trainer, TrainerState, seed_dropout
+from gpt_core.training.state_file import load_state, state_errors
+from gpt_core.training.trainer import SECONDS, Trainer, seed_dropout
 
 
 def pretrain(
@@ -162,25 +162,29 @@ def _build_trainer(
     if origin is not None:
         load_weights(model, origin.directory / WEIGHTS)
     layout = build_layout(model, device, config.compute, ranks, plan.launch)
-    state = None if checkpoint is None else load_state(checkpoint, device)
-    layout.set_numerics(_choose_numerics(layout, config, state, callbacks))
+    state, saved = None, None
+    if checkpoint is not None:
+        state = load_state(checkpoint, device)
+        with state_errors(checkpoint):
+            saved = Numerics(**state["numerics"])
+    layout.set_numerics(_choose_numerics(layout, config, saved, callbacks))
     seed_dropout(config.training.seed, ranks)
     trainer = Trainer(layout, config, loader, _validation_batches(plan, ranks), callbacks)
     if checkpoint is not None and state is not None:
-        trainer.restore(state, checkpoint.directory / SHARDED_STATE)
+        with state_errors(checkpoint):
+            trainer.restore(state, checkpoint.directory / SHARDED_STATE)
         trainer.metrics[SECONDS] = checkpoint.metrics().get(SECONDS, 0.0)
     return trainer
 
 
 def _choose_numerics(
-    layout: Layout, config: PretrainConfig, state: TrainerState | None, callbacks: Callback
+    layout: Layout, config: PretrainConfig, saved: Numerics | None, callbacks: Callback
 ) -> Numerics:
     """Keep the numerics of the checkpoint, or autotune those of a new run.
 
     On another machine only what affects the weights is kept, and the trials are repeated.
     """
     numerics = layout.numerics
-    saved = None if state is None else Numerics(**state["numerics"])
     if saved is not None and saved.machine == numerics.machine:
         return saved
     if saved is not None:

@@ -1,6 +1,8 @@
 """The training state of a checkpoint as a file, the same bytes for the same state."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
@@ -64,6 +66,23 @@ def load_state(checkpoint: Artifact, device: torch.device) -> TrainerState:
     if not isinstance(state, dict):
         raise CheckpointError(f"{file} cannot be read as training state: it holds something else")
     return cast(TrainerState, state)
+
+
+@contextmanager
+def state_errors(checkpoint: Artifact) -> Iterator[None]:
+    """Translate the errors of using a training state that lacks a part or is of another model.
+
+    Raises:
+        CheckpointError: Instead of them, naming the file.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        file = checkpoint.directory / TRAINING_STATE
+        reason = f"{type(error).__name__}: {error}"
+        raise CheckpointError(
+            f"{file} is not the training state of this model: {reason}"
+        ) from error
 
 
 def _without_identities(tree: Tree) -> Tree:

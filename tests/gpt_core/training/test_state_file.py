@@ -12,7 +12,7 @@ from gpt_core.callbacks import read_records
 from gpt_core.checkpoints import TRAINING_STATE, list_steps
 from gpt_core.errors import CheckpointError
 from gpt_core.training import pretrain
-from gpt_core.training.state_file import load_state, write_state
+from gpt_core.training.state_file import load_state, state_errors, write_state
 
 CPU = torch.device("cpu")
 
@@ -66,3 +66,13 @@ def test_a_full_disk_is_the_systems_error_and_none_of_torch(tmp_path: Path) -> N
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
         write_state(state, Path("/dev/full"))
     assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("error", [KeyError("step"), TypeError("x"), RuntimeError("of shape")])
+def test_a_state_of_another_model_is_one_sentence(tmp_path: Path, error: Exception) -> None:
+    checkpoint = Artifact(kind="checkpoint", path=str(tmp_path), fingerprint="0" * 32)
+    with (
+        pytest.raises(CheckpointError, match="is not the training state of this model"),
+        state_errors(checkpoint),
+    ):
+        raise error
