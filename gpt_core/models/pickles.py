@@ -6,6 +6,7 @@ unpacks to more than it has is not one of torch.
 """
 
 import pickle  # nosec B403
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -35,7 +36,9 @@ def load_pickled(file: Path, what: str, device: torch.device | str, *, mapped: b
     """
     try:
         _require_unpacked(file)
-        content: object = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a damaged file looks like: it is refused
+            content: object = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{file} cannot be read as {what}: it holds more than tensors, which could be a "

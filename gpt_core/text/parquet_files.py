@@ -19,7 +19,7 @@ from gpt_core.text.unpacking import require_plausible_size
 _BATCH_BYTES = 1 << 26
 _MAX_BATCH_ROWS = 1024
 _ERRORS = (
-    pa.ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, OverflowError,
+    pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError,
 )  # fmt: skip
 
 
