@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def result(out: Path, steps: int) -> tuple[bytes, list[dict[str, float]]]:
 
 @pytest.mark.long
 def test_a_run_killed_repeatedly_ends_with_the_bits_of_an_uninterrupted_one(
-    sample_shards: Artifact, tmp_path: Path, kills: int
+    sample_shards: Artifact, tmp_path: Path, kills: int, count: Callable[[str, int], None]
 ) -> None:
     whole, killed, steps = tmp_path / "whole", tmp_path / "killed", STEPS_PER_KILL * kills
     assert train(sample_shards, whole, steps).wait() == 0
@@ -64,6 +65,7 @@ def test_a_run_killed_repeatedly_ends_with_the_bits_of_an_uninterrupted_one(
     assert hits, "the run ended before it was killed"
     assert train(sample_shards, killed, steps).wait() == 0
     assert result(killed, steps) == result(whole, steps)
+    count("kills, the same bytes after each", hits)
 
 
 def is_ended(out: Path, steps: int) -> bool:
