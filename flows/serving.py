@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import warnings
 
 import typer
 from prefect import serve
@@ -33,6 +34,8 @@ def serve_all(server: PrefectServer, config: RunConfig, cron: str | None) -> Non
     """
     schedule = _schedule(cron)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    # Prefect's own handler of SIGTERM, which serve() installs, forgets to await it.
+    warnings.filterwarnings("ignore", r"coroutine 'Runner\.astop' was never awaited")
     start_mlflow_server().wait()
     server.wait()
     for line in _welcome(server):
