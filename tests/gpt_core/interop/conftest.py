@@ -9,6 +9,7 @@ import pytest
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.checkpoints import CheckpointDescription, write_checkpoint
 from gpt_core.config import GPTConfig
+from gpt_core.interop import export_huggingface
 from gpt_core.models import build_model, save_weights
 from gpt_core.tokenizers import ByteTokenizer
 
@@ -34,3 +35,9 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
         return draft.artifact
 
     return make
+
+
+@pytest.fixture
+def release(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> Path:
+    """A release in the Hugging Face form."""
+    return export_huggingface(make_checkpoint(), tmp_path / "release").directory
