@@ -383,7 +383,9 @@ READERS: dict[str, Reader] = {
         for suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet")
     },
     "instructions": Reader(
-        make_instructions, "rows.json", lambda folder: len(read_instructions(folder / "rows.json"))
+        make_instructions,
+        "rows.json",
+        lambda folder: len(read_instructions(folder / "rows.json").rows),
     ),
     "lambada": Reader(
         make_questions,
