@@ -1,5 +1,6 @@
 """Downloads that resume, verified by size and SHA-256."""
 
+import errno
 import http.client
 import os
 import urllib.error
@@ -16,6 +17,9 @@ from gpt_core.durable import make_directory, sync_directory
 from gpt_core.errors import DataError, DownloadError
 from gpt_core.files import DISK_FULL, Progress, disk_errors, sha256_file
 from gpt_core.redaction import split_authorization
+
+_OF_THE_DISK = DISK_FULL | {errno.EFBIG, errno.EIO}
+"""Error numbers that come from the file, never from the network: trying again does not help."""
 
 _CHUNK = 1 << 20  # bytes read at a time
 
@@ -128,7 +132,7 @@ def _http_errors(url: str) -> Iterator[None]:
         kind = DownloadError if retryable else DataError
         raise kind(f"{url} answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             raise
         reason = getattr(error, "reason", error)
         raise DownloadError(f"{url} could not be downloaded: {reason}") from error

@@ -1,5 +1,6 @@
 """A download ends with a verified file, or with one sentence and no file."""
 
+import errno
 import hashlib
 import threading
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt_core.download import download
+from gpt_core.download import _http_errors, download
 from gpt_core.errors import DataError, DownloadError
 
 CONTENT = bytes(range(256)) * 4000  # about one megabyte
@@ -268,3 +269,10 @@ def test_a_password_goes_to_its_host_and_not_to_where_it_redirects(
     url = site.url.replace("http://", "http://me:secret@")
     download(url, tmp_path / "file", sha256=SHA256, size=len(CONTENT))
     assert seen == ["Basic bWU6c2VjcmV0", None]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EIO])
+def test_an_error_of_the_disk_is_none_of_the_network(number: int) -> None:
+    with pytest.raises(OSError, match="the disk") as caught, _http_errors("http://x"):
+        raise OSError(number, "the disk")
+    assert caught.value.errno == number
