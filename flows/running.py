@@ -66,6 +66,8 @@ def as_prefect_flow(
         redact_logs()
         remove_leftovers()
         complete = hide_passwords(resolve(to_config(config), preset, settings))
+        if outcome is None:  # the run of a deployment, which no command has checked
+            check_flow(flow, complete)
         return kept.keep(partial(_run_recorded, flow, function, complete))
 
     run.__name__, run.__doc__ = function.__name__, _DESCRIPTION.format(help=flow.help)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from flows.declarations import Flow
 from flows.forms import form_class, resolve, to_config
+from flows.preflight import check_flow
 from gpt_core.config import RunConfig, build_config
 from gpt_core.errors import DataError
 from tasks.addresses import require_no_passwords
@@ -36,14 +37,16 @@ def submit(flow: Flow, preset: str | None, settings: Sequence[str], console: Con
 
     Raises:
         ConfigError: Naming the setting that is wrong, or if one holds a password.
-        DataError: If the flow is not deployed, or the server does not answer.
+        DataError: If the flow is not deployed, cannot run, or the server does not answer.
     """
     changes = [flow.resolve_alias(setting) for setting in settings]
     try:
         with get_client(sync_client=True) as client:
             deployment = client.read_deployment_by_name(f"{flow.name}/{flow.name}")
             deployed = _deployed_config(flow, deployment.parameters)
-            require_no_passwords(resolve(deployed, preset, changes))
+            config = resolve(deployed, preset, changes)
+            require_no_passwords(config)
+            check_flow(flow, config)
             run = client.create_flow_run_from_deployment(
                 deployment.id, parameters={"preset": preset, "settings": changes}
             )

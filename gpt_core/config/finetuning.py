@@ -69,13 +69,16 @@ class ClassificationConfig(FinetuningConfig):
     """Texts to labels, with a head on the last real token."""
 
     source: str = "samples"
-    """A named source or a path to a table of texts and labels."""
+    """A named source or a path to a table of texts and labels (CSV, TSV, JSON, JSON lines or
+    Parquet). Rows without a text or a label are left out and counted; if they are more than a tenth
+    of all, the table is refused."""
 
     text_column: str = "text"
-    """Name of the texts' column; in a table without a header the second column."""
+    """Name of the texts' column; in a TSV without a header the second column. The first line is a
+    header if it holds either column's name, or begins with a label that no other line has."""
 
     label_column: str = "label"
-    """Name of the labels' column; in a table without a header the first column."""
+    """Name of the labels' column; in a TSV without a header the first column."""
 
     balanced: bool = True
     """Use as many examples of each label as the rarest has."""
@@ -129,7 +132,9 @@ class InstructionConfig(FinetuningConfig):
     """Prompts to answers, with the loss on the answers only."""
 
     source: str = "samples"
-    """A named source or a path to JSON or JSONL with instruction, input and output."""
+    """A named source or a path to JSON or JSONL with instruction, input and output. Entries without
+    an instruction or an output are left out and counted; if they are more than a tenth of all, the
+    file is refused."""
 
     template: Literal["alpaca", "short"] = "alpaca"
     """The prompt template around an instruction."""

@@ -203,6 +203,8 @@ def _convert_scalar(hint: object, value: object, key: str) -> object:
         value = float(value) if hint is float else value
     if type(value) is not hint:
         raise ConfigError(f"{key} must be {_TYPE_NAMES[hint]}, got {value!r}")
+    if type(value) is str and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ConfigError(f"{key} must be Unicode text, got {value!r:.200}")
     if type(value) is float and not math.isfinite(value):
         raise ConfigError(f"{key} must be a number, got {value}")
     return value

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+from gpt_core.config.checks import (
+    require,
+    require_at_least,
+    require_at_most,
+    require_positive,
+    require_share,
+)
 from gpt_core.config.section import Section
 
 
@@ -48,6 +54,9 @@ class GPTConfig(Section):
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "n_layer", "n_head", "n_embd", "context_length", "vocab_size")
+        require_at_most(self, 10_000, "n_layer")  # far beyond any model, so that counting ends
+        require_at_most(self, 1 << 20, "n_embd")
+        require_at_most(self, 1 << 24, "context_length", "vocab_size")
         require_share(self, "dropout", "attention_dropout")
         require_positive(self, "layer_norm_epsilon")
         near = self.n_head * max(1, round(self.n_embd / self.n_head))

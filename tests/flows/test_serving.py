@@ -119,6 +119,7 @@ def test_a_wrong_run_is_refused_when_it_is_submitted(shared_cli: Any) -> None:
             ["submit", "pretrain", "--preset", "small"],
             ["submit", "train"],
             ["submit", "pretrain", "source=https://me:word@localhost/text.txt"],
+            ["submit", "pretrain", "source=/nowhere"],
         ]
     )
     errors = [answer.user_error() for answer in wrong]
@@ -126,6 +127,7 @@ def test_a_wrong_run_is_refused_when_it_is_submitted(shared_cli: Any) -> None:
     assert "there is no preset 'small'" in errors[1]
     assert "there is no flow 'train'; there are run, prepare" in errors[2]
     assert "must not hold a password" in errors[3]
+    assert "'/nowhere' is neither a file or folder nor a named source" in errors[4]
 
 
 @pytest.mark.usefixtures("served")

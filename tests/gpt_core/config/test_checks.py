@@ -6,7 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from gpt_core.config import ClassificationConfig
-from gpt_core.config.checks import require, require_at_least, require_positive, require_share
+from gpt_core.config.checks import (
+    require,
+    require_at_least,
+    require_at_most,
+    require_named,
+    require_positive,
+    require_share,
+)
 from gpt_core.errors import ConfigError
 
 
@@ -52,3 +59,18 @@ def test_a_condition_that_fails_is_its_message() -> None:
     require(True, "never")
     with pytest.raises(ConfigError, match=r"^always$"):
         require(False, "always")
+
+
+def test_at_most_names_the_limit() -> None:
+    some = SimpleNamespace(size=5, none=None)
+    require_at_most(some, 5, "size", "none")
+    with pytest.raises(ConfigError, match="size must be at most 4, got 5"):
+        require_at_most(some, 4, "size")
+
+
+def test_a_name_is_not_blank_and_has_no_nul() -> None:
+    some = SimpleNamespace(good="a", none=None, blank=" ", nul="a\0")
+    require_named(some, "good", "none")
+    for name in ("blank", "nul"):
+        with pytest.raises(ConfigError, match=f"{name} must name something"):
+            require_named(some, name)

@@ -144,3 +144,8 @@ def test_a_form_refuses_unknown_fields_and_shows_what_each_one_means() -> None:
     assert "linear rise" in schema["properties"]["warmup_steps"]["description"]
     with pytest.raises(ValidationError, match=r"training\.stepss"):
         form.validate_python({"training": {"stepss": 5}})
+
+
+def test_half_of_a_surrogate_pair_is_no_text() -> None:
+    with pytest.raises(ConfigError, match=r"evaluation.prompts must be Unicode text"):
+        load_config(settings=["evaluation.prompts=caf\udce9"])
