@@ -187,7 +187,7 @@ def test_bad_text_is_one_sentence_before_anything_starts_or_a_failed_flow_run(
         (["source=table.csv"], "table.csv has no column 'text'; it has title, body"),
         (short, "but model.context_length=64 needs 65"),
         (["source=small.txt", "tokenizer.vocab_size=9000"], "vocabulary of at most"),
-        (short, "falls into the test part"),
+        (["source=small.txt", "reading.split=file"], "falls into the test part"),
     ]
     commands = [
         ["pretrain", *small, *(s.replace("source=", f"source={bad}/") for s in settings)]
