@@ -6,7 +6,6 @@ once.
 
 import gc
 import os
-import re
 import shutil
 import signal
 import sys
@@ -16,24 +15,19 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from flows.declarations import FLOWS, Flow
 from flows.output import secure_output
+from flows.tools import ConfigFile, Preset, Settings, tools
 from gpt_core import __version__
-from gpt_core.checkpoints import TRAINING_STATE
-from gpt_core.config import PRESETS, DecodingConfig, RunConfig, load_config
-from gpt_core.errors import ConfigError, DataError, GPTCoreError
+from gpt_core.config import RunConfig, load_config
+from gpt_core.errors import GPTCoreError
 from gpt_core.redaction import redact
 from gpt_core.signals import exit_on_sigterm
-from tasks.addresses import (
-    hide_passwords,
-    hide_server_passwords,
-    redact_logs,
-    require_no_passwords,
-)
+from tasks.addresses import hide_passwords, hide_server_passwords, redact_logs
 
 app = typer.Typer(
     help="Raw text to a trained, evaluated and fine-tuned GPT. "
@@ -42,20 +36,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-Settings = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="section.field=value, such as training.steps=500; docs/settings.md lists all."
-    ),
-]
-Preset = Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
+app.add_typer(tools)
+
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 _STOPPED = "gptflow: stopped; the same command resumes from here"
 _DISK_FULL = "the disk is full: free some space, and the same command resumes from here"
 _MIN_FREE = 1 << 20  # bytes, of which a database of Prefect or MLflow needs some for any write
-_SETTING = re.compile(r"(generation\.)?[a-z_]+=\S*")
 
 
 def _print_version(wanted: bool) -> None:
@@ -155,157 +142,6 @@ def _without_gc() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-@app.command()
-def generate(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar='[field=value ...] "prompt"', help="The text to continue."),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="A checkpoint's directory; the newest if not given.")
-    ] = None,
-) -> None:
-    """Continue a prompt. Settings are those of the section generation, such as temperature=0.5."""
-    settings = [word for word in words or [] if _SETTING.fullmatch(word)]
-    prompts = [word for word in words or [] if not _SETTING.fullmatch(word)]
-    if len(prompts) > 1:
-        raise ConfigError(f"one prompt is expected, put it in quotes; there are {len(prompts)}")
-    named = [f"generation.{setting.removeprefix('generation.')}" for setting in settings]
-    decoding = load_config("tiny", settings=named).generation
-    _generate("".join(prompts), decoding, checkpoint)
-
-
-def _generate(prompt: str, decoding: DecodingConfig, checkpoint: Path | None) -> None:
-    from gpt_core.artifact import verify
-    from gpt_core.generation import stream_text
-    from tasks.paths import newest_checkpoint
-    from tasks.reads import Given
-
-    directory = checkpoint or newest_checkpoint()
-    if directory is None:
-        raise DataError("there is no checkpoint yet: make one with gptflow run")
-    if checkpoint is None:
-        typer.echo(f"from {directory}", err=True)
-    verify(Given(str(directory), "checkpoint").read(), skip=[TRAINING_STATE])
-    pieces = stream_text(directory, prompt, decoding)
-    first = next(pieces, "")  # raises before anything is printed
-    sys.stdout.write(prompt + first)
-    for piece in pieces:
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
-
-
-@app.command()
-def up(
-    settings: Settings = None,
-    preset: Preset = "tiny",
-    config: ConfigFile = None,
-    cron: Annotated[
-        str | None, typer.Option(help="A schedule of the flow run, such as '0 3 * * *'.")
-    ] = None,
-) -> None:
-    """Serve Prefect, MLflow and a worker for the deployments on 127.0.0.1 until Ctrl-C."""
-    resolved = load_config(preset, config, settings or [])
-    require_no_passwords(resolved)
-    from flows.preflight import check_flow, check_home
-    from tasks.server_checks import check_servers
-    from tasks.servers import PrefectServer
-    from tasks.up import only_up
-
-    check_home()
-    if cron is not None:
-        from flows.cron import check_cron
-
-        check_cron(cron)
-        check_flow(FLOWS["run"], resolved)
-    check_servers()
-    with only_up():
-        server = PrefectServer()
-        server.start()
-        typer.echo("starting ...")
-        from flows.serving import serve_all
-
-        serve_all(server, resolved, cron)
-
-
-@app.command()
-def submit(
-    name: Annotated[str, typer.Argument(metavar="FLOW", help="A flow, such as pretrain.")],
-    settings: Settings = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Begin from this preset, not from what was served.")
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Print the run's log.")] = False,
-) -> None:
-    """Start a run on the server of gptflow up; settings change what was served there."""
-    if name not in FLOWS:
-        raise ConfigError(f"there is no flow {name!r}; there are {', '.join(FLOWS)}")
-    from tasks.servers import connect_to_prefect
-
-    if not connect_to_prefect():
-        raise DataError("no Prefect server of gptflow is running: start gptflow up first")
-    from rich.console import Console
-
-    from flows import submitting
-
-    console = Console()
-    run = submitting.submit(FLOWS[name], preset, settings or [], console)
-    if follow and not submitting.follow(run, console):
-        raise SystemExit(1)
-
-
-@app.command()
-def lineage(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A directory, a run's id or models:/NAME@ALIAS.")
-    ],
-    form: Annotated[
-        Literal["tree", "json", "mermaid"], typer.Option("--as", help="How it is printed.")
-    ] = "tree",
-) -> None:
-    """Show where a model or another artifact comes from, back to the raw files."""
-    from rich.console import Console
-
-    from flows.lineage import print_lineage
-    from tasks.environment import configure_environment
-
-    configure_environment()
-    print_lineage(name, form, Console())
-
-
-@app.command()
-def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="Names or ids.")],
-) -> None:
-    """Compare runs that MLflow recorded: settings, metrics, loss curves, samples."""
-    from rich.console import Console
-
-    from flows.comparison import compare_runs
-    from tasks.environment import configure_environment
-
-    configure_environment()
-    compare_runs(runs, Console())
-
-
-@app.command()
-def down() -> None:
-    """Stop the servers and the worker of this home, also those that a killed command left."""
-    from tasks.paths import project_root
-    from tasks.up import stop_everything
-
-    typer.echo("stopped" if stop_everything() else f"nothing runs in {project_root()}")
-
-
-@app.command()
-def doctor() -> None:
-    """List what this machine has and what is missing."""
-    from flows.doctor import findings
-
-    for line in findings():
-        typer.echo(line)
 
 
 def _exit_soon(code: int) -> None:

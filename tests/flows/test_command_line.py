@@ -40,10 +40,6 @@ MISTAKES = [
         r"gpt2\.source must be a directory .* got 'nowhere'",
     ),
     (["run", "source=bukhari"], r"bukhari is not published as one file: put .* at "),
-    (["generate", "one", "two"], r"one prompt is expected, put it in quotes; there are 2"),
-    (["generate", "heat=1", "prompt"], r"no setting generation\.heat"),
-    (["generate", "prompt"], r"no checkpoint yet: make one with gptflow run"),
-    (["generate", "--checkpoint", "none", "prompt"], r"none is not a directory"),
 ]
 
 
@@ -131,16 +127,6 @@ def test_the_plan_says_what_a_run_would_do_and_does_nothing(cli: Any) -> None:
     assert answer.out.count("to do") == 7
     for figure in ("parameters", "tokens", "floating-point", "processes", "memory", "disk", "time"):
         assert figure in answer.out
-    assert not cli.home.exists()
-
-
-def test_doctor_says_what_there_is_line_by_line(cli: Any) -> None:
-    answer = cli.run("doctor")
-    assert answer.code == 0
-    lines = answer.out.splitlines()
-    assert all(line[0] in "✓✗-" for line in lines)
-    named = {line.split()[1] for line in lines}
-    assert {"Python", "torch", "device", "memory", "disk", "models"} <= named
     assert not cli.home.exists()
 
 

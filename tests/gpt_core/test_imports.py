@@ -1,6 +1,5 @@
 """The core imports with its own few dependencies alone, and without modules of POSIX."""
 
-import ast
 import importlib.metadata
 import json
 import re
@@ -73,12 +72,3 @@ def test_every_module_imports_with_its_declared_dependencies_alone() -> None:
     assert answer.returncode == 0, answer.stderr
     modules = [file for file in (ROOT / "gpt_core").rglob("*.py") if file.parent.name != "gpt_core"]
     assert int(answer.stdout) >= len(modules)
-
-
-def test_no_module_imports_fcntl() -> None:
-    """It does not exist on Windows."""
-    for file in (ROOT / "gpt_core").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert "fcntl" not in names, file
