@@ -11,7 +11,7 @@ from rich.text import Text
 from flows.display import short
 from gpt_core.errors import ConfigError
 from gpt_core.files import atomic_write
-from tasks.paths import data_dir
+from tasks.paths import comparison_plot
 from tasks.plots import run_curves
 from tasks.tracking import RecordedRun, read_run
 
@@ -90,7 +90,7 @@ def samples_table(runs: Sequence[RecordedRun]) -> pd.DataFrame:
 
 def _plot(curves: dict[str, pd.DataFrame]) -> Path:
     name = "-".join(name.rpartition(" ")[2] for name in curves)
-    file = data_dir() / "reports" / f"compare-{name}.png"
+    file = comparison_plot(name)
     with atomic_write(file) as target:
         run_curves(curves).savefig(target, format="png", dpi=120)
     return file

@@ -20,6 +20,7 @@ from gpt_core.errors import DataError
 from tasks.addresses import require_no_passwords
 
 _POLL_SECONDS = 1.0
+_POLLS_AFTER_END = 4  # the last lines of a log arrive after the end of their run
 _PAGE = 200  # the server's limit
 
 
@@ -67,6 +68,7 @@ def follow(run_id: UUID, console: Console) -> bool:
     """
     with get_client(sync_client=True) as client:
         lines = _LogLines(client, run_id)
+        polls_after_end = 0
         while True:
             try:
                 run = client.read_flow_run(run_id)
@@ -75,7 +77,9 @@ def follow(run_id: UUID, console: Console) -> bool:
             except (HTTPError, PrefectException):
                 run = None
             if run is not None and run.state is not None and run.state.is_final():
-                return _print_end(run, console)
+                polls_after_end += 1
+                if polls_after_end > _POLLS_AFTER_END:
+                    return _print_end(run, console)
             time.sleep(_POLL_SECONDS)
 
 

@@ -7,7 +7,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 HIDDEN = "***"
 
 _USER = re.compile(
-    r"""(?P<scheme>\b[a-z][a-z0-9+.-]+:/{1,2})     # one slash in what was taken for a path
+    r"""(?P<scheme>\b(?!models:)         # a model's name and alias in MLflow
+      [a-z][a-z0-9+.-]+:/{1,2})           # one slash in what was taken for a path
     (?: [^/?\#\s]*                          # a name and a password up to the host's "@"
       | [^/?\#\s@:]+:(?!\d*(?:[/?\#\s]|$))[^\s"'<>]*  # a password with a "/" or "#", unescaped
     )@""",
@@ -30,6 +31,8 @@ def redact(text: str) -> str:
     Example:
         >>> redact("https://me:secret@host.example/a?page=2&X-Amz-Signature=0f3a is gone")
         'https://***@host.example/a?page=2&X-Amz-Signature=*** is gone'
+        >>> redact("models:/mine@champion")
+        'models:/mine@champion'
         >>> redact("https://host.example/@me?page=2")
         'https://host.example/@me?page=2'
     """

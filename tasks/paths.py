@@ -37,6 +37,21 @@ def data_dir() -> Path:
     return project_root() / "data"
 
 
+def artifact_folders() -> list[Path]:
+    """The folder of each kind of artifact."""
+    return [data_dir() / name for name in FOLDERS.values()]
+
+
+def comparison_plot(name: str) -> Path:
+    """The plot of a comparison of runs, beside the reports."""
+    return data_dir() / FOLDERS["report"] / f"compare-{name}.png"
+
+
+def staged_model() -> Path:
+    """The name before that of temporary copies of models, on the artifacts' file system."""
+    return data_dir() / "model"
+
+
 def samples_dir() -> Path:
     """The texts, messages and instructions that come with the project."""
     return checkout() / "data" / "samples"

@@ -12,7 +12,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.checkpoints import is_training_state
 from gpt_core.durable import temporary_directory
-from tasks.paths import data_dir
+from tasks.paths import staged_model
 from tasks.tracking.params import flatten
 from tasks.tracking.store import UNREACHABLE, client, experiment_id, settings
 
@@ -37,7 +37,7 @@ def log_model(run_id: str, checkpoint: Artifact, name: str) -> str:
         model_type="gpt",
     )
     try:
-        with temporary_directory(data_dir() / "model") as folder:
+        with temporary_directory(staged_model()) as folder:
             released = without_training_state(checkpoint, folder / "model")
             client().log_model_artifacts(logged.model_id, released.path)
     except BaseException:

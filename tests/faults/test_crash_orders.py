@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from disk_model import Disk
 
 from gpt_core import durable
 from gpt_core.artifact import Artifact, new_artifact, read_artifact, verify
-from gpt_core.config import PretrainConfig
+from gpt_core.config import GPTConfig, PretrainConfig
 from gpt_core.files import atomic_directory, atomic_write
+from gpt_core.models import build_model, weights_of
 from gpt_core.training.checkpoint import Snapshot, latest_checkpoint, prune, save_checkpoint
 
 Count = Callable[[str, int], None]
@@ -153,10 +153,14 @@ def test_an_artifact_is_the_old_or_the_new_one(
 def test_a_run_has_its_last_or_its_new_checkpoint(
     monkeypatch: pytest.MonkeyPatch, sample_shards: Artifact, tmp_path: Path, count: Count
 ) -> None:
+    config = PretrainConfig(
+        model=GPTConfig(n_layer=1, n_head=1, n_embd=2, context_length=2, vocab_size=257)
+    )
+
     def save(folder: Path, step: int = 4) -> None:
         snapshot = Snapshot(
-            step=step, weights={"w": torch.tensor([float(step)])}, state={"step": step},
-            config=PretrainConfig(), parents=[sample_shards], metrics={},
+            step=step, weights=weights_of(build_model(config.model, seed=step)),
+            state={"step": step}, config=config, parents=[sample_shards], metrics={},
         )  # fmt: skip
         save_checkpoint(folder, snapshot)
         prune(folder, keep_last=1)

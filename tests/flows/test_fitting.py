@@ -7,9 +7,11 @@ import pytest
 from flows.declarations import FLOWS
 from flows.preflight import check_flow
 from gpt_core.artifact import new_artifact
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import load_config
 from gpt_core.errors import CheckpointError, ConfigError, DataError
 from gpt_core.files import write_json
+from gpt_core.tokenizers import ByteTokenizer
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -19,10 +21,11 @@ def check(name: str, *settings: str) -> None:
 
 
 def model(folder: Path, kind: str = "pretrained", **more: object) -> str:
-    shape = {"n_layer": 2, "n_head": 1, "n_embd": 8, "context_length": 8, "vocab_size": 257}
+    shape = {"n_layer": 2, "n_head": 1, "n_embd": 8, "context_length": 256, "vocab_size": 257}
     with new_artifact(folder / kind, kind="checkpoint") as draft:
         described = {"kind": kind, "step": 0, "model": shape, **more}
         write_json(draft.directory / "config.json", described)
+        ByteTokenizer().save(draft.directory / TOKENIZER)
     return draft.artifact.path
 
 
@@ -57,11 +60,13 @@ def test_too_little_text_is_refused_by_the_flows_that_train(tmp_path: Path) -> N
 def test_a_split_without_text_is_refused_only_where_it_is_evaluated(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_text("\n\n".join(f"document number {i} of a few" for i in range(40)))
-    fractions = ["cleaning.validation_share=0.2", "cleaning.test_share=0"]
+    fractions = ["cleaning.validation_share=0.2", "cleaning.test_share=0.001"]
     check("pretrain", f"source={file}", *fractions)
     check("evaluate", f"source={file}", *fractions, "evaluation.split=validation")
     with pytest.raises(DataError, match="falls into the test part, of 40 in all"):
         check("evaluate", f"source={file}", *fractions)
+    with pytest.raises(ConfigError, match=r"cleaning\.test_share=0 leaves nothing to evaluate on"):
+        check("evaluate", f"source={file}", "cleaning.test_share=0")
 
 
 def test_a_source_without_documents_to_train_on_is_refused(tmp_path: Path) -> None:

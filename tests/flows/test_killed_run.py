@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from mlflow.entities import Run
 
+pytestmark = pytest.mark.long
+
 SETTINGS = (
     "training.steps=90",
     "training.log_every=1",

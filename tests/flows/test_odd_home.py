@@ -14,6 +14,8 @@ from tasks.paths import sqlite_address
 from tasks.servers import start_mlflow_server
 from tasks.up import stop_everything
 
+pytestmark = pytest.mark.long
+
 ODD = "a%20b?c#d é"
 
 

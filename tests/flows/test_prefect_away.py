@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 SETTINGS = (
     "training.steps=300",
     "training.log_every=1",

@@ -55,6 +55,7 @@ def alien() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.long
 def test_addresses_of_something_else_are_one_sentence_each(cli: Any, alien: str) -> None:
     mlflow, prefect = "MLFLOW_TRACKING_URI", "PREFECT_API_URL"
     wrong = alien.replace("//", f"//me:{CANARY}@")

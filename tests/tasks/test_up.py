@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,11 +45,19 @@ def start_up(root: Path) -> "subprocess.Popen[str]":
     return process
 
 
+def started_worker() -> list[int]:
+    """The worker's processes, once one carries its mark: it has none before it is executed."""
+    until = time.monotonic() + 10.0
+    while not (found := running(["worker"])) and time.monotonic() < until:
+        time.sleep(0.05)
+    return found
+
+
 def test_a_second_one_is_refused_and_down_ends_the_first(
     own_environment: None, project_root: Path
 ) -> None:
     process = start_up(project_root)
-    (child,) = running(["worker"])
+    (child,) = started_worker()
     refusal = r"runs already in .*: use it, or stop it with gptflow down"
     with pytest.raises(DataError, match=refusal), only_up():
         pass
@@ -66,7 +75,7 @@ def test_what_a_killed_one_left_is_ended(
     process = start_up(project_root)
     process.kill()
     process.wait()
-    assert len(running(["worker"])) == 1
+    assert len(started_worker()) == 1
     if by == "down":
         assert stop_everything()
         assert running(["worker"]) == []

@@ -183,6 +183,7 @@ def test_without_a_compiler_a_long_run_stays_uncompiled(monkeypatch: pytest.Monk
     assert isinstance(layout.loss, ModelWithLoss)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, in its compiler
 def test_compiled_training_has_the_losses_of_uncompiled_training(
     shards: Artifact, tmp_path: Path
