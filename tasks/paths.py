@@ -43,7 +43,7 @@ def artifact_folders() -> list[Path]:
 
 
 def comparison_plot(name: str) -> Path:
-    """The plot of a comparison of runs, beside the reports."""
+    """The plot of a comparison of runs, next to the reports."""
     return data_dir() / FOLDERS["report"] / f"compare-{name}.png"
 
 
