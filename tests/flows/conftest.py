@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +42,22 @@ SMALL = (
     "instruction.too_long=cut",  # no answer fits completely into 64 tokens
     "instruction.max_new_tokens=4",
 )
+
+BUSY = 503  # another writer has locked the server's database; its own client asks again too
+
+
+def open_when_free(request: urllib.request.Request) -> bytes:
+    """Open an address of a server, again while its database is locked, for half a minute."""
+    until = time.monotonic() + 30.0
+    while True:
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code != BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.5)
+
 
 SEVERAL = """
 import contextlib, io, json, sys
@@ -136,8 +154,7 @@ class CommandLine:
             {"content-type": "application/json", "authorization": f"Basic {token}"},
             method=method or None,
         )
-        with urllib.request.urlopen(request) as answer:
-            text = answer.read()
+        text = open_when_free(request)
         return json.loads(text) if text else None
 
     def partial_files(self) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flows.declarations import FLOWS
 from tasks.processes import running
 
 PATIENCE_SECONDS = 240.0
@@ -38,7 +39,7 @@ def up(module_cli: Any, small: list[str]) -> Iterator[Any]:
             found = module_cli.ask_prefect("deployments", {})
         except OSError:
             return None
-        return {each["name"]: each for each in found} if len(found) > 3 else None
+        return {each["name"]: each for each in found} if len(found) == len(FLOWS) else None
 
     process.deployments = eventually(deployments)
     yield process
