@@ -49,8 +49,9 @@ def up(module_cli: Any, small: list[str]) -> Iterator[Any]:
 
 def schedule(cli: Any, deployment: str, seconds: float, *, active: bool) -> None:
     due = datetime.now(UTC) + timedelta(seconds=seconds)
-    once = {"interval": 3600.0, "anchor_date": due.isoformat(), "timezone": "UTC"}
-    cli.call_prefect(f"deployments/{deployment}/schedules", [{"schedule": once, "active": active}])
+    # Every minute, because the first time is past if the server is slow to take the schedule.
+    times = {"interval": 60.0, "anchor_date": due.isoformat(), "timezone": "UTC"}
+    cli.call_prefect(f"deployments/{deployment}/schedules", [{"schedule": times, "active": active}])
 
 
 def runs(cli: Any, deployment: str) -> list[dict[str, Any]]:
@@ -64,10 +65,10 @@ def test_a_scheduled_run_completes_and_a_paused_schedule_starts_nothing(
     active, paused = (up.deployments[name]["id"] for name in ("prepare", "run"))
     schedule(module_cli, paused, 2.0, active=False)
     schedule(module_cli, active, 4.0, active=True)
-    (run,) = eventually(
+    completed = eventually(
         lambda: [each for each in runs(module_cli, active) if each["state_name"] == "Completed"]
     )
-    assert run["auto_scheduled"]
+    assert completed[0]["auto_scheduled"]
     assert list(module_cli.home.glob("data/shards/small-*/manifest.json"))
     assert runs(module_cli, paused) == []
     secret = (module_cli.home / ".prefect" / "password").read_bytes()
