@@ -75,6 +75,7 @@ def test_any_layout_resumes_the_checkpoint_of_any_other(  # type: ignore[no-unty
         assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
+@pytest.mark.long
 def test_muon_orthogonalizes_sharded_matrices_as_full_ones(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     muon = "optimizer.kind=muon"
     one = run(tmp_path / "one", muon)
@@ -82,6 +83,7 @@ def test_muon_orthogonalizes_sharded_matrices_as_full_ones(run, tmp_path: Path) 
     assert_alike(one, sharded, 2e-3)  # the iteration may be in bf16, which enlarges differences
 
 
+@pytest.mark.long
 def test_a_resumed_ddp_run_with_dropout_has_the_same_bits(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     dropout, settings = "model.dropout=0.2", ["launch.strategy=ddp"]
     whole = run(tmp_path / "whole", dropout, *settings, processes=2)

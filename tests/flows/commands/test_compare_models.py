@@ -34,6 +34,7 @@ def settings(
     ]
 
 
+@pytest.mark.long
 def test_every_checkpoint_is_measured_once(second_cli: Any, settings: list[str]) -> None:
     commands = [["compare-models", *settings]] * 2 + [["compare-models", "--dry-run", *settings]]
     first, second, plan = second_cli.run_several(commands)
