@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -143,6 +144,18 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         temporary.chmod(0o777 & ~_umask())
         sync_tree(temporary)
         replace_directory(temporary, path)
+
+
+def copy_directory(source: Path, target: Path) -> None:
+    """Copy a directory to one that does not exist yet.
+
+    Unlike ``shutil.copytree`` it raises the error of the first file that cannot be written, by
+    which a full disk is known.
+    """
+    target.mkdir()
+    for entry in source.iterdir():
+        copy = copy_directory if entry.is_dir() else shutil.copyfile
+        copy(entry, target / entry.name)
 
 
 def sha256_file(path: Path) -> str:

@@ -30,7 +30,7 @@ from gpt_core.checkpoints import (
 from gpt_core.config import PretrainConfig
 from gpt_core.durable import remove_directory, sync_file
 from gpt_core.errors import CheckpointError, DataError
-from gpt_core.files import disk_errors
+from gpt_core.files import copy_directory, disk_errors
 from gpt_core.models import parameter_shapes, require_weights, write_tensors
 from gpt_core.tokenizers import first_difference, load_tokenizer
 from gpt_core.training.state_file import write_state
@@ -111,7 +111,7 @@ def save_checkpoint(
             draft,
             CheckpointDescription(kind="pretrained", step=step, model=config.model),
             save_weights=partial(write_tensors, snapshot.weights),
-            save_tokenizer=partial(shutil.copytree, parents[0].directory / TOKENIZER),
+            save_tokenizer=partial(copy_directory, parents[0].directory / TOKENIZER),
         )
         draft.info["ended"] = snapshot.ended
         write_state(snapshot.state, draft.directory / TRAINING_STATE)

@@ -14,6 +14,7 @@ from gpt_core.files import (
     atomic_write,
     atomic_write_text,
     canonical_json,
+    copy_directory,
     disk_errors,
     is_disk_full,
     parse_json_lines,
@@ -283,3 +284,25 @@ def test_json_lines_may_hold_line_separators_and_a_byte_order_mark(tmp_path: Pat
     file = tmp_path / "rows.jsonl"
     file.write_text('\ufeff{"a": "x\u2028y"}\n', encoding="utf-8")
     assert list(read_json_lines(file)) == [(1, {"a": "x\u2028y"})]
+
+
+def test_a_copied_directory_has_every_file_and_the_error_of_one_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "from" / "deep").mkdir(parents=True)
+    (tmp_path / "from" / "deep" / "a").write_bytes(b"1")
+    (tmp_path / "from" / "b").write_bytes(b"22")
+    copy_directory(tmp_path / "from", tmp_path / "to")
+    copied = {p.relative_to(tmp_path / "to").as_posix() for p in (tmp_path / "to").rglob("*")}
+    assert copied == {"deep", "deep/a", "b"}
+    assert (tmp_path / "to" / "deep" / "a").read_bytes() == b"1"
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with (
+        pytest.raises(DataError, match="free some space"),
+        disk_errors(tmp_path / "third"),
+    ):
+        copy_directory(tmp_path / "from", tmp_path / "third")
