@@ -46,13 +46,13 @@ def print_lineage(name: str, form: str, console: Console) -> None:
         edges = dict.fromkeys(_edges(lineage))
         console.print("\n".join(["graph LR", *edges]), markup=False, soft_wrap=True)
     else:
-        console.print(_tree(lineage), soft_wrap=True)
+        console.print(lineage_tree(lineage))
 
 
-def _tree(lineage: Lineage) -> Tree:
-    tree = Tree(Text("\n".join(_lines(lineage))), guide_style="dim")
-    for parent in lineage.parents:
-        tree.children.append(_tree(parent))
+def lineage_tree(lineage: Lineage) -> Tree:
+    """An artifact with its inputs below it, each with its run and the hashes of raw files."""
+    tree = Tree(Text("\n".join(_lines(lineage)), overflow="fold"), guide_style="dim")
+    tree.children.extend(lineage_tree(parent) for parent in lineage.parents)
     return tree
 
 
@@ -65,7 +65,8 @@ def _lines(lineage: Lineage) -> Iterator[str]:
     if lineage.run is not None:
         run = lineage.run
         commit = f", commit {run.commit[:_COMMIT_DIGITS]}" if run.commit else ""
-        yield f"  {run.stage} at {run.started}, run {run.run_id}{commit}"
+        yield f"  {run.stage} at {run.started}"
+        yield f"  run {run.run_id}{commit}"
     for file, digest in lineage.raw_files.items():
         yield f"  {file}  sha256 {digest[:_DIGEST_DIGITS]}..."
 

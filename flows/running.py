@@ -13,7 +13,7 @@ from prefect import runtime
 
 from flows.declarations import FLOWS, Flow, FlowResult
 from flows.forms import Form, form_class, resolve, to_config, to_form
-from flows.preflight import check_flow, check_tables
+from flows.preflight import check_flow
 from flows.run_log import RunLog
 from gpt_core.config import PRESETS, RunConfig
 from gpt_core.errors import ConfigError
@@ -66,7 +66,7 @@ def as_prefect_flow(
         redact_logs()
         remove_leftovers()
         complete = hide_passwords(resolve(to_config(config), preset, settings))
-        if outcome is None:  # the run of a deployment, which no command has checked
+        if _is_deployed():
             check_flow(flow, complete)
         return kept.keep(partial(_run_recorded, flow, function, complete))
 
@@ -82,9 +82,6 @@ def _run_recorded(
     """Call a flow's function in its run of Prefect, as a run of MLflow."""
     recorded = to_form(config, flow.sections_used(config))
     with _display(), tracked_flow(flow.name, recorded, flow_tags()) as record:
-        if _is_deployed():
-            check_flow(flow, config)
-            check_tables(flow, config)
         result = function(config)
         if isinstance(result, Mapping):
             metrics = {name: artifact.metrics() for name, artifact in result.items()}

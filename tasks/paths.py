@@ -103,9 +103,14 @@ def tracking_dir() -> Path:
     return project_root() / "mlflow"
 
 
+def tracking_database() -> Path:
+    """The embedded MLflow store's database."""
+    return tracking_dir() / "mlflow.db"
+
+
 def tracking_store() -> str:
     """The embedded MLflow store's database, as an address."""
-    return sqlite_address(tracking_dir() / "mlflow.db")
+    return sqlite_address(tracking_database())
 
 
 def sqlite_address(path: Path, driver: str = "sqlite") -> str:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from gpt_core.errors import ConfigError, DataError, GPTCoreError
 from tasks.addresses import hide_server_passwords
 from tasks.database_check import check_database
-from tasks.paths import tracking_dir
+from tasks.paths import tracking_database
 
 _WAIT_SECONDS, _PAUSE_SECONDS, _TIMEOUT_SECONDS = 5.0, 0.5, 5.0
 _REFUSED = (401, 403)
@@ -48,12 +48,11 @@ def check_servers() -> None:
     prefect = os.environ.get("PREFECT_API_URL")
     if prefect:
         _check_prefect(prefect)
-    check_tracking(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{embedded_store()}")
-
-
-def embedded_store() -> Path:
-    """The database in which MLflow keeps the runs of this home."""
-    return tracking_dir() / "mlflow.db"
+    tracking = os.environ.get("MLFLOW_TRACKING_URI")
+    if tracking:
+        check_tracking(tracking)
+    else:
+        check_database(tracking_database())
 
 
 def check_tracking(uri: str) -> None:

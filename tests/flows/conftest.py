@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from several import SEVERAL
 
 SMALL = (
     "name=small",
@@ -57,24 +59,6 @@ def open_when_free(request: urllib.request.Request) -> bytes:
             if error.code != BUSY or time.monotonic() > until:
                 raise
         time.sleep(0.5)
-
-
-SEVERAL = """
-import contextlib, io, json, sys
-from flows.__main__ import main
-results = []
-for arguments in json.load(sys.stdin):
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    sys.argv = ["gptflow", *arguments]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-    results.append([code or 0, out.getvalue(), err.getvalue()])
-json.dump(results, sys.stdout)
-"""
-"""Runs several commands in one process: the imports take longer than the commands."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +107,17 @@ class CommandLine:
         result = self._run([sys.executable, "-c", SEVERAL], json.dumps(commands))
         assert result.code == 0, result.err
         return [Result(*each) for each in json.loads(result.out)]
+
+    def answers_other_than(
+        self, mistakes: Sequence[tuple[Sequence[str], str]]
+    ) -> list[tuple[Sequence[str], str]]:
+        """The commands, with their messages, that are not refused as a pattern says."""
+        results = self.run_several([arguments for arguments, _ in mistakes])
+        return [
+            (arguments, message)
+            for result, (arguments, pattern) in zip(results, mistakes, strict=True)
+            if not re.search(pattern, message := result.user_error())
+        ]
 
     def run_script(self, script: str) -> Result:
         """Run a Python script."""

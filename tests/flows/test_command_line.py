@@ -1,6 +1,5 @@
 """Help and mistakes are answered at once, in one sentence, with nothing written."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +81,7 @@ def test_help_names_every_command(cli: Any) -> None:
 
 
 def test_a_mistake_is_one_sentence_and_code_2(cli: Any) -> None:
-    results = cli.run_several([arguments for arguments, _ in MISTAKES])
-    for result, (arguments, sentence) in zip(results, MISTAKES, strict=True):
-        message = result.user_error()
-        assert re.search(sentence, message), (arguments, message)
+    assert cli.answers_other_than(MISTAKES) == []
     assert not cli.home.exists()
 
 

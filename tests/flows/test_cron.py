@@ -1,5 +1,7 @@
 """A schedule is checked before anything starts."""
 
+import re
+
 import pytest
 
 from flows.cron import check_cron
@@ -19,22 +21,24 @@ def test_a_schedule_is_accepted_as_prefect_does(cron: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cron", "sentence"),
+    ("cron", "problem"),
     [
-        ("", "must be minute, hour, day, month and weekday"),
-        ("nonsense", "must be minute, hour, day, month and weekday"),
-        ("0 3 * *", "must be minute, hour, day, month and weekday"),
-        ("60 3 * * *", "has '60' as minute, which must be"),
-        ("0 24 * * *", "has '24' as hour"),
-        ("0 0 0 * *", "has '0' as day"),
-        ("0 0 * 13 *", "has '13' as month"),
-        ("0 0 * * 8", "has '8' as weekday"),
-        ("*/0 0 * * *", "has '\\*/0' as minute"),
-        ("0 0 * * 1,", "has '' as weekday"),
-        ("0 0 30 2 *", "names day 30 of month 2, which never comes"),
-        ("0 0 31 11 *", "names day 31 of month 11, which never comes"),
+        ("", "wrong number of fields"),
+        ("nonsense", "wrong number of fields"),
+        ("0 3 * *", "wrong number of fields"),
+        ("0 0 3 * * *", "wrong number of fields"),
+        ("60 3 * * *", "bad minute"),
+        ("0 24 * * *", "bad hour"),
+        ("0 0 0 * *", "bad day-of-month"),
+        ("0 0 * 13 *", "bad month"),
+        ("0 0 * * 8", "bad day-of-week"),
+        ("*/0 0 * * *", "bad minute"),
+        ("0 0 * * 1,", "bad day-of-week"),
+        ("0 0 30 2 *", "bad day-of-month"),
+        ("0 0 31 11 *", "bad day-of-month"),
     ],
 )
-def test_a_wrong_schedule_is_one_sentence(cron: str, sentence: str) -> None:
-    with pytest.raises(ConfigError, match=sentence):
+def test_a_wrong_schedule_is_one_sentence(cron: str, problem: str) -> None:
+    expected = f"--cron must be minute, .* got {re.escape(repr(cron))}: {problem}$"
+    with pytest.raises(ConfigError, match=expected):
         check_cron(cron)

@@ -1,28 +1,17 @@
 """A schedule's runs start and complete; ``down`` ends what a killed ``gptflow up`` leaves."""
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from waiting import eventually
 
 from flows.declarations import FLOWS
 from tasks.processes import running
 
-PATIENCE_SECONDS = 240.0
 pytestmark = pytest.mark.long
-
-
-def eventually(what: Callable[[], Any]) -> Any:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.5)
-    pytest.fail("it did not come to pass")
 
 
 @pytest.fixture(scope="module")

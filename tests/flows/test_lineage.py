@@ -3,10 +3,15 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+
+from flows.lineage import lineage_tree
+from tasks.lineage import Lineage, StageRunInfo
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,7 @@ def test_every_step_is_shown_with_its_run_and_the_raw_files(
     )
     assert tree.code == as_json.code == mermaid.code == 0, tree.err + as_json.err + mermaid.err
     assert re.search(r"^shards:small-\w+  \w{32}$", tree.out, re.M)
-    assert re.search(r"encode_corpus at 20\d\d-\d\d-\d\dT[\d:+]+, run \w{32}", tree.out)
+    assert re.search(r"  encode_corpus at 20\d\d-\d\d-\d\dT[\d:+]+\n[│ ]+run \w{32}\b", tree.out)
     lineage = json.loads(as_json.out)
     corpus = lineage["parents"][0]
     raw = corpus["parents"][0]
@@ -42,6 +47,19 @@ def test_the_hash_is_that_of_the_file(shared_cli: Any, shards: Path, small: list
     (source,) = [each.removeprefix("source=") for each in small if each.startswith("source=")]
     raw_files = lineage["parents"][0]["parents"][0]["raw_files"]
     assert list(raw_files.values()) == [hashlib.sha256(Path(source).read_bytes()).hexdigest()]
+
+
+def test_nothing_is_cut_where_the_terminal_is_narrow() -> None:
+    run = StageRunInfo(run_id="0f" * 16, stage="pretrain", commit="ab" * 20, started="2026-11-26")
+    lineage = Lineage(
+        name="checkpoint:mine", fingerprint="3d" * 16, path="/a/" + "long/" * 20 + "end", run=run,
+        config=None, metrics={}, raw_files={}, parents=(),
+    )  # fmt: skip
+    console = Console(record=True, width=40)
+    console.print(lineage_tree(replace(lineage, parents=(lineage,))))
+    printed = re.sub(r"[\s│├└─]", "", console.export_text())
+    for text in ("/a/" + "long/" * 20 + "end", f"run{'0f' * 16},commit{'ab' * 5}", "3d" * 16):
+        assert printed.count(text) == 2
 
 
 def test_what_is_no_artifact_is_one_sentence(cli: Any) -> None:

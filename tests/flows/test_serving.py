@@ -5,37 +5,17 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import answers, eventually
 
 from flows.__main__ import FLOWS
-
-PATIENCE_SECONDS = 240.0
-
-
-def eventually(what: Callable[[], Any]) -> Any:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.5)
-    pytest.fail("it did not come to pass")
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @dataclass(frozen=True)
@@ -140,6 +120,18 @@ def test_a_submitted_run_changes_only_its_settings(shared_cli: Any) -> None:
     config = json.loads((Path(trained) / "config.json").read_text(encoding="utf-8"))
     assert config["model"]["n_layer"] == 1, "of what was served, not of the preset"
     assert "completed in" in answer.out.splitlines()[-1]
+
+
+def test_a_run_that_cannot_work_fails_with_its_sentence(served: Served) -> None:
+    run = served.create_run("prepare", {"settings": ["source=nowhere"]})
+    failed = eventually(
+        lambda: (
+            (state := served.cli.call_prefect(f"flow_runs/{run['id']}")["state"])["type"]
+            == "FAILED"
+            and state
+        )
+    )
+    assert "'nowhere' is neither a file or folder nor a named" in failed["message"]
 
 
 def test_ctrl_c_leaves_nothing_behind(served: Served, shared_cli: Any) -> None:

@@ -13,26 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from several import SEVERAL
 
 from gpt_core.artifact import new_artifact
 from gpt_core.files import write_json
-
-SEVERAL = """
-import contextlib, io, json, sys
-from flows.__main__ import main
-results = []
-for arguments in json.load(sys.stdin):
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    sys.argv = ["gptflow", *arguments]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-    results.append([code or 0, out.getvalue(), err.getvalue()])
-json.dump(results, sys.stdout)
-"""
-"""Runs several commands in one process: the imports take longer than the commands."""
 
 SETTINGS = r"""
 run              optimizer.learning_rate=inf              learning_rate must be a number, got inf
@@ -260,10 +244,10 @@ run --config {dir}/type.toml                           training.steps must be a 
 run --config {dir}/fifo                                is a pipe or a device: give a TOML file
 up --cron nonsense                                     --cron must be minute, hour, day
 up --cron 0_3_*_*                                      --cron must be minute, hour, day
-up --cron 61_3_*_*_*                                   has '61' as minute
-up --cron 0_24_*_*_*                                   has '24' as hour
-up --cron 0_0_30_2_*                                   names day 30 of month 2, which never comes
-up --cron 0_3_*_*_x!                                   has 'x!' as weekday
+up --cron 61_3_*_*_*                                   bad minute
+up --cron 0_24_*_*_*                                   bad hour
+up --cron 0_0_30_2_*                                   bad day-of-month
+up --cron 0_3_*_*_x!                                   bad day-of-week
 up --preset huge                                       there is no preset 'huge'
 up training.steps=0                                    steps must be at least 1
 submit fly                                             there is no flow 'fly'

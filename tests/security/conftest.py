@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,26 +17,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from several import SEVERAL
+from waiting import answers
 
 CANARY = "c4n4ry"
 """Part of every secret; what has it has seen a secret."""
-
-SEVERAL = """
-import contextlib, io, json, sys
-from flows.__main__ import main
-results = []
-for arguments in json.load(sys.stdin):
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    sys.argv = ["gptflow", *arguments]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-    results.append([code or 0, out.getvalue(), err.getvalue()])
-json.dump(results, sys.stdout)
-"""
-"""Runs several commands in one process, which reads them from its standard input."""
 
 
 def basic(secret: str) -> str:
@@ -156,7 +140,7 @@ def started(module: Sequence[str], folder: Path, health: str, **settings: str) -
         )  # fmt: skip
     until = time.monotonic() + 120
     try:
-        while not _answers(health):
+        while not answers(health):
             assert process.poll() is None, (folder / "log").read_text("utf-8")
             assert time.monotonic() < until, (folder / "log").read_text("utf-8")
             time.sleep(0.2)
@@ -165,14 +149,6 @@ def started(module: Sequence[str], folder: Path, health: str, **settings: str) -
         with suppress(ProcessLookupError):
             os.killpg(process.pid, 15)
         process.wait(timeout=30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @dataclass(frozen=True)

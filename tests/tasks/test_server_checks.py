@@ -201,7 +201,11 @@ def test_an_embedded_store_that_does_not_exist_yet_is_fine(tmp_path: Path) -> No
     assert not (tmp_path / "home").exists()
 
 
-def test_the_embedded_store_is_checked(tmp_path: Path) -> None:
-    (tmp_path / "home" / "mlflow" / "mlflow.db").mkdir(parents=True)
+@pytest.mark.parametrize("name", ["home", "a%20b?c#d"])
+def test_the_embedded_store_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("GPTFLOW_HOME", str(tmp_path / name))
+    (tmp_path / name / "mlflow" / "mlflow.db").mkdir(parents=True)
     with pytest.raises(DataError, match="is a folder, not MLflow's database"):
         check_servers()
