@@ -16,8 +16,9 @@ from flows.running import as_prefect_flow
 from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError
 from tasks.credentials import password_file
+from tasks.environment import is_server
 from tasks.servers import PrefectServer, start_mlflow_server
-from tasks.tracking import runs_link
+from tasks.tracking import runs_link, tracking_uri
 
 
 def serve_all(server: PrefectServer, config: RunConfig, cron: str | None) -> None:
@@ -36,7 +37,8 @@ def serve_all(server: PrefectServer, config: RunConfig, cron: str | None) -> Non
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     # Prefect's own handler of SIGTERM, which serve() installs, forgets to await it.
     warnings.filterwarnings("ignore", r"coroutine 'Runner\.astop' was never awaited")
-    start_mlflow_server().wait()
+    if not is_server(tracking_uri()):
+        start_mlflow_server().wait()
     server.wait()
     for line in _welcome(server):
         typer.echo(line)

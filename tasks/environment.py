@@ -8,7 +8,13 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from tasks.paths import prefect_dir, server_settings_file, sqlite_address
+from tasks.paths import (
+    prefect_dir,
+    server_settings_file,
+    sqlite_address,
+    tracked_artifacts,
+    tracking_store,
+)
 from tasks.processes import HOST
 
 _QUIET = {
@@ -82,6 +88,28 @@ def mlflow_environment(port: int) -> dict[str, str]:
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(each.removeprefix("http://") for each in origins),
     }
+
+
+def is_server(address: str) -> bool:
+    """Whether MLflow's store is a server, not a database."""
+    return address.lower().startswith(("http://", "https://"))
+
+
+def served_store() -> str:
+    """The database that an MLflow server of this home shows: the user's or the embedded one."""
+    address = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return tracking_store() if not address or is_server(address) else address
+
+
+def served_artifacts() -> str:
+    """Where artifacts go that are recorded in a database: a folder, or a bucket such as S3's."""
+    return os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or tracked_artifacts()
+
+
+def database_addresses() -> dict[str, str]:
+    """The addresses of databases that the user gave to the servers of this home, by variable."""
+    names = _DATABASES[:2] if not os.environ.get("PREFECT_API_URL") else ()
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def bypass_proxies() -> None:

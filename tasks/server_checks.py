@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 from gpt_core.errors import ConfigError, DataError, GPTCoreError
 from tasks.addresses import hide_server_passwords
 from tasks.database_check import check_database
+from tasks.database_servers import check_database_server, check_given_databases
+from tasks.environment import database_addresses
 from tasks.paths import tracking_database
 
 _WAIT_SECONDS, _PAUSE_SECONDS, _TIMEOUT_SECONDS = 5.0, 0.5, 5.0
@@ -48,6 +50,7 @@ def check_servers() -> None:
     prefect = os.environ.get("PREFECT_API_URL")
     if prefect:
         _check_prefect(prefect)
+    check_given_databases(database_addresses())
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     if tracking:
         check_tracking(tracking)
@@ -72,7 +75,9 @@ def check_tracking(uri: str) -> None:
     elif scheme == "sqlite":
         place = uri.partition("://")[2].partition("?")[0]
         check_database(Path(place.removeprefix("/")))
-    elif scheme not in (*_DATABASES, *_SCHEMES, *_plugins()):
+    elif scheme in _DATABASES:
+        check_database_server("MLFLOW_TRACKING_URI", uri)
+    elif scheme not in (*_SCHEMES, *_plugins()):
         raise ConfigError(
             "MLFLOW_TRACKING_URI must begin with http://, https://, sqlite:/// or another "
             f"database's scheme, got {_shown(uri)}"

@@ -20,14 +20,10 @@ from tasks.environment import (
     configure_environment,
     mlflow_environment,
     prefect_environment,
+    served_artifacts,
+    served_store,
 )
-from tasks.paths import (
-    checkout,
-    prefect_dir,
-    tracked_artifacts,
-    tracking_dir,
-    tracking_store,
-)
+from tasks.paths import checkout, prefect_dir, tracking_dir
 from tasks.processes import HOST, is_running, reserve_port, start_detached, stop_detached
 
 LOGIN_PATH = "/enter"
@@ -210,7 +206,7 @@ def _recorded_server(kind: str) -> Server | None:
 
 
 def start_mlflow_server(port: int = _MLFLOW_PORT) -> Server:
-    """Start an MLflow server on the embedded store, for its UI.
+    """Start an MLflow server on the embedded store, or on the user's database, for its UI.
 
     Args:
         port: Where it listens, unless that port is taken.
@@ -222,10 +218,12 @@ def start_mlflow_server(port: int = _MLFLOW_PORT) -> Server:
         port = reservation.getsockname()[1]
         command = [
             "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
-            "--backend-store-uri", tracking_store(),
-            "--default-artifact-root", tracked_artifacts(),
         ]  # fmt: skip
-        environment = mlflow_environment(port)
+        environment = {
+            **mlflow_environment(port),
+            "MLFLOW_BACKEND_STORE_URI": served_store(),  # a password is no argument
+            "MLFLOW_DEFAULT_ARTIFACT_ROOT": served_artifacts(),
+        }
         log = prefect_dir() / "mlflow-server.log"
         pid = start_detached(MLFLOW, command, log, reservation, environment)
     server = Server(MLFLOW, f"http://{HOST}:{port}", pid)

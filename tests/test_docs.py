@@ -15,7 +15,13 @@ from flows.__main__ import FLOWS
 from gpt_core.config import RunConfig, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/operations.md", "data/README.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/operations.md",
+    "data/README.md",
+)
 
 
 def load(path: Path) -> ModuleType:

@@ -22,13 +22,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from gpt_core.errors import DataError
 from gpt_core.redaction import redact
 from tasks.addresses import hide_server_passwords
-from tasks.paths import experiments_file, tracked_artifacts, tracking_dir, tracking_store
+from tasks.environment import served_artifacts
+from tasks.paths import experiments_file, tracking_dir, tracking_store
 from tasks.servers import mlflow_ui_url
 
 UNREACHABLE = (MlflowException, RequestException, OSError)
 """The errors of a store that cannot be reached."""
 
 _PORTS = {"http": 80, "https": 443}
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _CONNECT_SECONDS = 5.0  # for a server that has not answered yet
 _RECONNECT_SECONDS = 60.0  # for a server that went away
 _AS_TRAINING = "?workflowType=machine_learning"  # else MLflow shows its pages for agents
@@ -127,8 +129,8 @@ def experiment_id() -> str:
     found = client().get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    local = tracking_uri().startswith("sqlite")
-    place = tracked_artifacts() if local else None
+    in_database = tracking_uri().startswith(_DATABASES)
+    place = served_artifacts() if in_database else None  # a server knows where they go
     try:
         return str(client().create_experiment(name, artifact_location=place, tags=tags))
     except MlflowException as error:

@@ -1,6 +1,5 @@
 """Real servers that note every request, and the command in a home that is searched afterwards."""
 
-import base64
 import http.client
 import json
 import os
@@ -17,16 +16,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from canary import CANARY, basic
 from several import SEVERAL
 from waiting import answers
-
-CANARY = "c4n4ry"
-"""Part of every secret; what has it has seen a secret."""
-
-
-def basic(secret: str) -> str:
-    """The header by which the user ``me`` authorizes itself."""
-    return f"Basic {base64.b64encode(f'me:{secret}'.encode()).decode()}"
 
 
 @dataclass(frozen=True)
@@ -174,38 +166,6 @@ class Gptflow:
         assert done.returncode == 0, done.stdout + done.stderr
         assert CANARY not in done.stderr
         return [Answer(*each) for each in json.loads(done.stdout)]
-
-
-@dataclass
-class Watch:
-    """Looks at the arguments of every process of this machine until it is stopped."""
-
-    seen: int = 0
-    found: list[str] = field(default_factory=list)
-    ending: threading.Event = field(default_factory=threading.Event)
-
-    def look(self) -> None:
-        """Note the processes whose arguments have a secret."""
-        while not self.ending.wait(0.3):
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                with suppress(OSError):
-                    arguments = file.read_bytes()
-                    self.seen += 1
-                    if CANARY.encode() in arguments:
-                        self.found.append(arguments.decode(errors="replace"))
-
-
-@contextmanager
-def watching() -> Iterator[Watch]:
-    """Watch the arguments of processes during a block."""
-    watch = Watch()
-    thread = threading.Thread(target=watch.look)
-    thread.start()
-    try:
-        yield watch
-    finally:
-        watch.ending.set()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

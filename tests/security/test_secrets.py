@@ -1,6 +1,5 @@
 """A secret reaches the server that it is for, and is in nothing that is printed, sent or kept."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from canary import CANARY, basic, secrets_in, watching
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
-CANARY = "c4n4ry"
 COMMIT = "c" * 40
 ENVIRONMENT = {
     "HF_TOKEN": f"hf_{CANARY}",
@@ -121,7 +120,7 @@ def canary(gptflow: Any, project_root: Path, serve: Any) -> Canary:
             "MLFLOW_TRACKING_URI": sites["mlflow"].with_password,
             "PREFECT_API_URL": prefect,
         }
-        canary.watch = stack.enter_context(serve.watching())
+        canary.watch = stack.enter_context(watching())
         canary.done = gptflow.run([["release", *SMALL, "source=mill"]], **settings)
         assert canary.done[0].code == 0, canary.done
         (release,) = (gptflow.home / "data" / "releases").iterdir()
@@ -192,18 +191,7 @@ def test_no_process_has_a_secret_among_its_arguments(
     count("places searched for a secret", canary.watch.seen)
 
 
-def basic(secret: str) -> str:
-    """The header by which the user ``me`` authorizes itself."""
-    return f"Basic {base64.b64encode(f'me:{secret}'.encode()).decode()}"
-
-
 def allowed(name: str, site: Any) -> list[str]:
     """The passwords that a site may be given, and the wrong ones of commands that fail."""
     wrong = {"text": [f"{CANARY}-x"], "hub": [f"{CANARY}-wrong"]}
     return [site.secret, *wrong.get(name, [])]
-
-
-def secrets_in(content: bytes) -> bool:
-    """Whether bytes have a secret, as it is or as a header has it."""
-    encoded = (base64.b64encode(f"{lead}{CANARY}".encode())[:-4] for lead in ("me:", "me:hf_", ""))
-    return any(each in content for each in (CANARY.encode(), *encoded))
