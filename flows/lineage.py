@@ -1,8 +1,9 @@
-"""Print where a model comes from, as a tree, as JSON or as a Mermaid diagram."""
+"""Print where a model comes from, as a tree, as JSON, as a Mermaid diagram or as a picture."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -10,8 +11,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from flows.display import short
-from gpt_core.artifact import Artifact, read_artifact
+from gpt_core.artifact import Artifact, read_artifact, to_json_value
+from gpt_core.config import load_config
+from gpt_core.files import atomic_write
 from tasks.lineage import Lineage, trace
+from tasks.lineage_plot import lineage_figure
+from tasks.paths import lineage_plot
 from tasks.tracking import artifact_of, find_stage_run
 
 _DIGEST_DIGITS, _COMMIT_DIGITS = 16, 10
@@ -32,7 +37,7 @@ def print_lineage(name: str, form: str, console: Console) -> None:
 
     Args:
         name: A directory, the id of an MLflow run, or ``models:/NAME@ALIAS``.
-        form: ``tree``, ``json`` or ``mermaid``.
+        form: ``tree``, ``json``, ``mermaid`` or ``picture``, a file whose path is printed.
         console: Where to print.
 
     Raises:
@@ -45,8 +50,17 @@ def print_lineage(name: str, form: str, console: Console) -> None:
     elif form == "mermaid":
         edges = dict.fromkeys(_edges(lineage))
         console.print("\n".join(["graph LR", *edges]), markup=False, soft_wrap=True)
+    elif form == "picture":
+        console.print(short(_draw(lineage)), markup=False, highlight=False, soft_wrap=True)
     else:
         console.print(lineage_tree(lineage))
+
+
+def _draw(lineage: Lineage) -> Path:
+    file = lineage_plot(lineage.fingerprint)
+    with atomic_write(file) as target:
+        lineage_figure(lineage).savefig(target, format="png", dpi=150)
+    return file
 
 
 def lineage_tree(lineage: Lineage) -> Tree:
@@ -67,8 +81,35 @@ def _lines(lineage: Lineage) -> Iterator[str]:
         commit = f", commit {run.commit[:_COMMIT_DIGITS]}" if run.commit else ""
         yield f"  {run.stage} at {run.started}"
         yield f"  run {run.run_id}{commit}"
+    changed = changed_settings(lineage.config)
+    if changed:
+        yield "  " + ", ".join(f"{name}={value}" for name, value in changed.items())
     for file, digest in lineage.raw_files.items():
         yield f"  {file}  sha256 {digest[:_DIGEST_DIGITS]}..."
+
+
+def changed_settings(config: object) -> dict[str, object]:
+    """The settings of a stage that are not those of the default preset, by their names."""
+    parts = config if isinstance(config, list) else [config]
+    settings = {name: value for part in parts for name, value in _flat(part, "").items()}
+    return {name: value for name, value in settings.items() if value not in _defaults(name)}
+
+
+def _defaults(name: str) -> list[object]:
+    """The defaults of a setting; a stage that reads one section records no section's name."""
+    return [value for known, value in _flat_defaults() if f".{known}".endswith(f".{name}")]
+
+
+@cache
+def _flat_defaults() -> list[tuple[str, object]]:
+    return list(_flat(to_json_value(load_config()), "").items())
+
+
+def _flat(value: object, name: str) -> dict[str, object]:
+    if not isinstance(value, Mapping):
+        return {name: value} if name else {}
+    found = [_flat(part, f"{name}.{key}".lstrip(".")) for key, part in value.items()]
+    return {key: part for each in found for key, part in each.items()}
 
 
 def _edges(lineage: Lineage) -> Iterator[str]:

@@ -137,7 +137,8 @@ def lineage(
         str, typer.Argument(metavar="NAME", help="A directory, a run's id or models:/NAME@ALIAS.")
     ],
     form: Annotated[
-        Literal["tree", "json", "mermaid"], typer.Option("--as", help="How it is printed.")
+        Literal["tree", "json", "mermaid", "picture"],
+        typer.Option("--as", help="How it is printed."),
     ] = "tree",
 ) -> None:
     """Show where a model or another artifact comes from, back to the raw files."""

@@ -4,14 +4,21 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from prefect.serializers import (
+    JSONSerializer,
+    prefect_json_object_decoder,
+    prefect_json_object_encoder,
+)
 from prefect.settings import get_current_settings
 
 from gpt_core.artifact import Artifact, fingerprint_of, read_artifact
 from gpt_core.errors import DataError
-from tasks.paths import checkout
+from tasks.in_use import artifacts_locked, mark_used
+from tasks.paths import checkout, in_home, project_root
 from tasks.specs import StageSpec
 
 _SELECTING = frozenset({"loading.py", "presets.py"})
@@ -80,6 +87,29 @@ def _files_of(package: str) -> list[Path]:
     return [file for file in (core / package).glob("*.py") if file.name not in _SELECTING]
 
 
+def encode_result(value: object) -> object:
+    """What Prefect writes for a stage's result: the path of an artifact is that in its home."""
+    if isinstance(value, Artifact):
+        value = replace(value, path=in_home(value.path))
+    return prefect_json_object_encoder(value)
+
+
+def decode_result(value: dict[str, object]) -> object:
+    """Read what ``encode_result`` wrote; the home may have been moved since."""
+    found = prefect_json_object_decoder(value)
+    return (
+        replace(found, path=str(project_root() / found.path))
+        if isinstance(found, Artifact)
+        else found
+    )
+
+
+def result_serializer() -> JSONSerializer[Artifact]:
+    """How the results of stages are kept by Prefect."""
+    names = {each: f"{each.__module__}.{each.__name__}" for each in (encode_result, decode_result)}
+    return JSONSerializer(object_encoder=names[encode_result], object_decoder=names[decode_result])
+
+
 def results_dir() -> Path:
     """Where Prefect keeps the results of tasks."""
     return Path(get_current_settings().results.local_storage_path)
@@ -89,7 +119,7 @@ def recorded_artifact(record: Path) -> Artifact | None:
     """The artifact of a cache record, or None if it was deleted or damaged."""
     try:
         result = json.loads(json.loads(record.read_text(encoding="utf-8"))["result"])
-        return read_artifact(Path(result["data"]["path"]))
+        return read_artifact(project_root() / result["data"]["path"])
     except (DataError, OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -101,7 +131,16 @@ def cached_artifact(key: str) -> Artifact | None:
 
 
 def discard_damaged(key: str) -> None:
-    """Delete a cache record whose artifact was deleted or damaged, so that the stage runs again."""
+    """Delete a cache record whose artifact was deleted or damaged, so that the stage runs again.
+
+    An intact one is in use from now on.
+    """
     record = results_dir() / key
-    if record.is_file() and recorded_artifact(record) is None:
-        record.unlink()
+    if not record.is_file():
+        return
+    with artifacts_locked(alone=False):
+        artifact = recorded_artifact(record)
+        if artifact is None:
+            record.unlink(missing_ok=True)
+        else:
+            mark_used(artifact)

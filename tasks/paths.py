@@ -37,6 +37,28 @@ def data_dir() -> Path:
     return project_root() / "data"
 
 
+def in_home(path: str) -> str:
+    """A path as it is recorded, relative to the home if it is in there: homes are moved."""
+    root = project_root()
+    return str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else path
+
+
+def from_home(path: str) -> str:
+    """The path that a recorded one stands for.
+
+    Args:
+        path: Relative to the home, or absolute; one that a home had before it was moved is found
+            by the folders of the artifacts.
+    """
+    found = project_root() / path
+    parts = found.parts
+    if "data" in parts and not found.exists():
+        below = parts[len(parts) - parts[::-1].index("data") :]
+        moved = data_dir().joinpath(*below)
+        found = moved if moved.exists() else found
+    return str(found)
+
+
 def artifact_folders() -> list[Path]:
     """The folder of each kind of artifact."""
     return [data_dir() / name for name in FOLDERS.values()]
@@ -45,6 +67,11 @@ def artifact_folders() -> list[Path]:
 def comparison_plot(name: str) -> Path:
     """The plot of a comparison of runs, next to the reports."""
     return data_dir() / FOLDERS["report"] / f"compare-{name}.png"
+
+
+def lineage_plot(fingerprint: str) -> Path:
+    """The picture of an artifact's lineage, next to the reports."""
+    return data_dir() / FOLDERS["report"] / f"lineage-{fingerprint[:_KEY_DIGITS]}.png"
 
 
 def staged_model() -> Path:
@@ -70,6 +97,16 @@ def unsent_dir() -> Path:
 def running_dir() -> Path:
     """Records and locks of the flows that are running or were killed."""
     return data_dir() / "running"
+
+
+def artifacts_lock() -> Path:
+    """Held while artifacts are taken from the cache or removed."""
+    return running_dir() / "artifacts.lock"
+
+
+def backups_dir() -> Path:
+    """Copies of the databases."""
+    return project_root() / "backups"
 
 
 def running_file(flow: str, name: str) -> Path:

@@ -6,6 +6,7 @@ from typing import Literal
 from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import Benchmark
 from gpt_core.errors import DataError
+from tasks.in_use import artifacts_locked, mark_used
 from tasks.paths import expand_path
 
 Role = Literal["text", "classification", "instruction"] | Benchmark
@@ -39,7 +40,10 @@ class Given:
             DataError: If there is none of that kind in the directory.
         """
         try:
-            return read_artifact(expand_path(self.directory).resolve(), self.kind)
+            with artifacts_locked(alone=False):
+                found = read_artifact(expand_path(self.directory).resolve(), self.kind)
+                mark_used(found)
+            return found
         except (OSError, RuntimeError) as error:  # a name too long, links in a circle
             raise DataError(f"{self.directory!r:.200} is no {self.kind}: {error!s:.200}") from error
 

@@ -22,7 +22,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from gpt_core.artifact import Artifact, verify
 from gpt_core.errors import DownloadError
 from gpt_core.files import Progress
-from tasks.caching import discard_damaged, stage_key
+from tasks.caching import discard_damaged, result_serializer, stage_key
 from tasks.paths import artifact_dir
 from tasks.planning import PendingDownload, artifacts_in, current_plan
 from tasks.progress import Display, current_display
@@ -129,7 +129,7 @@ class Stage(Generic[P]):
             timeout_seconds=days * _DAY,
             cache_key_fn=lambda _, arguments: stage_key(self.spec, *self._relevant(arguments)),
             persist_result=True,
-            result_serializer="json",
+            result_serializer=result_serializer(),
         )(run)
 
     @contextmanager

@@ -8,11 +8,22 @@ from mlflow.exceptions import MlflowException
 
 from gpt_core.errors import DataError
 from tasks.lineage import StageRunInfo
+from tasks.paths import from_home
 from tasks.tracking.store import client, experiment_id
 
 _REGISTRY = "models:/"
-_STAGES = ("release", "instruct", "classify", "pretrain", "import_gpt2")
-"""Whose result a flow's run stands for, if it has several: the last of these."""
+RESULTS = (
+    "export_huggingface",
+    "finetune_instructions",
+    "finetune_classifier",
+    "pretrain",
+    "import_gpt2",
+    "compare_models",
+    "compare_tokenizers",
+    "evaluate_language_model",
+    "encode_corpus",
+)
+"""The stages whose result a flow's run stands for; if it has several, the first of these."""
 
 
 def find_stage_run(fingerprint: str) -> StageRunInfo | None:
@@ -40,11 +51,11 @@ def artifact_of(name: str) -> str:
         tags: Mapping[str, str] = client().get_run(run_id).data.tags
     except MlflowException as error:
         raise DataError(f"MLflow has no run or model {name}") from error
-    made = [tags.get("artifact"), *(tags.get(f"artifact.{stage}") for stage in _STAGES)]
+    made = [tags.get("artifact"), *(tags.get(f"artifact.{stage}") for stage in RESULTS)]
     path = next((each for each in made if each), None)
     if path is None:
         raise DataError(f"the run {run_id} has made no artifact")
-    return path
+    return from_home(path)
 
 
 def _run_of_model(name: str) -> str:

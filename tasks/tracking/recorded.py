@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from gpt_core.artifact import read_artifact
 from gpt_core.errors import DataError
+from tasks.paths import from_home
 from tasks.tables import training_samples
 from tasks.tracking.store import client, experiment_id
 
@@ -97,7 +98,9 @@ def _curves(run_id: str) -> pd.DataFrame:
 
 def _samples(training: Run) -> pd.DataFrame:
     try:
-        checkpoint = read_artifact(Path(training.data.tags.get("artifact", "")), "checkpoint")
+        checkpoint = read_artifact(
+            Path(from_home(training.data.tags.get("artifact", ""))), "checkpoint"
+        )
         return training_samples(checkpoint)
     except DataError:
         return pd.DataFrame()

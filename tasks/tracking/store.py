@@ -25,6 +25,7 @@ from tasks.addresses import hide_server_passwords
 from tasks.environment import served_artifacts
 from tasks.paths import experiments_file, tracking_dir, tracking_store
 from tasks.servers import mlflow_ui_url
+from tasks.tracking.moved import follow_home
 
 UNREACHABLE = (MlflowException, RequestException, OSError)
 """The errors of a store that cannot be reached."""
@@ -92,6 +93,8 @@ def _create_or_upgrade(uri: str) -> None:
                 raise
             command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
             subprocess.run(command, check=True, capture_output=True, cwd=tracking_dir())
+        if uri == tracking_store():
+            follow_home()
 
 
 def require_answer(uri: str, seconds: float) -> None:

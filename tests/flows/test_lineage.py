@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from flows.lineage import lineage_tree
+from flows.lineage import changed_settings, lineage_tree
 from tasks.lineage import Lineage, StageRunInfo
 
 
@@ -25,12 +25,14 @@ def shards(shared_cli: Any, small: list[str]) -> Path:
 def test_every_step_is_shown_with_its_run_and_the_raw_files(
     shared_cli: Any, shards: Path, project_root: Path
 ) -> None:
-    tree, as_json, mermaid = shared_cli.run_several(
-        [["lineage", str(shards), *form] for form in ([], ["--as", "json"], ["--as", "mermaid"])]
+    tree, as_json, mermaid, picture = shared_cli.run_several(
+        [["lineage", str(shards), "--as", form] for form in ("tree", "json", "mermaid", "picture")]
     )
     assert tree.code == as_json.code == mermaid.code == 0, tree.err + as_json.err + mermaid.err
     assert re.search(r"^shards:small-\w+  \w{32}$", tree.out, re.M)
     assert re.search(r"  encode_corpus at 20\d\d-\d\d-\d\dT[\d:+]+\n[│ ]+run \w{32}\b", tree.out)
+    assert re.search(r"^ .*vocab_size=400$", tree.out, re.M)
+    assert Path(picture.out.strip()).read_bytes().startswith(b"\x89PNG")
     lineage = json.loads(as_json.out)
     corpus = lineage["parents"][0]
     raw = corpus["parents"][0]
@@ -47,6 +49,16 @@ def test_the_hash_is_that_of_the_file(shared_cli: Any, shards: Path, small: list
     (source,) = [each.removeprefix("source=") for each in small if each.startswith("source=")]
     raw_files = lineage["parents"][0]["parents"][0]["raw_files"]
     assert list(raw_files.values()) == [hashlib.sha256(Path(source).read_bytes()).hexdigest()]
+
+
+def test_only_settings_that_are_not_the_defaults_are_shown() -> None:
+    assert changed_settings({"model": {"n_layer": 77}, "training": {"seed": 1337}}) == {
+        "model.n_layer": 77
+    }
+    assert changed_settings([{"kind": "word"}, {"lowercase": None}, None]) == {
+        "kind": "word", "lowercase": None,
+    }  # fmt: skip
+    assert changed_settings(None) == {}
 
 
 def test_nothing_is_cut_where_the_terminal_is_narrow() -> None:

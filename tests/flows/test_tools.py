@@ -11,7 +11,7 @@ MISTAKES = [
     (["submit", "run"], r"start gptflow up first"),
     (["up", "--cron", "daily"], r"--cron must be minute, hour, day, month and weekday"),
     (["compare", "one"], r"at least two runs"),
-    (["lineage", "--as", "xml", "x"], r"'xml' is not one of 'tree', 'json', 'mermaid'"),
+    (["lineage", "--as", "xml", "x"], r"'xml' is not one of 'tree', 'json', 'mermaid', 'picture'"),
 ]
 
 

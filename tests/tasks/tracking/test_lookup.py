@@ -1,12 +1,15 @@
 """Runs and models are found again by what they made, in a real store."""
 
+import importlib
 from pathlib import Path
 
 import pytest
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.errors import DataError
+from tasks.specs import STAGES
 from tasks.tracking import FlowRecord, artifact_of, client, find_stage_run
+from tasks.tracking.lookup import RESULTS
 from tasks.tracking.models import log_model
 
 
@@ -30,12 +33,17 @@ def test_the_run_that_made_an_artifact_is_found(record: FlowRecord, checkpoint: 
 def test_a_run_stands_for_what_it_made(record: FlowRecord, checkpoint: Artifact) -> None:
     with pytest.raises(DataError, match=f"the run {record.run_id} has made no artifact"):
         artifact_of(record.run_id)
-    client().set_tag(record.run_id, "artifact.pretrain", "pretrained")
-    assert artifact_of(record.run_id) == "pretrained"
-    client().set_tag(record.run_id, "artifact.classify", "classifier")
-    assert artifact_of(record.run_id) == "classifier"
+    client().set_tag(record.run_id, "artifact.pretrain", "/pretrained")
+    assert artifact_of(record.run_id) == "/pretrained"
+    client().set_tag(record.run_id, "artifact.finetune_classifier", "/classifier")
+    assert artifact_of(record.run_id) == "/classifier"
     client().set_tag(record.run_id, "artifact", checkpoint.path)
     assert artifact_of(record.run_id) == checkpoint.path
+
+
+def test_the_stages_whose_results_runs_stand_for_are_there() -> None:
+    importlib.import_module("tasks.stages")
+    assert set(RESULTS) <= {spec.name for spec in STAGES.values()}
 
 
 def test_a_registered_model_stands_for_its_checkpoint(
