@@ -15,7 +15,7 @@ from gpt_core.artifact import Artifact, read_artifact, to_json_value
 from gpt_core.config import load_config
 from gpt_core.files import atomic_write
 from tasks.lineage import Lineage, trace
-from tasks.lineage_plot import lineage_figure
+from tasks.lineage_plot import plot_lineage
 from tasks.paths import lineage_plot
 from tasks.tracking import artifact_of, find_stage_run
 
@@ -59,7 +59,7 @@ def print_lineage(name: str, form: str, console: Console) -> None:
 def _draw(lineage: Lineage) -> Path:
     file = lineage_plot(lineage.fingerprint)
     with atomic_write(file) as target:
-        lineage_figure(lineage).savefig(target, format="png", dpi=150)
+        plot_lineage(lineage).savefig(target, format="png", dpi=150)
     return file
 
 

@@ -88,7 +88,7 @@ def _files_of(package: str) -> list[Path]:
 
 
 def encode_result(value: object) -> object:
-    """What Prefect writes for a stage's result: the path of an artifact is that in its home."""
+    """The JSON that Prefect keeps of a stage's result; an artifact's path is that in its home."""
     if isinstance(value, Artifact):
         value = replace(value, path=in_home(value.path))
     return prefect_json_object_encoder(value)

@@ -27,7 +27,7 @@ _COLOURS = {
 }
 
 
-def lineage_figure(lineage: Lineage) -> "Figure":
+def plot_lineage(lineage: Lineage) -> "Figure":
     """Draw a lineage; an artifact that several others were made from is drawn once.
 
     Args:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from tasks.lineage import Lineage, StageRunInfo
-from tasks.lineage_plot import lineage_figure
+from tasks.lineage_plot import plot_lineage
 
 RUN = StageRunInfo(
     run_id="ab" * 16, stage="encode_corpus", commit="cd" * 20, started="2026-11-26T07:14:08+00:00"
@@ -29,7 +29,7 @@ def texts(drawn: Figure) -> list[str]:
 def test_every_artifact_is_drawn_once_with_its_run_and_an_arrow_for_each_input() -> None:
     corpus = derived("documents:mine", RAW)
     tokenizer = derived("tokenizer:mine", corpus)
-    found = texts(lineage_figure(derived("shards:mine", corpus, tokenizer)))
+    found = texts(plot_lineage(derived("shards:mine", corpus, tokenizer)))
     boxes = [text for text in found if text]
     assert [box.splitlines()[0] for box in boxes] == ["shards", "documents", "raw", "tokenizer"]
     assert found.count("") == 4, "arrows"
@@ -40,5 +40,5 @@ def test_every_artifact_is_drawn_once_with_its_run_and_an_arrow_for_each_input()
 
 
 def test_what_was_removed_is_said() -> None:
-    (box,) = texts(lineage_figure(derived("shards:gone", path=None)))
+    (box,) = texts(plot_lineage(derived("shards:gone", path=None)))
     assert "not here any more" in box
