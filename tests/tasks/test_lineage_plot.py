@@ -11,12 +11,12 @@ RUN = StageRunInfo(
     run_id="ab" * 16, stage="encode_corpus", commit="cd" * 20, started="2026-11-26T07:14:08+00:00"
 )
 RAW = Lineage(
-    name="raw:mine", fingerprint="f0", path="/home/data/raw/mine", run=None, config=None,
+    name="raw:mine", fingerprint="f0", path="/data/raw/mine", run=None, config=None,
     metrics={}, raw_files={f"{n}.txt": f"{n}e" * 32 for n in range(3)}, parents=(),
 )  # fmt: skip
 
 
-def derived(name: str, *parents: Lineage, path: str | None = "/home/x") -> Lineage:
+def derived(name: str, *parents: Lineage, path: str | None = "/data/x") -> Lineage:
     return replace(
         RAW, name=name, fingerprint=name, raw_files={}, parents=parents, run=RUN, path=path
     )
