@@ -26,6 +26,9 @@ TEXT = ("source", "reading", "cleaning", "tokenizer", "shards")
 PRETRAINING = (*(section.name for section in fields(PretrainConfig)), "launch")
 """The settings that turn token shards into a model."""
 
+COMMON = ("limits",)
+"""The settings that hold for every flow; ``flows.running`` applies them, not its function."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flow:
@@ -91,7 +94,8 @@ class Flow:
         function = self.load()
         if function.__name__ != self.name.replace("-", "_"):
             raise ValueError(f"flow {self.name} has a function named {function.__name__}")
-        read, declared = sections_read(function) - {"name"}, set(self.form_sections)
+        read = sections_read(function) - {"name"}
+        declared = {*self.form_sections} - {*COMMON}
         if read != declared:
             differing = ", ".join(sorted(read ^ declared))
             raise ValueError(f"flow {self.name} reads or declares {differing}, but not both")
@@ -101,14 +105,14 @@ class Flow:
     def form_sections(self) -> tuple[str, ...]:
         """The sections of the flow's form: its own, then those that make a checkpoint."""
         making = ("checkpoint", *TEXT, *PRETRAINING, "gpt2") if self.makes_checkpoint else ()
-        return tuple(dict.fromkeys((*self.sections, *making)))
+        return tuple(dict.fromkeys((*self.sections, *making, *COMMON)))
 
     def sections_used(self, config: RunConfig) -> tuple[str, ...]:
         """The sections that the flow reads with this configuration."""
         if not self.makes_checkpoint:
-            return self.sections
+            return (*self.sections, *COMMON)
         making = {None: (*TEXT, *PRETRAINING), "gpt2": ("gpt2",)}.get(config.checkpoint, ())
-        return tuple(dict.fromkeys(("checkpoint", *self.sections, *making)))
+        return tuple(dict.fromkeys(("checkpoint", *self.sections, *making, *COMMON)))
 
     def all_reads(self, config: RunConfig) -> list[Read]:
         """Everything the flow reads with this configuration, to make a missing checkpoint too."""

@@ -12,7 +12,7 @@ from flows.fitting import (
     check_texts,
     check_tokenizers,
 )
-from gpt_core.config import GPT2ImportConfig, RunConfig
+from gpt_core.config import GPT2ImportConfig, RunConfig, use_limits
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.text import path_exists, read_example_splits, read_instruction_splits
 from tasks.hub import release_of
@@ -33,6 +33,11 @@ def check_flow(flow: Flow, config: RunConfig) -> list[str]:
             project's folder cannot be written.
     """
     check_home()
+    with use_limits(config.limits):
+        return _check_reads(flow, config)
+
+
+def _check_reads(flow: Flow, config: RunConfig) -> list[str]:
     for read in flow.all_reads(config):
         if isinstance(read, Source):
             check_source(read)

@@ -15,7 +15,7 @@ from flows.declarations import FLOWS, Flow, FlowResult
 from flows.forms import Form, form_class, resolve, to_config, to_form
 from flows.preflight import check_flow
 from flows.run_log import RunLog
-from gpt_core.config import PRESETS, RunConfig
+from gpt_core.config import PRESETS, RunConfig, use_limits
 from gpt_core.errors import ConfigError
 from tasks.absence import Outcome, silence_logging_errors
 from tasks.addresses import hide_passwords, redact_logs
@@ -81,7 +81,11 @@ def _run_recorded(
 ) -> FlowResult:
     """Call a flow's function in its run of Prefect, as a run of MLflow."""
     recorded = to_form(config, flow.sections_used(config))
-    with _display(), tracked_flow(flow.name, recorded, flow_tags()) as record:
+    with (
+        use_limits(config.limits),
+        _display(),
+        tracked_flow(flow.name, recorded, flow_tags()) as record,
+    ):
         result = function(config)
         if isinstance(result, Mapping):
             metrics = {name: artifact.metrics() for name, artifact in result.items()}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from gpt_core.config import PRESETS, load_config
+from gpt_core.config import PRESETS, load_config, use_limits
 from gpt_core.errors import GPTCoreError
 from gpt_core.signals import exit_on_sigterm
 
@@ -65,15 +65,16 @@ def _train(options: argparse.Namespace) -> None:
     shards = read_artifact(options.shards, "shards")
     verify(shards)
     lines = ProgressLines(partial(print, flush=True))
-    checkpoint = pretrain(
-        shards, config.pretrain, options.out, callbacks=[lines], launch=config.launch
-    )
+    with use_limits(config.limits):
+        checkpoint = pretrain(
+            shards, config.pretrain, options.out, callbacks=[lines], launch=config.launch
+        )
     if os.environ.get("RANK", "0") == "0":  # torchrun's first process speaks for all
         print(checkpoint.path)
 
 
 def _generate(options: argparse.Namespace) -> None:
-    decoding = load_config("tiny", settings=options.settings).generation
+    config = load_config("tiny", settings=options.settings)
     from gpt_core.artifact import read_artifact, verify
     from gpt_core.checkpoints import is_training_state
     from gpt_core.generation import stream_text
@@ -81,8 +82,9 @@ def _generate(options: argparse.Namespace) -> None:
     checkpoint = read_artifact(options.checkpoint, "checkpoint")
     verify(checkpoint, skip=[*filter(is_training_state, checkpoint.manifest().files)])
     print(options.prompt, end="")
-    for piece in stream_text(options.checkpoint, options.prompt, decoding):
-        print(piece, end="", flush=True)
+    with use_limits(config.limits):
+        for piece in stream_text(options.checkpoint, options.prompt, config.generation):
+            print(piece, end="", flush=True)
     print()
 
 

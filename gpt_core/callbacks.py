@@ -193,7 +193,7 @@ class ProgressLines(Callback):
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Read the records of a JSON-lines file of a run, or none if there is no such file.
 
-    Unlike ``files.read_json_lines``, it drops a line that a crash cut short or that has no step:
+    Unlike ``text.read_objects``, it drops a line that a crash cut short or that has no step:
     that line's step is repeated.
     """
     if not path.is_file():

@@ -252,20 +252,6 @@ def parse_json_lines(lines: Iterable[str], where: str) -> Iterator[tuple[int, ob
             yield number, value
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Read the objects of a JSON lines file, each with its line number counted from 1.
-
-    Raises:
-        DataError: If the file is missing or is not UTF-8, or naming the line that is not an
-            object.
-    """
-    with _reading(path), path.open(encoding="utf-8-sig") as file:
-        for number, value in parse_json_lines(file, str(path)):
-            if not isinstance(value, dict):
-                raise DataError(f"{path}, line {number} is not a JSON object")
-            yield number, value
-
-
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Translate a missing, unreadable or undecodable file into a DataError."""

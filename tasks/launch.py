@@ -18,7 +18,7 @@ from pathlib import Path
 from gpt_core import errors
 from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.callbacks import Callback
-from gpt_core.config import ComputeConfig, LaunchConfig, PretrainConfig
+from gpt_core.config import ComputeConfig, LaunchConfig, PretrainConfig, current_limits
 from gpt_core.cores import usable_cores
 from gpt_core.durable import temporary_directory
 from gpt_core.errors import ConfigError, GPTCoreError
@@ -58,6 +58,7 @@ def train(
             "config": to_json_value(config),
             "out_dir": str(out_dir),
             "launch": {"processes": n_processes, "strategy": launch.strategy},
+            "limits": to_json_value(current_limits()),
         }
         write_json(folder / "request.json", request)
         _run(folder, n_processes, callbacks)

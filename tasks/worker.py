@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from gpt_core.artifact import read_artifact
-from gpt_core.config import LaunchConfig, PretrainConfig, build_config
+from gpt_core.config import LaunchConfig, LimitsConfig, PretrainConfig, build_config, use_limits
 from gpt_core.errors import GPTCoreError
 from gpt_core.files import read_json, write_json
 
@@ -53,13 +53,14 @@ def _train(folder: Path, rank: int) -> int:
         threading.Thread(target=_stop_with_launcher, daemon=True).start()
     callbacks = [EventWriter(folder / "events.jsonl")] if rank == 0 else []
     try:
-        pretrain(
-            read_artifact(Path(request["shards"]), "shards"),
-            build_config(PretrainConfig, request["config"]),
-            Path(request["out_dir"]),
-            callbacks=callbacks,
-            launch=build_config(LaunchConfig, request["launch"]),
-        )
+        with use_limits(build_config(LimitsConfig, request["limits"])):
+            pretrain(
+                read_artifact(Path(request["shards"]), "shards"),
+                build_config(PretrainConfig, request["config"]),
+                Path(request["out_dir"]),
+                callbacks=callbacks,
+                launch=build_config(LaunchConfig, request["launch"]),
+            )
     except GPTCoreError as error:
         content = {"kind": type(error).__name__, "message": str(error)}
         write_json(folder / f"error-{rank}.json", content)

@@ -20,6 +20,7 @@ from gpt_core.config.finetuning import (
     LoRAConfig,
 )
 from gpt_core.config.generation import DecodingConfig
+from gpt_core.config.limits import LimitsConfig, current_limits, use_limits
 from gpt_core.config.loading import build_config, load_config, override_config
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.presets import PRESETS
@@ -55,6 +56,7 @@ __all__ = [
     "GPTConfig",
     "InstructionConfig",
     "LaunchConfig",
+    "LimitsConfig",
     "LoRAConfig",
     "LoaderConfig",
     "OptimizerConfig",
@@ -66,6 +68,8 @@ __all__ = [
     "TokenizerConfig",
     "TrainingConfig",
     "build_config",
+    "current_limits",
     "load_config",
     "override_config",
+    "use_limits",
 ]

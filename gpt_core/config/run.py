@@ -9,6 +9,7 @@ from gpt_core.config.data import LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
 from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
 from gpt_core.config.generation import DecodingConfig
+from gpt_core.config.limits import LimitsConfig
 from gpt_core.config.model import GPTConfig
 from gpt_core.config.section import Section
 from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
@@ -162,6 +163,7 @@ class RunConfig(Section):
     classification: ClassificationConfig = field(default_factory=ClassificationConfig)
     instruction: InstructionConfig = field(default_factory=InstructionConfig)
     lora: LoRAConfig = field(default_factory=LoRAConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
 
     def __post_init__(self) -> None:
         require_named(self, "source", "checkpoint")

@@ -110,10 +110,9 @@ def _plan(
 
 
 def _group_bytes(file: Path, n_groups: int) -> list[int]:
-    """Uncompressed bytes of the texts of each row group, from the footer."""
+    """Uncompressed bytes of each row group, from the footer."""
     metadata = open_parquet(file, str(file)).metadata
-    text = metadata.schema.names.index("text")
-    return [metadata.row_group(i).column(text).total_uncompressed_size for i in range(n_groups)]
+    return [int(metadata.row_group(i).total_byte_size) for i in range(n_groups)]
 
 
 def _runs(sizes: list[int], wanted: int) -> list[range]:

@@ -2,7 +2,9 @@
 
 A column of fixed-size binary that is uncompressed, not null and not dictionary-encoded, with one
 page a row group, ends in its raw values. PyArrow copies values while it decodes them, even from a
-memory-mapped file, so the position of the values is found here from the footer and the page header.
+memory-mapped file, so the position of the values is found here from the sizes of the row groups,
+which follow each other, and the page headers. PyArrow is not asked where a column begins: the
+process aborts if a damaged footer has statistics that do not fit.
 
 References:
     Apache Parquet format, "parquet.thrift" (PageHeader); Thrift compact protocol, "Varint".
@@ -14,6 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+
+_MAGIC = b"PAR1"  # what a file begins with
+_LONGEST_START = 64  # bytes of a row group that tell whether it is one page
 
 
 def map_row_groups(
@@ -32,36 +37,37 @@ def map_row_groups(
     with file.open("rb") as opened:
         mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
     width = parquet.schema_arrow.field(0).type.byte_width
-    groups = []
+    groups, begin = [], len(_MAGIC)
     for number in range(parquet.metadata.num_row_groups):
         group = parquet.metadata.row_group(number)
-        column = group.column(0)
-        n_bytes = group.num_rows * width
-        if _is_one_plain_page(mapped, column, n_bytes):
-            start = column.data_page_offset + column.total_compressed_size - n_bytes
-            groups.append(np.frombuffer(mapped, dtype, n_bytes // dtype.itemsize, start))
+        n_bytes, end = group.num_rows * width, begin + group.total_byte_size
+        inside = 0 < begin < end - n_bytes < end <= len(mapped)
+        start = mapped[begin : begin + _LONGEST_START]
+        if inside and _is_one_plain_page(start, group.num_rows, n_bytes):
+            groups.append(np.frombuffer(mapped, dtype, n_bytes // dtype.itemsize, end - n_bytes))
         else:
             values = parquet.read_row_group(number).column(0).to_pylist()
             groups.append(np.frombuffer(b"".join(values), dtype))
+        begin = end
     return groups
 
 
-def _is_one_plain_page(mapped: mmap.mmap, column: pq.ColumnChunkMetaData, n_bytes: int) -> bool:
-    """Whether a column chunk is one page header followed by ``n_bytes`` of raw values.
+def _is_one_plain_page(start: bytes, n_rows: int, n_bytes: int) -> bool:
+    """Whether a row group of one column is one page header followed by ``n_bytes`` of raw values.
 
-    A page header is a Thrift struct: it begins with the page's type (0 for data), its uncompressed
-    size and its compressed size, each after the byte 0x15 that announces the next field as an
-    integer. A first page with all the bytes leaves no space for another.
+    A page header is a Thrift struct: its type (0 for data), its uncompressed size, its compressed
+    size and a struct of the number of values and their encoding (0 for plain). Each number follows
+    a byte that announces the next field. A first page with all the bytes leaves no space for
+    another.
+
+    Args:
+        start: The row group's first bytes.
+        n_rows: Its rows.
+        n_bytes: The bytes of their values.
     """
-    size = _varint(2 * n_bytes)  # zigzag encoding: the lowest bit is the sign
-    begin = column.data_page_offset
-    return (
-        n_bytes > 0
-        and column.compression == "UNCOMPRESSED"
-        and not column.has_dictionary_page
-        and begin + column.total_compressed_size <= len(mapped)
-        and mapped[begin : begin + 4 + 2 * len(size)] == b"\x15\0\x15" + size + b"\x15" + size
-    )
+    size, values = _varint(2 * n_bytes), _varint(2 * n_rows)  # zigzag: the lowest bit is the sign
+    header = b"\x15\0\x15" + size + b"\x15" + size + b"\x2c\x15" + values + b"\x15\0"
+    return n_bytes > 0 and start.startswith(header)
 
 
 def _varint(number: int) -> bytes:

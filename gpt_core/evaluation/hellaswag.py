@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gpt_core.errors import DataError
 from gpt_core.evaluation.zero_shot import Question, Score, most_probable, tokenize_question
-from gpt_core.files import read_json_lines
+from gpt_core.text import read_objects
 from gpt_core.tokenizers import Tokenizer
 
 
@@ -24,17 +24,17 @@ def read_hellaswag(file: Path, tokenizer: Tokenizer) -> list[Question]:
         Zellers et al. 2019, "HellaSwag: Can a Machine Really Finish Your Sentence?".
     """
     questions = []
-    for number, row in read_json_lines(file):
+    for place, row in read_objects(file):
         names = ("query", "choices", "gold") if "query" in row else ("ctx", "endings", "label")
         missing = next((name for name in names if name not in row), None)
         if missing is not None:
-            raise DataError(f"{file}, line {number}: there is no {missing!r}")
+            raise DataError(f"{file}, {place}: there is no {missing!r}")
         context, endings, gold = (row[name] for name in names)
         texts = [context, *endings] if isinstance(endings, list) else []
         if not texts or not all(isinstance(text, str) for text in texts):
-            raise DataError(f"{file}, line {number}: {names[0]} and {names[1]} must hold texts")
+            raise DataError(f"{file}, {place}: {names[0]} and {names[1]} must hold texts")
         if gold not in range(len(endings)):
-            raise DataError(f"{file}, line {number}: there is no choice {gold!r}")
+            raise DataError(f"{file}, {place}: there is no choice {gold!r}")
         choices = [f" {ending}" for ending in endings]
         questions.append(tokenize_question(tokenizer, context, choices, gold))
     return questions

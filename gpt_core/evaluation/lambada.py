@@ -5,8 +5,8 @@ from pathlib import Path
 
 from gpt_core.errors import DataError
 from gpt_core.evaluation.zero_shot import Question, Score, tokenize_question
-from gpt_core.files import read_json_lines
 from gpt_core.models import perplexity
+from gpt_core.text import read_objects
 from gpt_core.tokenizers import Tokenizer
 
 
@@ -24,10 +24,10 @@ def read_lambada(file: Path, tokenizer: Tokenizer) -> list[Question]:
         Paperno et al. 2016, "The LAMBADA dataset"; Radford et al. 2019, section 3.3.
     """
     questions = []
-    for number, row in read_json_lines(file):
+    for place, row in read_objects(file):
         text = row.get("text")
         if not isinstance(text, str) or len(text.split()) < 2:
-            raise DataError(f"{file}, line {number}: 'text' must be a passage of several words")
+            raise DataError(f"{file}, {place}: 'text' must be a passage of several words")
         context, _, word = text.rstrip().rpartition(" ")
         questions.append(tokenize_question(tokenizer, context, [f" {word}"], gold=0))
     return questions

@@ -2,7 +2,7 @@
 
 import torch
 
-from gpt_core.config import GPTConfig
+from gpt_core.config import GPTConfig, current_limits
 from gpt_core.cores import physical_memory
 from gpt_core.errors import ConfigError
 from gpt_core.models.gpt import GPT
@@ -83,19 +83,23 @@ def count_parameters(config: GPTConfig, *, include_positions: bool = True) -> in
 
 
 def require_memory(config: GPTConfig) -> None:
-    """Refuse a model whose weights alone exceed the machine's memory.
+    """Refuse a model whose weights alone exceed the machine's memory, or ``limits.memory_gib``.
 
     Raises:
         ConfigError: Naming the number of parameters, both sizes and the settings to lower.
     """
     n_parameters = count_parameters(config)
-    needed, there = n_parameters * _BYTES_PER_PARAMETER, physical_memory()
+    allowed = current_limits().memory_gib
+    there = physical_memory() if allowed is None else allowed * 2**30
+    needed = n_parameters * _BYTES_PER_PARAMETER
+    owner = "this machine's" if allowed is None else "the allowed"
     if needed > there:
         raise ConfigError(
             f"a model of n_layer={config.n_layer}, n_embd={config.n_embd}, context_length="
             f"{config.context_length} and vocab_size={config.vocab_size} has {n_parameters:,} "
-            f"parameters, which take {needed / 2**30:,.1f} GiB of this machine's "
-            f"{there / 2**30:,.1f} GiB: lower one of these settings of the model"
+            f"parameters, which take {needed / 2**30:,.1f} GiB of "
+            f"{owner} {there / 2**30:,.1f} GiB: "
+            "lower one of these settings of the model, or raise limits.memory_gib"
         )
 
 

@@ -23,7 +23,7 @@ from gpt_core.text.examples import (
 )
 from gpt_core.text.probe import TextProbe, probe_texts
 from gpt_core.text.reading import read_texts
-from gpt_core.text.records import RecordFormat, file_errors, read_record_file
+from gpt_core.text.records import RecordFormat, file_errors, read_objects, read_record_file
 from gpt_core.text.sources import path_exists, register_source, source_files, source_path
 from gpt_core.text.splits import (
     ExampleSplits,
@@ -63,6 +63,7 @@ __all__ = [
     "read_examples",
     "read_instruction_splits",
     "read_instructions",
+    "read_objects",
     "read_record_file",
     "read_row_group",
     "read_texts",

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from gpt_core.config import current_limits
 from gpt_core.errors import DataError
 from gpt_core.text.records import read_table
 from gpt_core.text.streams import open_text
 
 _COLUMNS = ("char_offset", "char_length")
 _CHUNK = 1 << 18  # characters read at a time
-_MAX_CHARACTERS = 1 << 28  # of a document
 _MAX_DIGITS = 19  # of an offset; Python reads no numbers of thousands of digits
 
 
@@ -31,12 +31,13 @@ def cut_at_boundaries(
             order or reaches beyond the text.
     """
     with open_text(stream, where, encoding, newline="", setting="reading.encoding") as text:
+        limit = current_limits().document_characters
         start, buffer = 0, ""  # start: offset of the buffer's first character in the text
         for place, offset, length in _spans(boundaries):
-            if length > _MAX_CHARACTERS:
+            if length > limit:
                 raise DataError(
                     f"{boundaries}, {place}: a document of {length:,} characters is longer than "
-                    f"{_MAX_CHARACTERS:,}: cut it into several"
+                    f"{limit:,}: cut it into several, or raise limits.document_characters"
                 )
             parts, held = [buffer], start + len(buffer)
             while held < offset + length and (chunk := text.read(_CHUNK)):

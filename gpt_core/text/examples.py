@@ -1,8 +1,8 @@
 """Read examples for fine-tuning: labelled texts and instructions with answers.
 
 A row whose text, label or instruction is null, empty or blank, or whose answer is null, is left out
-and counted. If that is so of more than a tenth of the rows, the file is refused: another column may
-be meant. An empty answer is one: the model learns to say nothing.
+and counted. If that is so of more than ``limits.blank_rows`` of the rows, a tenth, the file is
+refused: another column may be meant. An empty answer is one: the model learns to say nothing.
 """
 
 import math
@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from gpt_core.config import current_limits
 from gpt_core.errors import DataError
 from gpt_core.text.records import RecordFormat, read_record_file, require_unicode
-
-MAX_LEFT_OUT = 0.1
-"""The largest fraction of a file's rows that may lack a value."""
 
 _FORMATS: dict[str, RecordFormat] = {
     ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
@@ -175,8 +173,11 @@ class _Blanks:
         total = self.n_rows + len(rows)
         names = " or ".join(f"{name!r} (first {place})" for name, place in self.first.items())
         sentence = f"{self.n_rows:,} of {total:,} rows of {self.path} have no {names}"
-        if self.n_rows > MAX_LEFT_OUT * total:
+        if self.n_rows > current_limits().blank_rows * total:
             settings = " and ".join(self.settings[n] for n in self.first if n in self.settings)
-            advice = f", or set {settings}" if settings else ""
-            raise DataError(f"{sentence}: give each row a value, or remove it{advice}")
+            advice = f", set {settings}" if settings else ""
+            raise DataError(
+                f"{sentence}: give each row a value, or remove it{advice}, or raise "
+                "limits.blank_rows"
+            )
         return ExampleFile(rows, self.n_rows, f"{sentence}: they are left out")

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
+from gpt_core.config import current_limits
 from gpt_core.errors import DataError
 from gpt_core.files import parse_json_lines
 from gpt_core.text.parquet_files import iter_rows, open_parquet
 from gpt_core.text.streams import BoundedText, open_text
 
-MAX_FIELD_CHARACTERS = 1 << 24  # of one CSV or TSV field
 _MAX_NAMES = 12  # of columns in an error message
 
 RecordFormat = Literal["json", "jsonl", "csv", "tsv", "parquet"]
@@ -113,7 +113,8 @@ def _split_fields(
     lines: Iterable[str], form: Literal["csv", "tsv"], where: str
 ) -> Iterator[tuple[int, list[str]]]:
     """Stream the line where each row begins, and its fields; blank lines are skipped."""
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    limit = current_limits().cell_characters
+    csv.field_size_limit(limit)
     quoting: Literal[0, 3] = csv.QUOTE_NONE if form == "tsv" else csv.QUOTE_MINIMAL
     delimiter = "\t" if form == "tsv" else ","
     rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
@@ -124,6 +125,11 @@ def _split_fields(
             if row:
                 yield line, row
     except csv.Error as error:
+        if "field limit" in str(error):
+            raise DataError(
+                f"{where}, line {begin}: a field is longer than {limit:,} characters: close its "
+                "quotes, cut it into several rows, or raise limits.cell_characters"
+            ) from error
         raise DataError(f"{where}, line {begin}: not a valid table: {error}") from error
 
 
@@ -152,6 +158,18 @@ def read_record_file(
         yield from read_records(
             stream, form, str(path), columns=columns, headerless=headerless, settings=settings
         )
+
+
+def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Stream the objects of a JSON lines file, each with its place.
+
+    Raises:
+        DataError: If the file is missing or not UTF-8, or naming the line that is not an object.
+    """
+    for place, value in read_record_file(path, "jsonl", ()):
+        if not isinstance(value, dict):
+            raise DataError(f"{path}, {place} is not a JSON object")
+        yield place, value
 
 
 def list_names(names: Iterable[str]) -> str:

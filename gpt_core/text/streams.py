@@ -7,13 +7,8 @@ from typing import IO, cast
 
 from typing_extensions import override
 
+from gpt_core.config import current_limits
 from gpt_core.errors import DataError
-
-MAX_LINE_CHARACTERS = 1 << 26
-"""A line of a table or of JSON lines is one record, which is read at once."""
-
-MAX_TEXT_CHARACTERS = 1 << 29
-"""A JSON array is read at once; its values take several times the memory of its text."""
 
 _CHUNK = 1 << 20  # characters
 _SNIFF_BYTES = 8192  # bytes searched for a NUL, which no text has
@@ -36,18 +31,19 @@ class BoundedText(io.TextIOWrapper):
 
     def __init__(self, buffer: IO[bytes], where: str, codec: str, newline: str | None) -> None:
         super().__init__(buffer, encoding=codec, errors="strict", newline=newline)
-        self._where, self._lines = where, 0
+        self._where, self._lines, self._limits = where, 0, current_limits()
 
     @override
     def __next__(self) -> str:  # type: ignore[override]  # of bytes in the common base class
-        line = self.readline(MAX_LINE_CHARACTERS + 1)
+        limit = self._limits.line_characters
+        line = self.readline(limit + 1)
         if not line:
             raise StopIteration
         self._lines += 1
-        if len(line) > MAX_LINE_CHARACTERS:
+        if len(line) > limit:
             raise DataError(
-                f"{self._where}, line {self._lines} is longer than {MAX_LINE_CHARACTERS:,} "
-                "characters, the most that a record may have: cut it into several"
+                f"{self._where}, line {self._lines} is longer than {limit:,} characters, the most "
+                "that a record may have: cut it into several, or raise limits.line_characters"
             )
         return line
 
@@ -55,16 +51,16 @@ class BoundedText(io.TextIOWrapper):
         """Read a file that cannot be streamed.
 
         Raises:
-            DataError: If it is longer than ``MAX_TEXT_CHARACTERS``.
+            DataError: If it is longer than ``limits.array_characters``.
         """
-        parts, size = [], 0
+        parts, size, limit = [], 0, self._limits.array_characters
         while part := self.read(_CHUNK):  # to ask for all at once would allocate it at once
             parts.append(part)
             size += len(part)
-            if size > MAX_TEXT_CHARACTERS:
+            if size > limit:
                 raise DataError(
-                    f"{self._where} is longer than {MAX_TEXT_CHARACTERS:,} characters, and a JSON "
-                    "array is read at once: write it as JSON lines"
+                    f"{self._where} is longer than {limit:,} characters, and a JSON array is read "
+                    "at once: write it as JSON lines, or raise limits.array_characters"
                 )
         return "".join(parts)
 

@@ -1,26 +1,19 @@
-"""Limits of what a compressed file may unpack to.
-
-A megabyte of gzip can hold a gigabyte of one letter. Text shrinks to a third, repetitive logs to a
-thirtieth of their size; a file that grows a hundredfold was made to fill the memory or the disk, or
-is better unpacked by its owner.
-"""
+"""Limits of what a compressed file may unpack to: a megabyte can hold a gigabyte of one letter."""
 
 import io
 from typing import IO
 
 from typing_extensions import Buffer, override
 
+from gpt_core.config import current_limits
 from gpt_core.errors import DataError
-
-MAX_RATIO = 100
-"""Unpacked bytes for each packed byte."""
 
 SMALL = 1 << 26
 """Bytes that may be unpacked from any file, however small it is."""
 
 
 def require_plausible_size(unpacked: int, packed: int, where: str) -> None:
-    """Refuse what unpacks to more than ``MAX_RATIO`` times its size and more than ``SMALL`` bytes.
+    """Refuse what unpacks to more than ``limits.unpacked_ratio`` times its size and ``SMALL``.
 
     Args:
         unpacked: Bytes after unpacking, so far or in all.
@@ -30,10 +23,12 @@ def require_plausible_size(unpacked: int, packed: int, where: str) -> None:
     Raises:
         DataError: If there are too many.
     """
-    if unpacked > max(SMALL, MAX_RATIO * packed):
+    ratio = current_limits().unpacked_ratio
+    if unpacked > max(SMALL, ratio * packed):
         raise DataError(
-            f"{where} unpacks from {packed:,} to at least {unpacked:,} bytes, more than "
-            f"{MAX_RATIO} times its size: if it is no mistake, unpack it and give the unpacked file"
+            f"{where} unpacks from {packed:,} to at least {unpacked:,} bytes, more than {ratio} "
+            "times its size: if it is no mistake, raise limits.unpacked_ratio or give the "
+            "unpacked file"
         )
 
 

@@ -67,3 +67,5 @@ def test_the_plan_of_every_flow_names_the_stages_that_its_run_does(
     for command, plan, answer in zip((*commands, *more), plans, answers, strict=True):
         assert stages_run(answer), f"{command[0]}: {answer.out}{answer.err}"
         assert stages_planned(plan) == stages_run(answer), command[0]
+    again = ["run", *small, "limits.unpacked_ratio=7", "limits.memory_gib=64", "--dry-run"]
+    assert " to do" not in shared_cli.run_several([again])[0].out, "no stage depends on a limit"

@@ -17,9 +17,7 @@ from gpt_core.files import (
     copy_directory,
     disk_errors,
     is_disk_full,
-    parse_json_lines,
     read_json,
-    read_json_lines,
     sha256_file,
     write_json,
 )
@@ -243,33 +241,6 @@ def test_an_error_of_the_network_is_not_a_disk_error(tmp_path: Path) -> None:
         raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
 
-def test_json_lines_are_numbered_and_blank_ones_skipped(tmp_path: Path) -> None:
-    file = tmp_path / "rows.jsonl"
-    file.write_text('{"a": 1}\n\n  \n{"a": "سلام"}', encoding="utf-8")
-    assert list(read_json_lines(file)) == [(1, {"a": 1}), (4, {"a": "سلام"})]
-    assert list(parse_json_lines(['"a"', "2"], "x")) == [(1, "a"), (2, 2)]
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (None, "rows.jsonl does not exist"),
-        (b'{"a": 1}\n\xff', "rows.jsonl is not UTF-8 text: byte 9"),
-        (b'{"a": 1}\n{"a"', "rows.jsonl, line 2: not valid JSON: Expecting ':' delimiter"),
-        (b'{"a": 1}\n[1]', "rows.jsonl, line 2 is not a JSON object"),
-        (b"[" * 100_000, "rows.jsonl, line 1: JSON that cannot be read"),
-    ],
-)
-def test_unreadable_json_lines_are_one_sentence(
-    tmp_path: Path, content: bytes | None, sentence: str
-) -> None:
-    file = tmp_path / "rows.jsonl"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(DataError, match=sentence):
-        list(read_json_lines(file))
-
-
 @pytest.mark.parametrize("write", [atomic_write, atomic_directory])
 def test_nothing_is_written_into_a_file_as_if_it_were_a_directory(
     tmp_path: Path, write: Callable[[Path], AbstractContextManager[object]]
@@ -278,12 +249,6 @@ def test_nothing_is_written_into_a_file_as_if_it_were_a_directory(
     out = tmp_path / "file" / "out"
     with pytest.raises(DataError, match="cannot be written: "), disk_errors(out), write(out):
         pass
-
-
-def test_json_lines_may_hold_line_separators_and_a_byte_order_mark(tmp_path: Path) -> None:
-    file = tmp_path / "rows.jsonl"
-    file.write_text('\ufeff{"a": "x\u2028y"}\n', encoding="utf-8")
-    assert list(read_json_lines(file)) == [(1, {"a": "x\u2028y"})]
 
 
 def test_a_copied_directory_has_every_file_and_the_error_of_one_that_cannot_be_written(

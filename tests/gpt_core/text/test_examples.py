@@ -186,8 +186,8 @@ def test_a_file_with_many_rows_without_a_value_is_refused(tmp_path: Path) -> Non
     sentence = (
         "2 of 10 rows of .*e.json have no 'label' \\(first entry 8\\) or "
         "'text' \\(first entry 9\\): "
-        "give each row a value, or remove it, or set classification.label_column and "
-        "classification.text_column$"
+        "give each row a value, or remove it, set classification.label_column and "
+        "classification.text_column, or raise limits.blank_rows$"
     )
     with pytest.raises(DataError, match=sentence):
         read_examples(tmp_path / "e.json")
@@ -264,5 +264,7 @@ def test_entries_without_an_instruction_or_answer_are_left_out_with_a_count(
     assert read.n_left_out == 2
     assert "no 'instruction' (first entry 30) or 'output' (first entry 31)" in read.notice
     (tmp_path / "i.json").write_text(json.dumps([*good[:3], *bad]))
-    with pytest.raises(DataError, match=r"2 of 5 rows of .* give each row a value, or remove it$"):
+    with pytest.raises(
+        DataError, match=r"2 of 5 rows of .* or remove it, or raise limits\.blank_rows$"
+    ):
         read_instructions(tmp_path / "i.json")

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpt_core.errors import DataError
-from gpt_core.text.records import RecordFormat, read_record_file, read_table
+from gpt_core.text.records import RecordFormat, read_objects, read_record_file, read_table
 
 COLUMNS = ("text", "label")
 
@@ -180,3 +180,35 @@ def test_a_missing_column_advises_the_setting() -> None:
         DataError, match=r"t has no column 'text'; it has a; set reading.text_column"
     ):
         list(read_table(["a\n"], "csv", "t", ["text"], settings={"text": "reading.text_column"}))
+
+
+def test_json_lines_are_numbered_and_blank_ones_skipped(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"a": 1}\n\n  \n{"a": "سلام"}', encoding="utf-8")
+    assert list(read_objects(file)) == [("line 1", {"a": 1}), ("line 4", {"a": "سلام"})]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "rows.jsonl cannot be read: No such file"),
+        (b'{"a": 1}\n\xff', "rows.jsonl is not utf-8: byte 0xff at offset 9 .line 2."),
+        (b'{"a": 1}\n{"a"', "rows.jsonl, line 2: not valid JSON: Expecting ':' delimiter"),
+        (b'{"a": 1}\n[1]', "rows.jsonl, line 2 is not a JSON object"),
+        (b"[" * 100_000, "rows.jsonl, line 1: JSON that cannot be read"),
+    ],
+)
+def test_unreadable_json_lines_are_one_sentence(
+    tmp_path: Path, content: bytes | None, sentence: str
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(DataError, match=sentence):
+        list(read_objects(file))
+
+
+def test_json_lines_may_hold_line_separators_and_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('\ufeff{"a": "x\u2028y"}\n', encoding="utf-8")
+    assert list(read_objects(file)) == [("line 1", {"a": "x\u2028y"})]

@@ -1,6 +1,5 @@
 import bz2
 import gzip
-import json
 import lzma
 import tracemalloc
 import zipfile
@@ -86,23 +85,6 @@ def test_a_parquet_file_of_one_letter_is_refused(
     check_refused(
         lambda: list(read_texts(tmp_path / "a.parquet", ReadingConfig())), "row group 0 unpacks"
     )
-
-
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv"])
-def test_a_line_has_a_limit(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt_core.text.streams.MAX_LINE_CHARACTERS", 1000)
-    record = json.dumps({"text": "a" * 2000}) if name == "a.jsonl" else "a" * 2000
-    head = '{"text": "b"}' if name == "a.jsonl" else "text"
-    (tmp_path / name).write_text(f"{head}\n{record}\n")
-    with pytest.raises(DataError, match=r"line 2 is longer than 1,000 characters"):
-        list(read_texts(tmp_path / name, ReadingConfig()))
-
-
-def test_a_json_array_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt_core.text.streams.MAX_TEXT_CHARACTERS", 1000)
-    (tmp_path / "a.json").write_text(json.dumps(["a" * 2000]))
-    with pytest.raises(DataError, match=r"longer than 1,000 characters.* write it as JSON lines"):
-        list(read_texts(tmp_path / "a.json", ReadingConfig()))
 
 
 def check_refused(read: Callable[[], object], message: str = "unpacks from") -> None:
