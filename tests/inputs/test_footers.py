@@ -1,4 +1,4 @@
-"""Footers of Parquet files with a changed bit, in the long form each one: PyArrow must not abort the process.
+"""Footers of Parquet files with a changed bit: PyArrow must not abort the process.
 
 An error in the constructor of a column's metadata ends Python itself, which no handler sees. So
 the files are read in a process of their own, and its exit code is looked at.
