@@ -23,7 +23,7 @@ _LARGEST = 1 << 48  # of anything that is counted; the readers' libraries take n
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LimitsConfig(Section):
-    """What a file may take before it is refused; results do not depend on it."""
+    """Sizes at which a file is refused; results do not depend on them."""
 
     unpacked_ratio: int = 100
     """gz, zip, Parquet: unpacked bytes for each packed byte, beyond the first 64 MiB. Text shrinks

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 _MAGIC = b"PAR1"  # what a file begins with
-_LONGEST_START = 64  # bytes of a row group that tell whether it is one page
+_START_BYTES = 64  # bytes of a row group that tell whether it is one page
 
 
 def map_row_groups(
@@ -42,7 +42,7 @@ def map_row_groups(
         group = parquet.metadata.row_group(number)
         n_bytes, end = group.num_rows * width, begin + group.total_byte_size
         inside = 0 < begin < end - n_bytes < end <= len(mapped)
-        start = mapped[begin : begin + _LONGEST_START]
+        start = mapped[begin : begin + _START_BYTES]
         if inside and _is_one_plain_page(start, group.num_rows, n_bytes):
             groups.append(np.frombuffer(mapped, dtype, n_bytes // dtype.itemsize, end - n_bytes))
         else:

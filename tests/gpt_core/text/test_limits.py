@@ -1,4 +1,4 @@
-"""What exceeds a limit is refused with the name of its setting, which lets it through if raised."""
+"""A file beyond a limit is refused with the name of its setting; raised, it lets the file through."""
 
 import gzip
 import json
