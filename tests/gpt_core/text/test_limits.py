@@ -1,4 +1,4 @@
-"""A file beyond a limit is refused with the name of its setting; raised, it lets the file through."""
+"""A file beyond a limit is refused with the name of its setting, which lets it in if raised."""
 
 import gzip
 import json
