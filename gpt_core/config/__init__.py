@@ -23,6 +23,7 @@ from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.limits import LimitsConfig, current_limits, use_limits
 from gpt_core.config.loading import build_config, load_config, override_config
 from gpt_core.config.model import BigramConfig, GPTConfig
+from gpt_core.config.notify import NotifyConfig, NotifyEvent
 from gpt_core.config.presets import PRESETS
 from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
 from gpt_core.config.text import (
@@ -59,6 +60,8 @@ __all__ = [
     "LimitsConfig",
     "LoRAConfig",
     "LoaderConfig",
+    "NotifyConfig",
+    "NotifyEvent",
     "OptimizerConfig",
     "PretrainConfig",
     "ReadingConfig",
