@@ -106,12 +106,14 @@ def _run(flow: Flow, config: RunConfig) -> None:
     from rich.console import Console
 
     from flows.preflight import check_flow
+    from tasks.notifications import check_addresses
     from tasks.server_checks import check_servers
     from tasks.servers import PrefectServer
 
     console, started = Console(), time.monotonic()
     check_flow(flow, config)
     check_servers()
+    check_addresses()
     server = PrefectServer()
     server.start()
     console.print(f"gptflow {flow.name}: {config.name}, from {config.source}", highlight=False)

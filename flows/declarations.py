@@ -26,7 +26,7 @@ TEXT = ("source", "reading", "cleaning", "tokenizer", "shards")
 PRETRAINING = (*(section.name for section in fields(PretrainConfig)), "launch")
 """The settings that turn token shards into a model."""
 
-COMMON = ("limits",)
+COMMON = ("limits", "notify")
 """The settings that hold for every flow; ``flows.running`` applies them, not its function."""
 
 

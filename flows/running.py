@@ -13,6 +13,7 @@ from prefect import runtime
 
 from flows.declarations import FLOWS, Flow, FlowResult
 from flows.forms import Form, form_class, resolve, to_config, to_form
+from flows.notifying import Ending
 from flows.preflight import check_flow
 from flows.run_log import RunLog
 from gpt_core.config import PRESETS, RunConfig, use_limits
@@ -64,11 +65,14 @@ def as_prefect_flow(
         config: Form,
     ) -> FlowResult:
         redact_logs()
-        remove_leftovers()
-        complete = hide_passwords(resolve(to_config(config), preset, settings))
-        if _is_deployed():
-            check_flow(flow, complete)
-        return kept.keep(partial(_run_recorded, flow, function, complete))
+        with _display(), Ending(flow.name, to_config(config)) as ending:
+            remove_leftovers()
+            complete = hide_passwords(resolve(to_config(config), preset, settings))
+            ending.config = complete
+            if _is_deployed():
+                check_flow(flow, complete)
+            ending.result = kept.keep(partial(_run_recorded, flow, function, complete))
+            return ending.result
 
     run.__name__, run.__doc__ = function.__name__, _DESCRIPTION.format(help=flow.help)
     run.__annotations__["preset"] = Literal[tuple(PRESETS)] | None
@@ -80,12 +84,8 @@ def _run_recorded(
     flow: Flow, function: Callable[[RunConfig], FlowResult], config: RunConfig
 ) -> FlowResult:
     """Call a flow's function in its run of Prefect, as a run of MLflow."""
-    recorded = to_form(config, flow.sections_used(config))
-    with (
-        use_limits(config.limits),
-        _display(),
-        tracked_flow(flow.name, recorded, flow_tags()) as record,
-    ):
+    recorded = to_form(config, tuple(n for n in flow.sections_used(config) if n != "notify"))
+    with use_limits(config.limits), tracked_flow(flow.name, recorded, flow_tags()) as record:
         result = function(config)
         if isinstance(result, Mapping):
             metrics = {name: artifact.metrics() for name, artifact in result.items()}

@@ -85,6 +85,7 @@ def up(
     resolved = load_config(preset, config, settings or [])
     require_no_passwords(resolved)
     from flows.preflight import check_flow, check_home
+    from tasks.notifications import check_addresses
     from tasks.server_checks import check_servers
     from tasks.servers import PrefectServer
     from tasks.up import only_up
@@ -96,6 +97,7 @@ def up(
         check_cron(cron)
         check_flow(FLOWS["run"], resolved)
     check_servers()
+    check_addresses()
     with only_up():
         server = PrefectServer()
         server.start()

@@ -1,9 +1,11 @@
-"""Tell people by mail, chat or webhook what happened to a run, from a background thread.
+"""Messages about runs by mail, chat or webhook, sent from a background thread.
 
 The addresses are secrets: they are read from the environment and appear in no message. Apprise
 knows the services; a message that cannot be sent is a warning in the log and nothing else.
 """
 
+import asyncio
+import inspect
 import logging
 import os
 import threading
@@ -43,7 +45,7 @@ class Message:
     text: str
 
 
-def notify(message: Message, config: NotifyConfig) -> None:
+def send_message(message: Message, config: NotifyConfig) -> None:
     """Send a message in the background if the configuration wants it; returns at once."""
     if message.event not in config.on or not (_addresses() or config.block):
         return
@@ -110,7 +112,9 @@ def _send_by_block(message: Message, name: str) -> None:
     if not isinstance(block, NotificationBlock):
         raise ConfigError(f"notify.block must name a notification block, {name} is none")
     with block.raise_on_failure():
-        block.notify(body=message.text, subject=message.title)
+        sending: object = block.notify(body=message.text, subject=message.title)
+        if inspect.iscoroutine(sending):  # of a block that has only that form
+            asyncio.run(sending)
 
 
 def _addresses() -> list[str]:

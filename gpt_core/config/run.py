@@ -11,6 +11,7 @@ from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, 
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.limits import LimitsConfig
 from gpt_core.config.model import GPTConfig
+from gpt_core.config.notify import NotifyConfig
 from gpt_core.config.section import Section
 from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
 from gpt_core.config.training import (
@@ -164,6 +165,7 @@ class RunConfig(Section):
     instruction: InstructionConfig = field(default_factory=InstructionConfig)
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    notify: NotifyConfig = field(default_factory=NotifyConfig)
 
     def __post_init__(self) -> None:
         require_named(self, "source", "checkpoint")

@@ -67,7 +67,7 @@ def test_a_missing_part_is_an_error(part: str) -> None:
 def test_only_the_sections_that_are_used_are_recorded() -> None:
     flow = FLOWS["classify"]
     given = load_config(settings=["checkpoint=somewhere"])
-    assert flow.sections_used(given) == ("checkpoint", "classification", "lora", "limits")
+    assert flow.sections_used(given) == ("checkpoint", "classification", "lora", "limits", "notify")
     released = load_config(settings=["checkpoint=gpt2"])
     assert flow.sections_used(released) == (
         "checkpoint",
@@ -75,6 +75,7 @@ def test_only_the_sections_that_are_used_are_recorded() -> None:
         "lora",
         "gpt2",
         "limits",
+        "notify",
     )
     missing = flow.sections_used(load_config())
     assert {"source", "tokenizer", "model", "training", "launch"} < set(missing)

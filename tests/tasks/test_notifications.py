@@ -1,13 +1,9 @@
 """Messages reach a webhook, a mail server and a block of Prefect; their addresses stay secret."""
 
-import json
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +13,16 @@ from aiosmtpd.handlers import Message as MailHandler
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from supervised import free_port
 from typing_extensions import override
+from webhook import Hook
 
 from gpt_core.config import NotifyConfig
 from gpt_core.errors import ConfigError
 from tasks import notifications
-from tasks.notifications import ADDRESSES, Message, check_addresses, flush, notify
+from tasks.notifications import ADDRESSES, Message, check_addresses, flush, send_message
 from tasks.progress import Display, use_display
 
 MESSAGE = Message("failed", "pretrain small failed", "source https://me:word@host is gone\nlink")
-SHOWN = "source https://***@host is gone\nlink"
+REDACTED = "source https://***@host is gone\nlink"
 CONFIG = NotifyConfig()
 
 
@@ -38,46 +35,10 @@ class Notices(Display):
         self.seen.append(message)
 
 
-@dataclass
-class Hook:
-    """A webhook that refuses some requests before it takes one."""
-
-    refusals: int = 0
-    got: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    port: int = 0
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hooks/s3cret?token=s3cret-too"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    hook: Hook
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.hook.refusals -= 1
-        refused = self.hook.refusals >= 0
-        if not refused:
-            self.hook.got.append((self.path, body))
-        self.send_response(503 if refused else 200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def hook() -> Iterator[Hook]:
-    hook = Hook()
-    handler = type("Handler", (_Handler,), {"hook": hook})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        hook.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with Hook().serving() as hook:
         yield hook
-        server.shutdown()
 
 
 @pytest.fixture
@@ -93,12 +54,12 @@ def test_a_webhook_gets_the_text_after_it_refused(
     monkeypatch.setenv(ADDRESSES, hook.address)
     hook.refusals = 2
     started = time.monotonic()
-    notify(MESSAGE, CONFIG)
+    send_message(MESSAGE, CONFIG)
     assert time.monotonic() - started < 0.5, "nothing waits for a service"
     flush()
     ((path, body),) = hook.got
     assert path == "/hooks/s3cret?token=s3cret-too"
-    assert body["text"] == f"{MESSAGE.title}\n{SHOWN}"
+    assert body["text"] == f"{MESSAGE.title}\n{REDACTED}"
     assert display.seen == []
 
 
@@ -107,7 +68,7 @@ def test_only_the_events_that_are_wanted_are_sent(
 ) -> None:
     monkeypatch.setenv(ADDRESSES, hook.address)
     for event in ("completed", "failed", "crashed", "better"):
-        notify(Message(event, event, ""), NotifyConfig(on=("completed", "better")))
+        send_message(Message(event, event, ""), NotifyConfig(on=("completed", "better")))
     flush()
     assert {body["text"].strip() for _, body in hook.got} == {"completed", "better"}
 
@@ -117,7 +78,7 @@ def test_a_service_that_is_away_is_a_notice_without_its_address(
 ) -> None:
     monkeypatch.setattr(notifications, "_PAUSE_SECONDS", 0.01)
     monkeypatch.setenv(ADDRESSES, "http://127.0.0.1:1/hooks/s3cret nothing://s3cret")
-    notify(MESSAGE, CONFIG)
+    send_message(MESSAGE, CONFIG)
     flush()
     assert display.seen == [
         f"a notification was not sent: address {number} of {ADDRESSES}{error} did not take it"
@@ -173,7 +134,7 @@ def test_a_mail_is_sent_with_a_password_over_tls(
         place = f"127.0.0.1:{controller.port}"
         people = "to=you@example.com&from=gptflow@example.com"
         monkeypatch.setenv(ADDRESSES, f"mailtos://me:s3cret@{place}/?{people}&verify=no")
-        notify(MESSAGE, CONFIG)
+        send_message(MESSAGE, CONFIG)
         flush()
     finally:
         controller.stop()
@@ -197,9 +158,9 @@ def test_a_block_of_prefect_is_used(
         name="team", url=hook.address, json_data={"text": "{{subject}}: {{body}}"}
     )
     block.save("team", overwrite=True)
-    notify(MESSAGE, NotifyConfig(block=f"{block.get_block_type_slug()}/team"))
-    notify(MESSAGE, NotifyConfig(block="slack-webhook/nobody"))
+    send_message(MESSAGE, NotifyConfig(block=f"{block.get_block_type_slug()}/team"))
+    send_message(MESSAGE, NotifyConfig(block="slack-webhook/nobody"))
     flush()
-    assert [body["text"] for _, body in hook.got] == [f"{MESSAGE.title}: {SHOWN}"]
+    assert [body["text"] for _, body in hook.got] == [f"{MESSAGE.title}: {REDACTED}"]
     assert len(display.seen) == 1
     assert "slack-webhook/nobody" in display.seen[0]
