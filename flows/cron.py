@@ -9,8 +9,12 @@ from gpt_core.errors import ConfigError
 _N_FIELDS = 5
 
 
-def check_cron(cron: str) -> None:
+def check_cron(cron: str, name: str = "--cron") -> None:
     """Check that a schedule has five fields with values in their ranges and names a day.
+
+    Args:
+        cron: The schedule.
+        name: What the message calls it.
 
     Raises:
         ConfigError: Naming the field that is wrong.
@@ -28,6 +32,6 @@ def check_cron(cron: str) -> None:
     except CronSimError as error:
         problem = str(error).lower()
     raise ConfigError(
-        f"--cron must be minute, hour, day, month and weekday, such as '0 3 * * *', got "
+        f"{name} must be minute, hour, day, month and weekday, such as '0 3 * * *', got "
         f"{cron!r:.100}: {problem}"
     )

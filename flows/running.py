@@ -5,14 +5,17 @@ A deployment names a flow by a module and an attribute; the attributes of this m
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
 
 import prefect
 from prefect import runtime
+from prefect.client.schemas.objects import State
 
 from flows.declarations import FLOWS, Flow, FlowResult
 from flows.forms import Form, form_class, resolve, to_config, to_form
+from flows.missed import missed_state
 from flows.notifying import Ending
 from flows.preflight import check_flow
 from flows.run_log import RunLog
@@ -64,6 +67,9 @@ def as_prefect_flow(
         settings: list[str] | dict[str, object] | None = None,
         config: Form,
     ) -> FlowResult:
+        missed = _missed() if _is_deployed() else None
+        if missed is not None:
+            return missed  # type: ignore[return-value]  # Prefect's own way to end a run
         redact_logs()
         with _display(), Ending(flow.name, to_config(config)) as ending:
             remove_leftovers()
@@ -96,6 +102,12 @@ def _run_recorded(
 def _is_deployed() -> bool:
     """Whether this is a run of a deployment, which no command has checked before."""
     return runtime.deployment.id is not None
+
+
+def _missed() -> State[None] | None:
+    """The state of this run if it starts too late for its deployment, else None."""
+    run = runtime.flow_run
+    return missed_state(run.tags, run.scheduled_start_time, datetime.now(UTC), run.run_count)
 
 
 def _display() -> AbstractContextManager[None]:

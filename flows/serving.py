@@ -6,11 +6,14 @@ import warnings
 
 import typer
 from prefect import serve
+from prefect.client.orchestration import get_client
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 
 from flows.declarations import FLOWS, Flow
+from flows.deploying import build_all, register_all
+from flows.deployments import Deployment, DeploymentFile
 from flows.forms import to_form
 from flows.running import as_prefect_flow
 from gpt_core.config import RunConfig
@@ -21,13 +24,19 @@ from tasks.servers import PrefectServer, start_mlflow_server
 from tasks.tracking import runs_link, tracking_uri
 
 
-def serve_all(server: PrefectServer, config: RunConfig, cron: str | None) -> None:
+def serve_all(
+    server: PrefectServer,
+    config: RunConfig,
+    cron: str | None,
+    declared: DeploymentFile | None = None,
+) -> None:
     """Start MLflow and serve every flow as a deployment, until Ctrl-C or SIGTERM.
 
     Args:
         server: Prefect's, started.
         config: What a run of a deployment begins with; its form in the UI changes it.
         cron: When the deployment ``run`` starts by itself, such as ``0 3 * * *``; None never.
+        declared: Further deployments; those without a work pool are served too.
 
     Raises:
         ConfigError: If ``cron`` is not a schedule.
@@ -46,7 +55,28 @@ def serve_all(server: PrefectServer, config: RunConfig, cron: str | None) -> Non
         _deployment(flow, config, schedule if flow.name == "run" else None)
         for flow in FLOWS.values()
     ]
-    serve(*deployments, print_starting_message=False, limit=1)
+    built = build_all(declared) if declared else []
+    if declared:
+        register_all(declared, built)
+        typer.echo(f"Deployed {declared.path}: {', '.join(each.full_name for each, _ in built)}")
+    deployments += [each for entry, each in built if entry.pool is None]
+    try:
+        serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=1)
+    finally:
+        _pause(deployments, [entry for entry, _ in built])
+
+
+def _pause(deployments: list[RunnerDeployment], declared: list[Deployment]) -> None:
+    """Pause the schedules of what is no longer served, except those that catch up later.
+
+    Prefect's own pause would delete the scheduled runs of those too.
+    """
+    kept = {each.full_name for each in declared if each.missed == "catch up"}
+    with get_client(sync_client=True) as client:
+        for each in deployments:
+            if each.schedules and each.full_name not in kept:
+                found = client.read_deployment_by_name(each.full_name)
+                client.pause_deployment(found.id)
 
 
 def _welcome(server: PrefectServer) -> list[str]:

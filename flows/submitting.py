@@ -24,11 +24,14 @@ _POLLS_AFTER_END = 4  # the last lines of a log arrive after the end of their ru
 _PAGE = 200  # the server's limit
 
 
-def submit(flow: Flow, preset: str | None, settings: Sequence[str], console: Console) -> UUID:
+def submit(
+    flow: Flow, name: str, preset: str | None, settings: Sequence[str], console: Console
+) -> UUID:
     """Start a run of a flow's deployment, if its configuration is right.
 
     Args:
         flow: What to run.
+        name: The deployment's name.
         preset: Begin from this preset, instead of from what the deployment says.
         settings: Changes such as ``training.steps=500``, made last.
         console: Gets the run's name and address.
@@ -43,7 +46,7 @@ def submit(flow: Flow, preset: str | None, settings: Sequence[str], console: Con
     changes = [flow.resolve_alias(setting) for setting in settings]
     try:
         with get_client(sync_client=True) as client:
-            deployment = client.read_deployment_by_name(f"{flow.name}/{flow.name}")
+            deployment = client.read_deployment_by_name(f"{flow.name}/{name}")
             deployed = _deployed_config(flow, deployment.parameters)
             config = resolve(deployed, preset, changes)
             require_no_passwords(config)
@@ -53,7 +56,9 @@ def submit(flow: Flow, preset: str | None, settings: Sequence[str], console: Con
             )
             server = str(client.api_url).rstrip("/").removesuffix("/api")
     except ObjectNotFound as error:
-        raise DataError(f"{flow.name} is not deployed: start gptflow up first") from error
+        raise DataError(
+            f"{flow.name}/{name} is not deployed: start gptflow up first, or gptflow deploy"
+        ) from error
     except (HTTPError, PrefectException) as error:
         raise DataError(f"the Prefect server did not take the run: {error}") from error
     console.print(f"{flow.name}: {run.name}, {server}/runs/flow-run/{run.id}", soft_wrap=True)

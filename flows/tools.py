@@ -1,4 +1,4 @@
-"""The commands that are no flows: generate, up, submit, compare, lineage, down, doctor.
+"""The commands that are no flows, such as generate, up, deploy, submit, compare and doctor.
 
 Each imports what it needs when it is called, so that help and mistakes are answered at once.
 """
@@ -6,15 +6,18 @@ Each imports what it needs when it is called, so that help and mistakes are answ
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from flows.declarations import FLOWS
 from gpt_core.checkpoints import TRAINING_STATE
 from gpt_core.config import PRESETS, DecodingConfig, load_config
-from gpt_core.errors import ConfigError, DataError
+from gpt_core.errors import ConfigError, DataError, GPTCoreError
 from tasks.addresses import require_no_passwords
+
+if TYPE_CHECKING:
+    from flows.deployments import DeploymentFile
 
 tools = typer.Typer()
 """The commands; the command line adds them to its own."""
@@ -84,6 +87,7 @@ def up(
     """Serve Prefect, MLflow and a worker for the deployments on 127.0.0.1 until Ctrl-C."""
     resolved = load_config(preset, config, settings or [])
     require_no_passwords(resolved)
+    from flows.deployments import find_file, read_file
     from flows.preflight import check_flow, check_home
     from tasks.notifications import check_addresses
     from tasks.server_checks import check_servers
@@ -96,6 +100,10 @@ def up(
 
         check_cron(cron)
         check_flow(FLOWS["run"], resolved)
+    file = find_file()
+    declared = None if file is None else read_file(file)
+    if declared is not None:
+        _check_served(declared)
     check_servers()
     check_addresses()
     with only_up():
@@ -104,12 +112,77 @@ def up(
         typer.echo("starting ...")
         from flows.serving import serve_all
 
-        serve_all(server, resolved, cron)
+        serve_all(server, resolved, cron, declared)
+
+
+@tools.command()
+def deploy(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A file of deployments; deployments.toml if not given."),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove deployments that are no longer in the file.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would change.")
+    ] = False,
+) -> None:
+    """Register the deployments of a file: flows with settings, schedules and work pools."""
+    from flows.deployments import FILE_NAME, find_file, read_file
+
+    found = find_file(file)
+    if found is None:
+        raise ConfigError(f"there is no {FILE_NAME} here: name a file of deployments")
+    declared = read_file(found)
+    _check_served(declared)
+    from rich.console import Console
+
+    from tasks.server_checks import check_servers
+    from tasks.servers import PrefectServer
+
+    check_servers()
+    server = PrefectServer()
+    server.start()
+    from flows import deploying  # imports torch and Prefect while the server starts
+
+    server.wait()
+    deploying.deploy(declared, Console(), prune=prune, dry_run=dry_run)
+
+
+def _check_served(declared: "DeploymentFile") -> None:
+    """Check what this machine can know of deployments that run here: that their flows can."""
+    from flows.preflight import check_flow, check_home
+
+    check_home()
+    for each in declared.deployments:
+        if each.pool is None:
+            try:
+                check_flow(each.flow, each.config)
+            except GPTCoreError as error:
+                raise ConfigError(f"{declared.path}, deployment {each.name!r}: {error}") from error
+
+
+@tools.command()
+def worker(
+    pool: Annotated[str, typer.Argument(metavar="POOL", help="The name of a work pool.")],
+) -> None:
+    """Execute the runs of a work pool until Ctrl-C, with Prefect's worker of its type."""
+    from tasks.servers import connect_to_prefect
+
+    if not connect_to_prefect():
+        raise DataError("no Prefect server of gptflow is running: start gptflow up first")
+    from flows.worker import run_worker
+
+    run_worker(pool)
 
 
 @tools.command()
 def submit(
-    name: Annotated[str, typer.Argument(metavar="FLOW", help="A flow, such as pretrain.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="FLOW", help="A flow, such as pretrain, or FLOW/DEPLOYMENT."),
+    ],
     settings: Settings = None,
     preset: Annotated[
         str | None, typer.Option(help="Begin from this preset, not from what was served.")
@@ -117,8 +190,9 @@ def submit(
     follow: Annotated[bool, typer.Option("--follow", help="Print the run's log.")] = False,
 ) -> None:
     """Start a run on the server of gptflow up; settings change what was served there."""
-    if name not in FLOWS:
-        raise ConfigError(f"there is no flow {name!r}; there are {', '.join(FLOWS)}")
+    flow, _, deployment = name.partition("/")
+    if flow not in FLOWS:
+        raise ConfigError(f"there is no flow {flow!r}; there are {', '.join(FLOWS)}")
     from tasks.servers import connect_to_prefect
 
     if not connect_to_prefect():
@@ -128,7 +202,7 @@ def submit(
     from flows import submitting
 
     console = Console()
-    run = submitting.submit(FLOWS[name], preset, settings or [], console)
+    run = submitting.submit(FLOWS[flow], deployment or flow, preset, settings or [], console)
     if follow and not submitting.follow(run, console):
         raise SystemExit(1)
 

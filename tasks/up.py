@@ -20,6 +20,9 @@ from tasks.credentials import make_private
 from tasks.paths import prefect_dir, project_root
 from tasks.servers import MLFLOW, PREFECT, stop_mlflow_server, stop_prefect_server
 
+POOL_WORKER = "pool-worker"
+"""A worker of a work pool, with the runs that it started."""
+
 _WORKER = "worker"  # the runs that a worker started, and all that they started
 _ENDING_SECONDS = 30.0
 
@@ -97,7 +100,7 @@ def _recorded_up() -> int | None:
 def _end_all() -> bool:
     """Stop the servers, and end what has the mark of this home."""
     stopped = [stop_mlflow_server(), stop_prefect_server()]
-    return processes.end([_WORKER, MLFLOW, PREFECT]) > 0 or any(stopped)
+    return processes.end([_WORKER, POOL_WORKER, MLFLOW, PREFECT]) > 0 or any(stopped)
 
 
 def _start_time(pid: int) -> str:

@@ -21,7 +21,7 @@ from gpt_core.config.finetuning import (
 )
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.limits import LimitsConfig, current_limits, use_limits
-from gpt_core.config.loading import build_config, load_config, override_config
+from gpt_core.config.loading import build_config, load_config, override_config, read_toml
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.notify import NotifyConfig, NotifyEvent
 from gpt_core.config.presets import PRESETS
@@ -74,5 +74,6 @@ __all__ = [
     "current_limits",
     "load_config",
     "override_config",
+    "read_toml",
     "use_limits",
 ]

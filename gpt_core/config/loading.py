@@ -54,7 +54,7 @@ def load_config(
         raise ConfigError(f"there is no preset {preset!r}{_did_you_mean(preset, PRESETS)}")
     tree = _merge({}, PRESETS[preset])
     if file is not None:
-        tree = _merge(tree, _read_toml(file))
+        tree = _merge(tree, read_toml(file))
     for setting in settings:
         tree = _merge(tree, _parse_setting(setting))
     return build_config(RunConfig, tree)
@@ -93,7 +93,12 @@ def build_config(kind: type[Config], tree: Mapping[str, object]) -> Config:
     return _build(kind, tree, "")
 
 
-def _read_toml(file: Path) -> Tree:
+def read_toml(file: Path) -> Tree:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: If it does not exist, cannot be read or is no TOML.
+    """
     try:
         if file.exists() and not file.is_file() and not file.is_relative_to("/dev"):
             what = "a folder" if file.is_dir() else "a pipe or a device"

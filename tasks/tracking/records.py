@@ -4,13 +4,11 @@ Every call names its run by id: MLflow's active run would depend on the thread.
 """
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +20,8 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.errors import GPTCoreError
 from gpt_core.redaction import redact
-from tasks.paths import checkout, running_file
+from tasks.commit import current_commit
+from tasks.paths import running_file
 from tasks.progress import current_display
 from tasks.tracking.abandoned import close_abandoned, hold_run
 from tasks.tracking.metrics import send_unsent
@@ -215,7 +214,7 @@ def log_metrics(run_id: str, metrics: Mapping[str, float], model_id: str | None 
 
 
 def _create(name: str, tags: Mapping[str, str]) -> str:
-    commit = _commit()
+    commit = current_commit()
     every = {**tags, **({"git.commit": commit} if commit else {})}
     run = client().create_run(experiment_id(), run_name=name, tags=every)
     return str(run.info.run_id)
@@ -298,19 +297,3 @@ def _close(run_id: str, status: str, error: str) -> None:
         with suppress(*UNREACHABLE):
             client().set_tag(run_id, "error", shorten(redact(error)))
             client().set_terminated(run_id, status)
-
-
-@cache
-def _commit() -> str:
-    """The checkout's commit, empty if there is no git."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=checkout(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return ""
-    return found.stdout.strip()
