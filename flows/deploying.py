@@ -33,7 +33,7 @@ _STYLES = {"new": "green", "changed": "yellow", "removed": "red", "not in the fi
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to a deployment of the server."""
+    """A deployment of the server, with what happens to it."""
 
     name: str
     kind: str
@@ -98,7 +98,10 @@ def _ensure_pools(
     client: SyncPrefectClient, file: DeploymentFile, *, dry_run: bool
 ) -> dict[str, str]:
     pools = {each.pool.name: each.pool for each in file.deployments if each.pool}
-    return {name: ensure_pool(client, pool, dry_run=dry_run) for name, pool in pools.items()}
+    found = {name: ensure_pool(client, pool, dry_run=True) for name, pool in pools.items()}
+    for pool in pools.values():  # all could be made
+        ensure_pool(client, pool, dry_run=dry_run)
+    return found
 
 
 def _bring(

@@ -7,7 +7,7 @@ Prefect is not imported, so that mistakes are answered at once.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -26,7 +26,7 @@ from tasks.paths import project_root
 FILE_NAME = "deployments.toml"
 
 Missed = Literal["skip", "catch up"]
-"""What happens to a scheduled run that could not start in time."""
+"""The fate of a scheduled run that could not start in time."""
 
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 _KINDS = ("cron", "interval", "rrule")
@@ -38,7 +38,7 @@ class ScheduleEntry(Section):
     """When a deployment starts runs: one of ``cron``, ``interval`` and ``rrule``."""
 
     slug: str = ""
-    """Its name within the deployment; the schedule's kind if not given."""
+    """The name within the deployment; the schedule's kind if not given."""
 
     cron: str | None = None
     """Minute, hour, day, month and weekday, such as ``0 3 * * *``."""
@@ -69,7 +69,7 @@ class ScheduleEntry(Section):
         )
         try:
             ZoneInfo(self.timezone)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise ConfigError(
                 f"there is no time zone {self.timezone!r}; such as Europe/Berlin"
             ) from error
@@ -141,7 +141,7 @@ class Deployment:
 
     @property
     def full_name(self) -> str:
-        """Its name in Prefect."""
+        """The name in Prefect, with that of the flow."""
         return f"{self.flow.name}/{self.name}"
 
 
@@ -196,6 +196,9 @@ def _read_deployment(tree: Mapping[str, object]) -> Deployment:
     rest = dict(tree)
     settings, schedules = rest.pop("settings", []), rest.pop("schedules", [])
     pool = rest.pop("pool", None)
+    known = [*(each.name for each in fields(_Entry)), "settings", "schedules", "pool"]
+    unknown = [name for name in rest if name not in known]
+    require(not unknown, f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
     entry = build_config(_Entry, rest)
     flow = FLOWS[entry.flow]
     config, unread = _configure(flow, entry.preset, settings)

@@ -18,7 +18,7 @@ from gpt_core.config.section import Section
 PoolType = Literal["process", "docker", "kubernetes"]
 
 _POOL_NAME = re.compile(r"\w[\w.-]{0,99}")
-_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|AUTH_STRING|_KEY$|^KEY$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN(_|$)|AUTH_STRING|(^|_)KEY$", re.IGNORECASE)
 _REFERENCE = re.compile(r"\{\{.*\}\}")
 
 

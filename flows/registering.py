@@ -115,7 +115,7 @@ def existing(client: SyncPrefectClient, full_name: str) -> DeploymentResponse | 
 def differences(
     before: DeploymentResponse | None, after: RunnerDeployment
 ) -> list[tuple[str, str, str]]:
-    """What registering would change: name, old value and new value."""
+    """The values that registering would change: name, old and new value."""
     old = {} if before is None else dict(_described(before))
     new = dict(_described(after))
     return [
@@ -215,7 +215,7 @@ def describe_schedule(
         anchor = schedule.anchor_date.astimezone(UTC)
         text = f"every {schedule.interval.total_seconds():g} s from {anchor:%Y-%m-%dT%H:%M:%SZ}"
     else:
-        text = f"rrule {getattr(schedule, 'rrule', '')}"
+        text = " ".join(f"rrule {getattr(schedule, 'rrule', '')}".split())
     zone = getattr(schedule, "timezone", None) or "UTC"
     return f"{text} {zone}{'' if active else ', paused'}"
 

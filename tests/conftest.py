@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,3 +147,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data files are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server that the project itself starts and stops."""
+    from tasks.servers import PrefectServer, stop_prefect_server
+
+    home = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+            patch.delenv(name)
+        patch.setenv("GPTFLOW_HOME", str(home))
+        server = PrefectServer()
+        server.start()
+        yield server.wait()
+        stop_prefect_server()

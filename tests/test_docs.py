@@ -79,7 +79,18 @@ def test_commands_that_are_shown_exist_and_their_settings_load() -> None:
         if (match := re.search(r"\bgptflow [a-z-]+( .*)?$", code))
     ]
     assert len(shown) >= 10
-    known = {*FLOWS, "generate", "up", "submit", "lineage", "compare", "down", "doctor"}
+    known = {
+        *FLOWS,
+        "generate",
+        "up",
+        "deploy",
+        "worker",
+        "submit",
+        "lineage",
+        "compare",
+        "down",
+        "doctor",
+    }
     for command in shown:
         _, name, *words = shlex.split(command, comments=True)
         assert name in known or name.startswith("--"), command

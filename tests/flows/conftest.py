@@ -253,3 +253,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     with new_artifact(folder, kind="checkpoint"):
         pass
     return str(folder)
+
+
+@pytest.fixture
+def connected(prefect_api: str) -> Iterator[str]:
+    """Prefect's client in this process asks the server that the tests share."""
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    password = os.environ["PREFECT_API_AUTH_STRING"]
+    with temporary_settings({PREFECT_API_URL: prefect_api, PREFECT_API_AUTH_STRING: password}):
+        yield prefect_api

@@ -1,4 +1,4 @@
-"""``deployments.toml`` is read with everything that it may say, and each mistake is one sentence."""
+"""``deployments.toml`` is read with everything that it may say, and a mistake is one sentence."""
 
 from pathlib import Path
 
@@ -83,10 +83,13 @@ def test_a_deployment_has_settings_schedules_and_a_pool(tmp_path: Path) -> None:
         (GOOD.replace("nightly", "a/b"), "deployment 'a/b': a name has letters"),
         (GOOD.replace("nightly", "prepare"), "the one that gptflow up makes itself"),
         (GOOD + GOOD, "it declares prepare/nightly twice"),
-        (GOOD + "shedules = []", "'nightly': there is no setting shedules; did you mean"),
+        (GOOD + "shedules = []", "'nightly': there is no shedules; there are name, flow, "),
         (GOOD + "preset = 'small'", "'nightly': there is no preset 'small'"),
         (GOOD + "settings = ['shards.worker=1']", "there is no setting shards.worker"),
-        (GOOD + "settings = { shards = { workers = 'x' } }", "shards.workers must be a whole"),
+        (
+            GOOD + "settings = { shards = { workers = 'x' } }",
+            "shards.workers must be a whole number",
+        ),
         (GOOD + "settings = 'a.b=1'", "settings must be a table, or a list"),
         (GOOD + "settings = ['source=https://me:word@host/a']", "must not hold a password"),
         (GOOD + "missed = 'never'", "missed must be one of skip, catch up, got 'never'"),
@@ -136,5 +139,5 @@ def test_the_file_is_found_here_or_in_the_home(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nothing.toml does not exist"):
+    with pytest.raises(ConfigError, match=r"nothing\.toml does not exist"):
         read_file(tmp_path / "nothing.toml")

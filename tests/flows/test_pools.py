@@ -1,5 +1,8 @@
 """Job templates are understood by Prefect's workers, and job variables are checked."""
 
+import asyncio
+import re
+from json import dumps
 from typing import Any
 
 import pytest
@@ -29,18 +32,14 @@ async def render(type_: str, values: dict[str, object]) -> Any:
 
 @pytest.mark.parametrize("type_", ["process", "docker", "kubernetes"])
 def test_a_template_has_each_variable_that_it_refers_to_and_a_worker_takes_it(type_: str) -> None:
-    import re
-    from json import dumps
-
     template: Any = read_template(type_)
     used = set(re.findall(r"\{\{ (\w+) \}\}", dumps(template["job_configuration"])))
     assert used == set(template["variables"]["properties"])
     assert set(template["job_configuration"]) <= set(job_configurations()[type_].model_fields)
 
 
+@pytest.mark.usefixtures("connected")
 def test_a_container_has_the_image_the_volume_and_the_variables() -> None:
-    import asyncio
-
     job = asyncio.run(render("docker", {"mem_limit": "8g", "env": {"A": "b"}, "image": "own:1"}))
     assert (job.image, job.mem_limit, job.env) == ("own:1", "8g", {"A": "b"})
     assert job.volumes == ["gptflow-home:/gptflow-home"]
@@ -48,9 +47,8 @@ def test_a_container_has_the_image_the_volume_and_the_variables() -> None:
     assert asyncio.run(render("docker", {})).image == "gptflow:latest"
 
 
+@pytest.mark.usefixtures("connected")
 def test_a_pod_has_the_claim_the_gpu_and_time_to_save() -> None:
-    import asyncio
-
     job = asyncio.run(render("kubernetes", {"gpus": 1, "memory_limit": "8Gi", "namespace": "ml"}))
     manifest = job.job_manifest
     pod = manifest["spec"]["template"]["spec"]

@@ -14,22 +14,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from tasks.servers import PrefectServer, stop_prefect_server
 from tasks.tracking import FlowRecord, tracked_flow
-
-
-@pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prefect server that the project itself starts and stops."""
-    home = tmp_path_factory.mktemp("prefect")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-            patch.delenv(name)
-        patch.setenv("GPTFLOW_HOME", str(home))
-        server = PrefectServer()
-        server.start()
-        yield server.wait()
-        stop_prefect_server()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tasks.commit import current_commit, short_commit
 
 
 @pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
+def _fresh() -> Iterator[None]:
     current_commit.cache_clear()
     yield
     current_commit.cache_clear()
