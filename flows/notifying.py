@@ -13,7 +13,7 @@ from gpt_core.errors import GPTCoreError
 from tasks.notifications import Message, flush, send_message
 
 _FLUSH_SECONDS = 30.0
-_METRICS = ("validation_loss", "loss", "accuracy", "f1", "exact_match", "perplexity")
+_METRICS = ("validation_loss", "loss", "perplexity", "test_accuracy", "test_f1", "exact_match")
 """The metrics that a message has, in this order."""
 
 

@@ -242,6 +242,25 @@ def compare(
 
 
 @tools.command()
+def summary(
+    hours: Annotated[float, typer.Option(min=0.01, help="How far back.")] = 24.0,
+) -> None:
+    """Show the runs of the last hours, failures first, and keep that page in Prefect."""
+    from tasks.servers import connect_to_prefect
+
+    if not connect_to_prefect():
+        raise DataError("no Prefect server of gptflow is running: start gptflow up first")
+    from rich.console import Console
+
+    from flows.daily import print_day, publish_day, read_day
+
+    console, rows = Console(), read_day(hours)
+    print_day(console, rows, hours)
+    if publish_day(rows, hours):
+        console.print("kept in Prefect: Artifacts, gptflow-summary", style="dim")
+
+
+@tools.command()
 def down() -> None:
     """Stop the servers and the worker of this home, also those that a killed command left."""
     from tasks.paths import project_root

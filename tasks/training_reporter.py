@@ -37,6 +37,11 @@ class TrainingReporter(Callback):
         self._total = run.total_steps
         self._tracker.on_start(run)
         self._stage.display.training_started(self._stage.name, run)
+        if run.first_step:
+            self._stage.display.notice(
+                f"{self._stage.name} continues at step {run.first_step:,} of {run.total_steps:,}, "
+                f"in MLflow's run {self._stage.record.run_id}"
+            )
 
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record and show metrics."""

@@ -2,6 +2,7 @@
 
 from tasks.tracking.lookup import artifact_of, find_stage_run
 from tasks.tracking.metrics import MLflowCallback
+from tasks.tracking.recent import metrics_since
 from tasks.tracking.recorded import RecordedRun, read_run
 from tasks.tracking.records import (
     FlowRecord,
@@ -21,6 +22,7 @@ __all__ = [
     "client",
     "current_flow",
     "find_stage_run",
+    "metrics_since",
     "read_run",
     "run_link",
     "runs_link",

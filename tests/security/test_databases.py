@@ -4,6 +4,7 @@ The servers are those of ``compose.yaml``.
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from canary import CANARY, Watch, secrets_in, watching
 from installation import BUCKET, Installation, installed
 from mlflow import MlflowClient
+from webhook import Hook
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
@@ -43,6 +45,8 @@ class Recorded:
     home: Path
     folder: Path
     output: str
+    summary: str
+    hook: Hook
     watch: Watch
 
 
@@ -59,11 +63,18 @@ def gptflow(home: Path, root: Path, *arguments: str, **settings: str) -> "tuple[
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Recorded]:
     folder = tmp_path_factory.mktemp("databases")
-    with installed(project_root, folder / "servers", SECRETS) as servers, watching() as watch:
-        home = folder / "home"
-        code, output = gptflow(home, project_root, "pretrain", *TRAINING, **servers.worker)
+    with (
+        installed(project_root, folder / "servers", SECRETS) as servers,
+        Hook(secret=CANARY).serving() as hook,
+        watching() as watch,
+    ):
+        home, settings = folder / "home", {**servers.worker, "GPTFLOW_NOTIFY": hook.address}
+        wanted = 'notify.on=["completed"]'
+        code, output = gptflow(home, project_root, "pretrain", wanted, *TRAINING, **settings)
         assert code == 0, output
-        yield Recorded(servers, home, folder, output, watch)
+        code, summary = gptflow(home, project_root, "summary", **settings)
+        assert code == 0, summary
+        yield Recorded(servers, home, folder, output + summary, summary, hook, watch)
 
 
 def client_of(servers: Installation, patch: pytest.MonkeyPatch) -> MlflowClient:
@@ -93,6 +104,18 @@ def test_the_artifacts_are_in_the_bucket(recorded: Recorded) -> None:
     (trained,) = recorded.home.glob("data/checkpoints/small-*/step-00000012/model.safetensors")
     assert kept == trained.read_bytes()
     assert not (recorded.home / "mlflow").exists(), "nothing is recorded elsewhere"
+
+
+def test_the_end_is_a_message_and_a_line_of_the_summary(recorded: Recorded) -> None:
+    (message,) = recorded.hook.texts
+    assert message.startswith("pretrain small is done\n/")
+    assert "validation_loss" in message
+    assert f"{recorded.servers.worker['PREFECT_API_URL'].removesuffix('/api')}/runs/" in message
+    (row,) = re.findall(r"Completed +pretrain +small +.*", recorded.summary)
+    assert "pretrain/validation_loss" in row
+    query = "select data::text from artifact where key = 'gptflow-summary'"
+    ((page,),) = recorded.servers.postgres.query(query, "prefect")
+    assert "1 runs in 24 hours: 1 completed" in str(page)
 
 
 def test_no_secret_is_kept_or_shown(recorded: Recorded) -> None:

@@ -16,10 +16,11 @@ class Hook:
     refusals: int = 0
     got: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     port: int = 0
+    secret: str = "s3cret"
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hooks/s3cret?token=s3cret-too"
+        return f"http://127.0.0.1:{self.port}/hooks/{self.secret}?token={self.secret}-too"
 
     @contextmanager
     def serving(self) -> "Iterator[Hook]":

@@ -55,6 +55,21 @@ def test_events_are_shown_recorded_and_kept(record: FlowRecord, tmp_path: Path) 
     assert run.bar is not None
 
 
+def test_a_resumed_run_says_where_it_continues(record: FlowRecord, tmp_path: Path) -> None:
+    info = RunInfo(
+        total_steps=9_000, first_step=4_000, tokens_per_step=8, n_parameters=3, device="cpu",
+        precision="fp32", out_dir=tmp_path,
+    )  # fmt: skip
+    (tmp_path / "metrics.jsonl").touch()
+    display = Recorded()
+    with tracked_stage("pretrain", record, [], [], tags={}) as stage_record:
+        run = StageRun("pretrain", record, tmp_path, stage_record, display)
+        with TrainingReporter(run) as reporter:
+            reporter.on_start(info)
+    said = f"pretrain continues at step 4,000 of 9,000, in MLflow's run {stage_record.run_id}"
+    assert display.events == [("pretrain", 9_000), (said,)]
+
+
 def test_a_run_has_no_metrics_before_its_first_step(record: FlowRecord, tmp_path: Path) -> None:
     with tracked_stage("pretrain", record, [], [], tags={}) as stage_record:
         run = StageRun("pretrain", record, tmp_path, stage_record, Display())
