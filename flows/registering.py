@@ -28,6 +28,7 @@ from flows.pools import Pool
 from flows.running import as_prefect_flow
 from gpt_core.artifact import fingerprint_of, to_json_value
 from gpt_core.errors import ConfigError, DataError
+from tasks.automations import TAG
 from tasks.commit import short_commit
 
 _PAGE = 200  # the server's limit
@@ -52,6 +53,7 @@ def build_deployment(declared: Deployment, file: DeploymentFile) -> RunnerDeploy
         name=declared.name,
         description=declared.description,
         tags=[
+            TAG,
             *declared.tags,
             project_tag(file.project),
             *([skipping_tag(declared.grace)] if skips else []),

@@ -12,6 +12,7 @@ from typing import Literal
 import prefect
 from prefect import runtime
 from prefect.client.schemas.objects import State
+from prefect.context import TagsContext
 
 from flows.declarations import FLOWS, Flow, FlowResult
 from flows.forms import Form, form_class, resolve, to_config, to_form
@@ -23,8 +24,10 @@ from gpt_core.config import PRESETS, RunConfig, use_limits
 from gpt_core.errors import ConfigError
 from tasks.absence import Outcome, silence_logging_errors
 from tasks.addresses import hide_passwords, redact_logs
+from tasks.automations import TAG, register_automations
 from tasks.leftovers import remove_leftovers
-from tasks.progress import use_display
+from tasks.liveness import close_dead_runs, hold_flow_run, note_outcome
+from tasks.progress import current_display, use_display
 from tasks.reporting import report_run
 from tasks.stage import flow_tags
 from tasks.tracking import tracked_flow
@@ -41,12 +44,19 @@ Args:
 """
 
 
+_AGAIN = (
+    "start {} of this run: finished stages are cached, and pretraining continues from its newest "
+    "checkpoint"
+)
+
+
 def run_flow(flow: Flow, config: RunConfig) -> FlowResult:
     """Run a flow in this process, recorded in Prefect and MLflow."""
     silence_logging_errors()
     sections, outcome = flow.sections_used(config), Outcome()
     prefect_flow = as_prefect_flow(flow, sections, outcome)
-    return outcome.restore(lambda: prefect_flow(config=to_form(config, sections)))
+    with prefect.tags(TAG):
+        return outcome.restore(lambda: prefect_flow(config=to_form(config, sections)))
 
 
 def as_prefect_flow(
@@ -72,6 +82,7 @@ def as_prefect_flow(
             return missed  # type: ignore[return-value]  # Prefect's own way to end a run
         redact_logs()
         with _display(), Ending(flow.name, to_config(config)) as ending:
+            hold_flow_run(runtime.flow_run.id)
             remove_leftovers()
             complete = hide_passwords(resolve(to_config(config), preset, settings))
             ending.config = complete
@@ -91,7 +102,16 @@ def _run_recorded(
 ) -> FlowResult:
     """Call a flow's function in its run of Prefect, as a run of MLflow."""
     recorded = to_form(config, tuple(n for n in flow.sections_used(config) if n != "notify"))
-    with use_limits(config.limits), tracked_flow(flow.name, recorded, flow_tags()) as record:
+    register_automations()
+    close_dead_runs()
+    with (
+        use_limits(config.limits),
+        TagsContext(current_tags=set()),  # a task with tags asks the server for slots, and waits
+        note_outcome(runtime.flow_run.id),
+        tracked_flow(flow.name, recorded, flow_tags()) as record,
+    ):
+        if runtime.flow_run.run_count > 1:
+            current_display().notice(_AGAIN.format(runtime.flow_run.run_count))
         result = function(config)
         if isinstance(result, Mapping):
             metrics = {name: artifact.metrics() for name, artifact in result.items()}

@@ -18,9 +18,11 @@ from flows.forms import to_form
 from flows.running import as_prefect_flow
 from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError
+from tasks.automations import TAG, register_automations
 from tasks.credentials import password_file
 from tasks.environment import is_server
 from tasks.servers import PrefectServer, start_mlflow_server
+from tasks.supervision import supervise
 from tasks.tracking import runs_link, tracking_uri
 
 
@@ -28,6 +30,7 @@ def serve_all(
     server: PrefectServer,
     config: RunConfig,
     cron: str | None,
+    restarts: int,
     declared: DeploymentFile | None = None,
 ) -> None:
     """Start MLflow and serve every flow as a deployment, until Ctrl-C or SIGTERM.
@@ -36,6 +39,7 @@ def serve_all(
         server: Prefect's, started.
         config: What a run of a deployment begins with; its form in the UI changes it.
         cron: When the deployment ``run`` starts by itself, such as ``0 3 * * *``; None never.
+        restarts: How often a run whose process was killed is started again.
         declared: Further deployments; those without a work pool are served too.
 
     Raises:
@@ -60,8 +64,10 @@ def serve_all(
         register_all(declared, built)
         typer.echo(f"Deployed {declared.path}: {', '.join(each.full_name for each, _ in built)}")
     deployments += [each for entry, each in built if entry.pool is None]
+    register_automations(restarts)
     try:
-        serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=1)
+        with supervise(typer.echo):
+            serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=1)
     finally:
         _pause(deployments, [entry for entry, _ in built])
 
@@ -97,6 +103,7 @@ def _deployment(flow: Flow, config: RunConfig, schedule: Schedule | None) -> Run
         as_prefect_flow(flow, flow.form_sections),
         name=flow.name,
         description=flow.help,
+        tags=[TAG],
         parameters={"config": to_form(config, flow.form_sections)},
         schedule=schedule,
         entrypoint_type=EntrypointType.MODULE_PATH,  # a file's path could not import its siblings

@@ -83,6 +83,9 @@ def up(
     cron: Annotated[
         str | None, typer.Option(help="A schedule of the flow run, such as '0 3 * * *'.")
     ] = None,
+    restarts: Annotated[
+        int, typer.Option(min=0, help="How often a run is started again that was killed.")
+    ] = 2,
 ) -> None:
     """Serve Prefect, MLflow and a worker for the deployments on 127.0.0.1 until Ctrl-C."""
     resolved = load_config(preset, config, settings or [])
@@ -112,7 +115,7 @@ def up(
         typer.echo("starting ...")
         from flows.serving import serve_all
 
-        serve_all(server, resolved, cron, declared)
+        serve_all(server, resolved, cron, restarts, declared)
 
 
 @tools.command()

@@ -22,6 +22,7 @@ _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the UI keeps the log
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # events that an absent server does not get
     "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds, the least; see tasks/automations.py
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

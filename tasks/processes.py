@@ -56,8 +56,12 @@ def running(kinds: Iterable[str]) -> list[int]:
     return sorted(pid for pid in numbers if pid != own and wanted & _kinds(pid))
 
 
-def end(kinds: Iterable[str]) -> int:
+def end(kinds: Iterable[str], seconds: float = _STOPPING_SECONDS) -> int:
     """End all processes of this home of some kinds, by force if they do not end.
+
+    Args:
+        kinds: What the processes are.
+        seconds: How long they may take.
 
     Returns:
         How many there were.
@@ -68,7 +72,7 @@ def end(kinds: Iterable[str]) -> int:
         for pid in running(kinds):
             with contextlib.suppress(OSError):
                 os.kill(pid, sent)
-        until = time.monotonic() + _STOPPING_SECONDS
+        until = time.monotonic() + seconds
         while running(kinds) and time.monotonic() < until:
             time.sleep(0.05)
     return len(found)
@@ -136,7 +140,7 @@ def stop_detached(pid: int, kind: str) -> None:
             time.sleep(0.05)
 
 
-def reserve_port(wanted: int) -> socket.socket:
+def reserve_port(wanted: int, *, only: bool = False) -> socket.socket:
     """Reserve the wanted TCP port, or any free one if it is taken.
 
     A server binds its port seconds after it was started, too late to keep others from choosing
@@ -144,13 +148,17 @@ def reserve_port(wanted: int) -> socket.socket:
     do not use: binding it is atomic, and it is free again when the last process that holds the
     socket ends, however it ends.
 
+    Args:
+        wanted: The port.
+        only: No other one will do.
+
     Returns:
         The UDP socket, bound to the port.
 
     Raises:
         DataError: If no port is free.
     """
-    for port in (wanted, *[0] * _PORT_TRIES):
+    for port in (wanted, *[0] * (0 if only else _PORT_TRIES)):
         reservation = socket.socket(type=socket.SOCK_DGRAM)
         try:
             reservation.bind((HOST, port))
@@ -159,7 +167,7 @@ def reserve_port(wanted: int) -> socket.socket:
         except OSError:
             pass  # reserved by another process
         reservation.close()
-    raise DataError("no port of this machine is free")
+    raise DataError(f"port {wanted} is in use" if only else "no port of this machine is free")
 
 
 def _can_listen(port: int) -> bool:

@@ -105,7 +105,7 @@ class PrefectServer:
             if not read_password():
                 stop_prefect_server()  # it was started with a password that is lost
             password = create_password()
-            self._own = _recorded_server(PREFECT) or _start_prefect(password)
+            self._own = _recorded_server(PREFECT) or _start_prefect(password, _PREFECT_PORT)
         self.url = self._own.url
         _use(self._own)
 
@@ -177,9 +177,30 @@ def _stop(kind: str) -> bool:
     return True
 
 
-def _start_prefect(password: str) -> Server:
+def recorded_servers() -> list[Server]:
+    """The servers of this home that run."""
+    return [server for kind in _RECORDS if (server := _recorded_server(kind)) is not None]
+
+
+def restart(server: Server) -> Server:
+    """Start a server again that ended, where it listened before, unless another process did.
+
+    Raises:
+        DataError: If its port is taken meanwhile.
+    """
+    port = int(server.url.removesuffix("/api").rpartition(":")[2])
+    with FileLock(prefect_dir() / "server.lock"):
+        found = _recorded_server(server.kind)
+        if found is not None:
+            return found
+        if server.kind == PREFECT:
+            return _start_prefect(create_password(), port, only=True)
+        return start_mlflow_server(port, only=True)
+
+
+def _start_prefect(password: str, port: int, *, only: bool = False) -> Server:
     """Start a server and record it at once, so that other processes wait for the same one."""
-    with reserve_port(_PREFECT_PORT) as reservation:
+    with reserve_port(port, only=only) as reservation:
         port = reservation.getsockname()[1]
         command = [
             "-m", "uvicorn", "--app-dir", str(checkout()), "--factory",
@@ -205,16 +226,20 @@ def _recorded_server(kind: str) -> Server | None:
     return server if server.is_alive() else None
 
 
-def start_mlflow_server(port: int = _MLFLOW_PORT) -> Server:
+def start_mlflow_server(port: int = _MLFLOW_PORT, *, only: bool = False) -> Server:
     """Start an MLflow server on the embedded store, or on the user's database, for its UI.
 
     Args:
         port: Where it listens, unless that port is taken.
+        only: It listens there or nowhere.
+
+    Raises:
+        DataError: If it can listen nowhere.
     """
     configure_environment()
     make_private(prefect_dir())
     tracking_dir().mkdir(parents=True, exist_ok=True)
-    with reserve_port(port) as reservation:
+    with reserve_port(port, only=only) as reservation:
         port = reservation.getsockname()[1]
         command = [
             "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",

@@ -24,7 +24,8 @@ POOL_WORKER = "pool-worker"
 """A worker of a work pool, with the runs that it started."""
 
 _WORKER = "worker"  # the runs that a worker started, and all that they started
-_ENDING_SECONDS = 30.0
+_SAVING_SECONDS = 60.0  # for a last checkpoint, before runs are killed
+_ENDING_SECONDS = _SAVING_SECONDS + 30.0
 
 
 @contextmanager
@@ -98,9 +99,10 @@ def _recorded_up() -> int | None:
 
 
 def _end_all() -> bool:
-    """Stop the servers, and end what has the mark of this home."""
+    """End what has the mark of this home; the servers last, so that runs can report their end."""
+    ended = processes.end([_WORKER, POOL_WORKER], _SAVING_SECONDS)
     stopped = [stop_mlflow_server(), stop_prefect_server()]
-    return processes.end([_WORKER, POOL_WORKER, MLFLOW, PREFECT]) > 0 or any(stopped)
+    return ended + processes.end([MLFLOW, PREFECT]) > 0 or any(stopped)
 
 
 def _start_time(pid: int) -> str:

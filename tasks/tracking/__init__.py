@@ -1,5 +1,6 @@
 """MLflow: flows and stages as runs, metrics in batches. No other package imports it."""
 
+from tasks.tracking.abandoned import close_abandoned
 from tasks.tracking.lookup import artifact_of, find_stage_run
 from tasks.tracking.metrics import MLflowCallback
 from tasks.tracking.recent import metrics_since
@@ -20,6 +21,7 @@ __all__ = [
     "StageRecord",
     "artifact_of",
     "client",
+    "close_abandoned",
     "current_flow",
     "find_stage_run",
     "metrics_since",

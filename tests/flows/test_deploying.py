@@ -84,7 +84,7 @@ def test_the_server_becomes_what_the_file_says(deployed: Deploy) -> None:
     assert {each.slug: each.active for each in nightly.schedules} == {
         "cron": True, "interval": False, "sundays": True
     }  # fmt: skip
-    assert nightly.tags == ["small", "project:tested", "skip after 600 s"]
+    assert nightly.tags == ["gptflow", "small", "project:tested", "skip after 600 s"]
     assert nightly.version.startswith("0123456789-")
     assert nightly.parameters["config"]["shards"]["workers"] == 1
     assert nightly.entrypoint == "flows.running.prepare"

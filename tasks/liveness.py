@@ -1,0 +1,198 @@
+"""Which flow runs of this home have a process: close in Prefect those whose process has ended.
+
+Each run holds a lock as long as its process lives, and notes its outcome before it ends. So a run
+that Prefect still takes for running is closed as what it was: completed or failed, although the
+server was away at its end, or killed.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import UUID
+
+from filelock import FileLock, Timeout
+from httpx import HTTPError
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectNotFound, PrefectException
+
+from gpt_core.durable import make_directory
+from gpt_core.files import write_json
+from tasks.automations import KILLED
+from tasks.paths import running_dir
+from tasks.progress import current_display
+
+_LOCK, _RECORD = ".flow.lock", ".flow.json"
+_ANSWER_SECONDS = 5.0
+_KEPT_DAYS = 30  # of a run that the server does not know, since another server may
+_AWAY = (HTTPError, PrefectException, OSError)
+_OPEN = (StateType.RUNNING, StateType.PENDING)
+
+
+_HELD: dict[str, FileLock] = {}
+"""The runs of this process: it holds their locks until it ends, as its end is reported late."""
+
+
+def hold_flow_run(run_id: UUID | str) -> None:
+    """Mark a flow run as having a process, this one, until the process ends.
+
+    Waits for another process of the same run that was taken for dead and is not.
+    """
+    key = str(run_id)
+    make_directory(running_dir())
+    started_before = _path(key).exists()
+    lock = _HELD[key] = FileLock(_path(key))
+    with suppress(Timeout):
+        lock.acquire(blocking=False)
+    if not lock.is_locked:
+        current_display().notice("another process of this run is still alive: waiting for its end")
+        lock.acquire()
+    _record(key).unlink(missing_ok=True)
+    if started_before:
+        with suppress(*_AWAY), _client() as client:
+            close_tasks(client, UUID(key), killed_state())
+
+
+@contextmanager
+def note_outcome(run_id: UUID | str) -> Iterator[None]:
+    """Note how the block ended, which is a flow run's function, in case Prefect is away."""
+    key = str(run_id)
+    try:
+        yield
+    except Exception as error:
+        _note(key, StateType.FAILED, str(error))
+        raise
+    except BaseException:
+        _note(key, StateType.CRASHED, "It was asked to end")
+        raise
+    _note(key, StateType.COMPLETED, "")
+
+
+def _note(run_id: str, kind: StateType, message: str) -> None:
+    """Note how a run ended, in case Prefect is away."""
+    write_json(_record(run_id), {"outcome": kind.value, "message": message})
+
+
+def has_process(run_id: UUID | str) -> bool:
+    """Whether a process of this home works on a flow run."""
+    path = _path(str(run_id))
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
+def close_dead_runs() -> int:
+    """Close in Prefect the runs of this home whose process has ended, if its server answers.
+
+    Returns:
+        The number of runs closed.
+    """
+    found = sorted(path for path in running_dir().glob(f"*{_LOCK}") if _name(path) not in _HELD)
+    if not found:
+        return 0
+    try:
+        with _client() as client:
+            return sum(_close_if_dead(client, path) for path in found)
+    except _AWAY:
+        return 0  # the next one does it
+
+
+def _client() -> SyncPrefectClient:
+    return get_client(sync_client=True, httpx_settings={"timeout": _ANSWER_SECONDS})
+
+
+def close_tasks(client: SyncPrefectClient, run_id: UUID, state: State[object]) -> None:
+    """Close the task runs of a flow run that no process works on."""
+    tasks = client.read_task_runs(
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])),
+        task_run_filter=TaskRunFilter(
+            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=list(_OPEN)))
+        ),
+    )
+    for task in tasks:
+        client.set_task_run_state(task.id, state.model_copy(), force=True)
+
+
+def killed_state() -> State[object]:
+    """The state of a run whose process was killed."""
+    return State(type=StateType.CRASHED, name="Crashed", message=KILLED)
+
+
+def _close_if_dead(client: SyncPrefectClient, path: Path) -> bool:
+    """Close a run if its lock is free; the lock is held meanwhile."""
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        _revive(client, UUID(_name(path)))
+        return False
+    with lock:
+        try:
+            closed = _close(client, client.read_flow_run(UUID(_name(path))))
+        except ObjectNotFound:
+            if time.time() - path.stat().st_mtime < _KEPT_DAYS * 86400:
+                return False
+            closed = False
+        _record(_name(path)).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    return closed
+
+
+def _close(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Close a run that has no process any more as what it was, with its tasks."""
+    state = _ended_as(str(run.id))
+    close_tasks(client, run.id, state)
+    current = run.state
+    if current is None or current.type not in (*_OPEN, StateType.CANCELLING):
+        return False
+    if current.type == StateType.CANCELLING:
+        state = State(type=StateType.CANCELLED, name="Cancelled")
+    client.set_flow_run_state(run.id, state, force=True)
+    return True
+
+
+def _revive(client: SyncPrefectClient, run_id: UUID) -> None:
+    """Take back a crash that did not happen: the server or this machine stood still for a while."""
+    try:
+        current = client.read_flow_run(run_id).state
+    except ObjectNotFound:
+        return
+    if current is not None and current.type == StateType.CRASHED:
+        running = State(type=StateType.RUNNING, name="Running", message="Its process lives")
+        client.set_flow_run_state(run_id, running, force=True)
+
+
+def _ended_as(run_id: str) -> State[object]:
+    """The state that a run's process noted at its end; killed if it did not."""
+    try:
+        record = json.loads(_record(run_id).read_text(encoding="utf-8"))
+        kind, message = StateType(record["outcome"]), str(record["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return killed_state()
+    return State(type=kind, name=kind.value.title(), message=message or None)
+
+
+def _name(path: Path) -> str:
+    """The flow run of a lock."""
+    return path.name.removesuffix(_LOCK)
+
+
+def _path(run_id: str) -> Path:
+    return running_dir() / f"{run_id}{_LOCK}"
+
+
+def _record(run_id: str) -> Path:
+    return running_dir() / f"{run_id}{_RECORD}"
