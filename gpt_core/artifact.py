@@ -221,6 +221,19 @@ def fingerprint_of(*parts: object) -> str:
     return hashlib.sha256(canonical_json(to_json_value(parts)).encode()).hexdigest()[:32]
 
 
+def is_timing(metric: str) -> bool:
+    """Whether a metric depends on the clock.
+
+    Such metrics are kept in manifests alone, whose metrics have no part in the fingerprint: in a
+    file they would make each artifact another one, and everything that is made from it.
+
+    Example:
+        >>> is_timing("train_seconds"), is_timing("megabytes_per_second"), is_timing("loss")
+        (True, True, False)
+    """
+    return metric.endswith(("_seconds", "_per_second")) or metric == "seconds"
+
+
 def _fingerprint(manifest: Manifest) -> str:
     """Hash what determines the content; metrics (timings) and the location do not."""
     parents = sorted(manifest.parents.values())

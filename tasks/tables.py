@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gpt_core.artifact import REPORT, Artifact
+from gpt_core.artifact import REPORT, Artifact, is_timing
 from gpt_core.callbacks import METRICS, SAMPLES, read_records
 from gpt_core.files import read_json
 
@@ -84,4 +84,9 @@ def comparison(report: Artifact) -> pd.DataFrame:
         report: The report of ``compare_tokenizers`` or ``compare_models``.
     """
     content = read_json(report.directory / REPORT)
-    return pd.DataFrame(content.get("tokenizers") or content.get("checkpoints"))
+    rows = pd.DataFrame(content.get("tokenizers") or content.get("checkpoints"))
+    for name, value in report.metrics().items():
+        subject, _, metric = name.rpartition("/")
+        if is_timing(metric):
+            rows.loc[rows.iloc[:, 0] == subject, metric] = value
+    return rows

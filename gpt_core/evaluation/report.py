@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gpt_core.artifact import REPORT, Artifact, new_artifact
+from gpt_core.artifact import REPORT, Artifact, is_timing, new_artifact
 from gpt_core.files import read_json, write_json
 
 Rows = list[dict[str, object]]
@@ -18,7 +18,7 @@ def write_report(
     config: object,
     parents: Sequence[Artifact],
 ) -> Artifact:
-    """Write metrics and tables as ``report.json``.
+    """Write metrics and tables as ``report.json``, timings as metrics of the manifest alone.
 
     Args:
         out_dir: Directory of the report.
@@ -29,7 +29,8 @@ def write_report(
     """
     with new_artifact(out_dir, kind="report", config=config, parents=parents) as draft:
         draft.metrics |= metrics
-        content = {"metrics": dict(metrics), **{name: list(rows) for name, rows in tables.items()}}
+        lasting = {name: value for name, value in metrics.items() if not is_timing(name)}
+        content = {"metrics": lasting, **{name: list(rows) for name, rows in tables.items()}}
         write_json(draft.directory / REPORT, content)
     return draft.artifact
 
@@ -48,18 +49,19 @@ def compare_reports(
 
     Returns:
         A report artifact: the table ``subject`` with one row of metrics per report, and the
-        reports' own tables, concatenated.
+        reports' own tables, concatenated. Timings are metrics named ``SUBJECT/METRIC``.
     """
     tables: dict[str, Rows] = {subject: []}
+    metrics = {subject: float(len(reports))}
     for report in reports:
         name = " ".join(report.manifest().config_strings(subject))
         content = read_json(report.directory / REPORT)
         tables[subject].append({column: name, **content.pop("metrics")})
+        timings = {k: v for k, v in report.metrics().items() if is_timing(k)}
+        metrics |= {f"{name}/{metric}": value for metric, value in timings.items()}
         for table, rows in content.items():
             tables.setdefault(table, []).extend({column: name, **row} for row in rows)
-    return write_report(
-        out_dir, {subject: float(len(reports))}, tables, config=subject, parents=reports
-    )
+    return write_report(out_dir, metrics, tables, config=subject, parents=reports)
 
 
 def compare_tokenizers(reports: Sequence[Artifact], out_dir: Path) -> Artifact:

@@ -1,6 +1,6 @@
 """The model card of a release: shape, metrics and provenance from the checkpoint's manifest."""
 
-from gpt_core.artifact import Artifact
+from gpt_core.artifact import Artifact, is_timing
 from gpt_core.checkpoints import read_description
 from gpt_core.config import GPTConfig
 from gpt_core.models import count_parameters
@@ -30,7 +30,8 @@ def model_card(checkpoint: Artifact, config: GPTConfig, tokenizer: Tokenizer) ->
         "context": f"{config.context_length:,} tokens",
         "vocabulary": f"{config.vocab_size:,} tokens ({tokenizer.kind})",
     }
-    metrics = {name: f"{value:,.6g}" for name, value in manifest.metrics.items()}
+    lasting = {name: value for name, value in manifest.metrics.items() if not is_timing(name)}
+    metrics = {name: f"{value:,.6g}" for name, value in lasting.items()}
     parents = [f"- `{name}`, fingerprint `{mark}`" for name, mark in manifest.parents.items()]
     return "\n".join(
         [

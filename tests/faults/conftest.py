@@ -49,15 +49,16 @@ class ForkServer:
     """Forks processes, one at a time.
 
     Args:
-        folder: Where their outputs go.
+        folder: Where their outputs go, and the home ``home`` is.
         root: The checkout.
+        preloaded: What they have imported, as code; the core if there is none.
     """
 
-    def __init__(self, folder: Path, root: Path) -> None:
+    def __init__(self, folder: Path, root: Path, *preloaded: str) -> None:
         self._folder, self._count = folder, 0
         script = root / "tests" / "faults" / "fork_server.py"
         self._process = subprocess.Popen(
-            [sys.executable, str(script)], text=True, cwd=root,
+            [sys.executable, str(script), *preloaded], text=True, cwd=root,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env={
                 **os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1",

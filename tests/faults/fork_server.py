@@ -1,8 +1,9 @@
 """Run Python code in forked processes: the imports, which take longer than the code, happen once.
 
-Each line of the standard input is a JSON object with ``code``, ``output`` (a file) and maybe
-``limit`` (the largest file that may be written, in bytes). The answers are two lines: the process
-id when it has begun, and its exit status when it has ended, negative after a signal.
+What is imported is code in the first argument, else the core. Each line of the standard input is a
+JSON object with ``code``, ``output`` (a file) and maybe ``limit`` (the largest file that may be
+written, in bytes). The answers are two lines: the process id when it has begun, and its exit status
+when it has ended, negative after a signal.
 """
 
 import json
@@ -24,7 +25,7 @@ import gpt_core.execution.cpu
 
 def serve() -> None:
     """Fork a process for each request, one after the other."""
-    exec(PRELOADED, {})
+    exec(sys.argv[1] if sys.argv[1:] else PRELOADED, {})
     answer("ready")
     for line in sys.stdin:
         request = json.loads(line)

@@ -87,6 +87,16 @@ measure_tokenizer(made("clean_corpus"), made("train_tokenizer"), ComparisonConfi
 from gpt_core.evaluation import compare_tokenizers
 compare_tokenizers([made("measure_tokenizer")], out)
 """,
+    "run_benchmarks": """
+from gpt_core.evaluation import run_benchmarks
+names = {"lambada": "lambada", "hellaswag": "hellaswag", "text": "register_source"}
+sources = {name: made(folder) for name, folder in names.items()}
+run_benchmarks(best("pretrain"), sources, BenchmarkConfig(limit=20, stride=64), out)
+""",
+    "compare_models": """
+from gpt_core.evaluation import compare_models
+compare_models([made("run_benchmarks")], out)
+""",
     "download": """
 from gpt_core.download import download
 import json
@@ -98,10 +108,6 @@ download(request["url"], out / "file", sha256=request["sha256"], size=request["s
 
 TIMED = ("seconds", "tokens_per_second", "per_second")
 """Parts of the names of metrics that depend on the clock."""
-
-HASHED = ("fingerprint", "files", "parents")
-"""Keys of a manifest whose values depend on the clock if the report's speed does; the files are
-compared themselves."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,12 @@ def write_sources(samples: Path, folder: Path) -> None:
     examples = json.loads((samples / "instructions.json").read_text("utf-8"))
     examples.sort(key=lambda each: len(each["instruction"] + each["input"] + each["output"]))
     (folder / "instructions.json").write_text(json.dumps(examples[:40]), "utf-8")
+    passages = [{"text": f"the {n} words are {n}"} for n in range(40)]
+    endings = [{"query": f"the {n}", "choices": ["a b", "c"], "gold": n % 2} for n in range(40)]
+    for name, rows in (("lambada", passages), ("hellaswag", endings)):
+        content = "".join(f"{json.dumps(row)}\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(content, "utf-8")
+        register_source(folder / f"{name}.jsonl", folder / name)
     register_source(folder / "messages.tsv", folder / "messages")
     register_source(folder / "instructions.json", folder / "instructions")
 
@@ -155,6 +167,6 @@ def _timeless(value: object) -> object:
         return {
             key: _timeless(each)
             for key, each in value.items()
-            if key not in HASHED and not any(part in str(key) for part in TIMED)
+            if not any(part in str(key) for part in TIMED)
         }
     return [_timeless(each) for each in value] if isinstance(value, list) else value
