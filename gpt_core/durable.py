@@ -57,19 +57,14 @@ def temporary_file(path: Path) -> Iterator[Path]:
 
     Files that killed processes left under this name are removed first.
     """
-    make_directory(path.parent)
-    remove_abandoned(path.parent, path.name)
 
-    def create() -> str:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    def create(folder: Path, prefix: str, suffix: str) -> str:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=suffix)
         os.close(handle)
         return name
 
-    with _lock_new(create) as temporary:
-        try:
-            yield temporary
-        finally:
-            _remove(temporary)
+    with _temporary(path, create) as temporary:
+        yield temporary
 
 
 @contextmanager
@@ -78,13 +73,20 @@ def temporary_directory(path: Path) -> Iterator[Path]:
 
     Directories that killed processes left under this name are removed first.
     """
+
+    def create(folder: Path, prefix: str, suffix: str) -> str:
+        return tempfile.mkdtemp(dir=folder, prefix=prefix, suffix=suffix)
+
+    with _temporary(path, create) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _temporary(path: Path, create: Callable[[Path, str, str], str]) -> Iterator[Path]:
+    """Create a temporary for ``path`` in its folder, with a prefix and a suffix, and lock it."""
     make_directory(path.parent)
     remove_abandoned(path.parent, path.name)
-
-    def create() -> str:
-        return tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-
-    with _lock_new(create) as temporary:
+    with _lock_new(lambda: create(path.parent, f".{path.name}.", ".part")) as temporary:
         try:
             yield temporary
         finally:

@@ -19,7 +19,7 @@ NAMED_PATTERNS = ("gpt2", "gpt4", "marks")
 _MAX_CHARACTERS = 4096  # of an expression
 _SECONDS = 2.0  # for the sentences below, which take a sane expression microseconds
 _PROPERTY = re.compile(r"(?<!\\)((?:\\\\)*)\\[pP](?:\{\^?[\w =]+\}|[A-Z])")
-_SENTENCES = (
+SENTENCES = (
     "It's 12,345.67 o'clock: I'LL (not) go...  x_1\n\n  y\r\n",
     "قُلْ هُوَ ٱللَّهُ أَحَدٌ ١٢٣ ـــ ؟ «نعم»",
     "a\tb \u00a0c\u3000d  \n e\u2028f \x0b \x85 got\n",
@@ -60,7 +60,7 @@ def require_pattern(expression: str) -> None:
             f"tokenizer.pattern={expression!r} matches the empty text, which cuts nothing and "
             "loses what follows: use + in place of *, and no alternative of look-arounds alone"
         )
-    parts = {part.encode() for text in _SENTENCES for part in _substrings(text)}
+    parts = {part.encode() for text in SENTENCES for part in _substrings(text)}
     ranks = {part: rank for rank, part in enumerate(sorted(parts | _BYTES))}
     try:
         encoding = tiktoken.Encoding(
@@ -73,7 +73,7 @@ def require_pattern(expression: str) -> None:
         raise ConfigError(
             f"tokenizer.pattern={expression!r} cannot be read by tiktoken, which encodes: {error}"
         ) from error
-    for text in _SENTENCES:
+    for text in SENTENCES:
         try:
             ours = [match[0] for match in compiled.finditer(text, timeout=_SECONDS)]
         except TimeoutError as error:

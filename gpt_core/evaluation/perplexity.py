@@ -22,14 +22,17 @@ _WIKITEXT = (
     (r" 's\b", "'s"),
     (r" n't\b", "n't"),
     (r"s '(?=\s)", "s'"),
-    (r"\( (.*?) \)", r"(\1)"),
-    (r"\[ (.*?) \]", r"[\1]"),
-    (r"\" (.*?) \"", r'"\1"'),
-    (r"' (.*?) '", r"'\1'"),
-    (r"= = = = (.*?) = = = =", r"==== \1 ===="),
-    (r"= = = (.*?) = = =", r"=== \1 ==="),
-    (r"= = (.*?) = =", r"== \1 =="),
 )
+_WIKITEXT_PAIRS = (
+    ("( ", " )", "(", ")"),
+    ("[ ", " ]", "[", "]"),
+    ('" ', ' "', '"', '"'),
+    ("' ", " '", "'", "'"),
+    ("= = = = ", " = = = =", "==== ", " ===="),
+    ("= = = ", " = = =", "=== ", " ==="),
+    ("= = ", " = =", "== ", " =="),
+)
+"""Signs around a part of a line, and what they become."""
 
 
 def detokenize_wikitext(text: str) -> str:
@@ -44,7 +47,25 @@ def detokenize_wikitext(text: str) -> str:
     """
     for pattern, replacement in _WIKITEXT:
         text = re.sub(pattern, replacement, text)
+    for pair in _WIKITEXT_PAIRS:
+        text = "\n".join(_replace_pairs(line, *pair) for line in text.split("\n"))
     return text
+
+
+def _replace_pairs(line: str, opening: str, closing: str, begin: str, end: str) -> str:
+    """Replace each opening sign and the next closing one, in linear time.
+
+    A regular expression would look for the closing sign again from each opening one.
+    """
+    parts, place = [], 0
+    while (first := line.find(opening, place)) >= 0:
+        inner = first + len(opening)
+        last = line.find(closing, inner)
+        if last < 0:
+            break
+        parts += [line[place:first], begin, line[inner:last], end]
+        place = last + len(closing)
+    return "".join([*parts, line[place:]])
 
 
 def text_metrics(

@@ -3,9 +3,12 @@
 from gpt_core.artifact import Artifact, is_timing
 from gpt_core.checkpoints import read_description
 from gpt_core.config import GPTConfig
+from gpt_core.config.patterns import NAMED_PATTERNS
+from gpt_core.interop.oniguruma import lines_cut_otherwise
 from gpt_core.models import count_parameters
 from gpt_core.tokenizers import (
     SENTENCEPIECE_SPACE,
+    BPETokenizer,
     SentencePieceTokenizer,
     Tokenizer,
     UnigramTokenizer,
@@ -68,6 +71,14 @@ def _differences(tokenizer: Tokenizer) -> list[str]:
         others.append(f"U+2581 (`{SENTENCEPIECE_SPACE}`), which it reads as a space")
     if isinstance(tokenizer, UnigramTokenizer):
         others.append("the spelling of a byte, such as `<0x41>`, which it reads as that byte")
+    if isinstance(tokenizer, BPETokenizer) and tokenizer.pattern not in NAMED_PATTERNS:
+        lines = lines_cut_otherwise(tokenizer.pattern)
+        if lines is None:
+            others.append("maybe texts that it cuts otherwise by `tokenizer.pattern`: not compared")
+        elif lines:
+            others.append(
+                f"texts that it cuts otherwise by `tokenizer.pattern`, such as {lines[0]!r}"
+            )
     return [
         "To gptflow every text is plain text. `AutoTokenizer` gives other ids to "
         f"{'; to '.join(others)}. For all other texts the ids are equal.",

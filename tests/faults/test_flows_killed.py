@@ -101,9 +101,9 @@ class Home:
         assert [*hidden, *self.folder.rglob("*.part")] == []
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        """Ask MLflow's store."""
+        """Ask MLflow's store; not read-only, because a kill may leave a change to roll back."""
         database = self.folder / "mlflow" / "mlflow.db"
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(database, timeout=60)) as connection:
             return connection.execute(query).fetchall()
 
     def note(self, flow: str) -> None:
@@ -128,7 +128,7 @@ class Home:
         until = time.monotonic() + LONGEST
         while (stage,) not in (running := self.ask(OPEN)) and is_running(child.pid):
             assert time.monotonic() < until, f"{stage} did not begin: {child.text()}"
-            time.sleep(0.002)
+            time.sleep(0.01)
         # Those of the process before were closed when this one began.
         assert not is_running(child.pid) or sorted(running) == sorted([(flow,), (stage,)])
         time.sleep(rng.uniform(0.0, self.seconds[stage]))

@@ -1,13 +1,18 @@
 """Perplexity with a sliding window against one window at a time."""
 
 import math
+import re
+import time
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gpt_core.config import GPTConfig
 from gpt_core.errors import DataError
 from gpt_core.evaluation import detokenize_wikitext, text_metrics
+from gpt_core.evaluation.perplexity import _WIKITEXT_PAIRS, _replace_pairs
 from gpt_core.models import GPT, build_model
 from gpt_core.tokenizers import ByteTokenizer
 
@@ -81,3 +86,28 @@ def test_a_text_of_one_token_has_a_perplexity(model: GPT) -> None:
         expected = -model(torch.tensor([[256]]))[0, 0].log_softmax(-1)[ord("a")]
     assert metrics["token_perplexity"] == pytest.approx(float(expected.exp()), rel=1e-4)
     assert metrics["text_tokens"] == 1
+
+
+PAIRS = (
+    (r"\( (.*?) \)", r"(\1)"), (r"\[ (.*?) \]", r"[\1]"), (r"\" (.*?) \"", r'"\1"'),
+    (r"' (.*?) '", r"'\1'"), (r"= = = = (.*?) = = = =", r"==== \1 ===="),
+    (r"= = = (.*?) = = =", r"=== \1 ==="), (r"= = (.*?) = =", r"== \1 =="),
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from([*"()[]=\"' ", "a", "\n", " = = ", "= = = = "]), max_size=40))
+def test_pairs_are_those_of_lazy_regular_expressions(parts: list[str]) -> None:
+    text = "".join(parts)
+    expected = text
+    for pattern, replacement in PAIRS:
+        expected = re.sub(pattern, replacement, expected)
+    for pair in _WIKITEXT_PAIRS:
+        text = "\n".join(_replace_pairs(line, *pair) for line in text.split("\n"))
+    assert text == expected
+
+
+@pytest.mark.parametrize("part", ["( ", "[ ", '" a', "' a", "= = x", "= = = = x", "( a )", " "])
+def test_detokenizing_takes_linear_time(part: str) -> None:
+    started = time.perf_counter()
+    detokenize_wikitext(part * 100_000)  # quadratic: a quarter of an hour
+    assert time.perf_counter() - started < 20

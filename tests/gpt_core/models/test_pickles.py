@@ -84,6 +84,6 @@ def test_a_tensor_that_repeats_its_numbers_is_refused(tmp_path: Path, zipped: bo
     huge = torch.ones(1).expand(1000, 1000)
     torch.save({"a": [huge]}, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
     with pytest.raises(
-        CheckpointError, match="its tensors have 4,000,000 bytes|asks for 1,000 numbers"
+        CheckpointError, match=r"its tensors have 4,000,000 bytes|asks for 1,000 numbers"
     ):
         load(tmp_path / "a.pt")
