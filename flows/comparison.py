@@ -13,18 +13,7 @@ from gpt_core.errors import ConfigError
 from gpt_core.files import atomic_write
 from tasks.paths import comparison_plot
 from tasks.plots import run_curves
-from tasks.tracking import RecordedRun, read_run
-
-_FIRST = (
-    "evaluate_language_model/loss",
-    "evaluate_language_model/perplexity",
-    "pretrain/validation_loss",
-    "finetune_classifier/test_accuracy",
-    "finetune_classifier/test_f1",
-    "finetune_instructions/exact_match",
-    "finetune_instructions/rouge_l",
-)
-"""The metrics that are shown first; the others follow by name."""
+from tasks.tracking import RecordedRun, comparison_link, in_order, read_run
 
 
 def compare_runs(names: Sequence[str], console: Console) -> None:
@@ -53,6 +42,8 @@ def compare_runs(names: Sequence[str], console: Console) -> None:
     if curves:
         file = _plot(curves)
         console.print(f"loss curves: {short(file)}", markup=False, soft_wrap=True)
+    link = comparison_link({run.run_id: run.experiment for run in runs})
+    console.print(f"in MLflow: {link}", markup=False, highlight=False, soft_wrap=True)
 
 
 def settings_table(runs: Sequence[RecordedRun]) -> pd.DataFrame:
@@ -65,8 +56,7 @@ def settings_table(runs: Sequence[RecordedRun]) -> pd.DataFrame:
 
 def metrics_table(runs: Sequence[RecordedRun]) -> pd.DataFrame:
     """The last value of every metric: a row each, a column for each run."""
-    known = {name for run in runs for name in run.metrics}
-    names = [*(name for name in _FIRST if name in known), *sorted(known - set(_FIRST))]
+    names = in_order({name for run in runs for name in run.metrics})
     rows = [
         [name, *(f"{run.metrics[name]:,.5g}" if name in run.metrics else "" for run in runs)]
         for name in names

@@ -26,8 +26,11 @@ TEXT = ("source", "reading", "cleaning", "tokenizer", "shards")
 PRETRAINING = (*(section.name for section in fields(PretrainConfig)), "launch")
 """The settings that turn token shards into a model."""
 
-COMMON = ("limits", "notify")
+COMMON = ("limits", "notify", "tracking")
 """The settings that hold for every flow; ``flows.running`` applies them, not its function."""
+
+_MAKING_MODELS = frozenset({"model", "gpt2", "classification", "instruction"})
+"""A flow that reads one of these sections registers models."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +98,7 @@ class Flow:
         if function.__name__ != self.name.replace("-", "_"):
             raise ValueError(f"flow {self.name} has a function named {function.__name__}")
         read = sections_read(function) - {"name"}
-        declared = {*self.form_sections} - {*COMMON}
+        declared = {*self.form_sections} - {*self.common_sections}
         if read != declared:
             differing = ", ".join(sorted(read ^ declared))
             raise ValueError(f"flow {self.name} reads or declares {differing}, but not both")
@@ -105,14 +108,20 @@ class Flow:
     def form_sections(self) -> tuple[str, ...]:
         """The sections of the flow's form: its own, then those that make a checkpoint."""
         making = ("checkpoint", *TEXT, *PRETRAINING, "gpt2") if self.makes_checkpoint else ()
-        return tuple(dict.fromkeys((*self.sections, *making, *COMMON)))
+        return tuple(dict.fromkeys((*self.sections, *making, *self.common_sections)))
+
+    @property
+    def common_sections(self) -> tuple[str, ...]:
+        """The settings that hold for every flow, or for every flow that registers models."""
+        makes_models = self.makes_checkpoint or not _MAKING_MODELS.isdisjoint(self.sections)
+        return (*COMMON, "registry") if makes_models else COMMON
 
     def sections_used(self, config: RunConfig) -> tuple[str, ...]:
         """The sections that the flow reads with this configuration."""
         if not self.makes_checkpoint:
-            return (*self.sections, *COMMON)
+            return (*self.sections, *self.common_sections)
         making = {None: (*TEXT, *PRETRAINING), "gpt2": ("gpt2",)}.get(config.checkpoint, ())
-        return tuple(dict.fromkeys(("checkpoint", *self.sections, *making, *COMMON)))
+        return tuple(dict.fromkeys(("checkpoint", *self.sections, *making, *self.common_sections)))
 
     def all_reads(self, config: RunConfig) -> list[Read]:
         """Everything the flow reads with this configuration, to make a missing checkpoint too."""

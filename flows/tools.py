@@ -41,7 +41,11 @@ def generate(
         typer.Argument(metavar='[field=value ...] "prompt"', help="The text to continue."),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A checkpoint's directory; the newest if not given.")
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="A checkpoint's directory or models:/NAME@ALIAS; the newest if not given.",
+        ),
     ] = None,
 ) -> None:
     """Continue a prompt. Settings are those of the section generation, such as temperature=0.5."""
@@ -54,19 +58,20 @@ def generate(
     _generate("".join(prompts), decoding, checkpoint)
 
 
-def _generate(prompt: str, decoding: DecodingConfig, checkpoint: Path | None) -> None:
+def _generate(prompt: str, decoding: DecodingConfig, checkpoint: str | None) -> None:
     from gpt_core.artifact import verify
     from gpt_core.generation import stream_text
     from tasks.paths import newest_checkpoint
-    from tasks.reads import Given
+    from tasks.reads import REGISTERED, Given
 
-    directory = checkpoint or newest_checkpoint()
-    if directory is None:
+    named = checkpoint or newest_checkpoint()
+    if named is None:
         raise DataError("there is no checkpoint yet: make one with gptflow run")
-    if checkpoint is None:
-        typer.echo(f"from {directory}", err=True)
-    verify(Given(str(directory), "checkpoint").read(), skip=[TRAINING_STATE])
-    pieces = stream_text(directory, prompt, decoding)
+    model = Given(str(named), "checkpoint").read()
+    if checkpoint is None or checkpoint.startswith(REGISTERED):
+        typer.echo(f"from {model.path}", err=True)
+    verify(model, skip=[TRAINING_STATE])
+    pieces = stream_text(model.directory, prompt, decoding)
     first = next(pieces, "")  # raises before anything is printed
     sys.stdout.write(prompt + first)
     for piece in pieces:

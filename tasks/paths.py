@@ -79,6 +79,22 @@ def staged_model() -> Path:
     return data_dir() / "model"
 
 
+def downloaded_model(name: str, version: int, model_id: str) -> Path:
+    """Where a registered model is downloaded to that was made elsewhere.
+
+    Args:
+        name: The registered name.
+        version: The version.
+        model_id: MLflow's name of the model, since two servers may have the same version.
+    """
+    return data_dir() / "models" / f"{name}-{version}-{model_id[-_KEY_DIGITS:]}"
+
+
+def promotion_lock() -> Path:
+    """The lock of the home's promotions, which are done one after the other."""
+    return data_dir() / "running" / "promotion.lock"
+
+
 def samples_dir() -> Path:
     """The texts, messages and instructions that come with the project."""
     return checkout() / "data" / "samples"

@@ -1,6 +1,7 @@
 """Inputs of flows from outside: sources, releases and existing artifacts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from gpt_core.artifact import Artifact, read_artifact
@@ -8,6 +9,9 @@ from gpt_core.config import Benchmark
 from gpt_core.errors import DataError
 from tasks.in_use import artifacts_locked, mark_used
 from tasks.paths import expand_path
+
+REGISTERED = "models:/"
+"""The beginning of a registered model's address."""
 
 Role = Literal["text", "classification", "instruction"] | Benchmark
 """The format that a source is read in."""
@@ -28,7 +32,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An existing artifact, by its directory."""
+    """An existing artifact, by its directory or a model by its address in the registry."""
 
     directory: str
     kind: Literal["checkpoint", "tokenizer"]
@@ -37,15 +41,27 @@ class Given:
         """Open the artifact.
 
         Raises:
-            DataError: If there is none of that kind in the directory.
+            DataError: If there is none of that kind in the directory, or no such registered model.
         """
         try:
+            directory = self._directory()
             with artifacts_locked(alone=False):
-                found = read_artifact(expand_path(self.directory).resolve(), self.kind)
+                found = read_artifact(directory, self.kind)
                 mark_used(found)
             return found
         except (OSError, RuntimeError) as error:  # a name too long, links in a circle
             raise DataError(f"{self.directory!r:.200} is no {self.kind}: {error!s:.200}") from error
+
+    def _directory(self) -> Path:
+        """Where the artifact is; a registered model that is not in this home is downloaded."""
+        if not self.directory.startswith(REGISTERED):
+            return expand_path(self.directory).resolve()
+        from tasks.environment import configure_environment
+
+        configure_environment()  # before MLflow is imported
+        from tasks.tracking import registered_checkpoint
+
+        return registered_checkpoint(self.directory).directory
 
 
 Read = Source | Release | Given

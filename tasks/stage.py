@@ -28,7 +28,7 @@ from tasks.planning import PendingDownload, artifacts_in, current_plan
 from tasks.progress import Display, current_display
 from tasks.reporting import ProgressBar, report_stage
 from tasks.specs import StageSpec, register
-from tasks.tracking import FlowRecord, StageRecord, current_flow, run_link, tracked_stage
+from tasks.tracking import FlowRecord, StageRecord, current_flow, tracked_stage
 
 P = ParamSpec("P")
 
@@ -162,7 +162,7 @@ class Stage(Generic[P]):
         """Record and show what the stage made."""
         running.bar.finish()
         running.record.finish(artifact, self._metrics_prefix)
-        report_stage(self.spec.name, artifact, run_link(running.record.run_id))
+        report_stage(self.spec.name, artifact, running.record.link)
         running.display.stage_finished(self.spec.name, artifact, seconds)
 
 

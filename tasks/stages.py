@@ -33,7 +33,6 @@ from tasks.plots import confusion_matrix, loss_curves, metric_bars, zipf_curves
 from tasks.reads import Role, Source
 from tasks.reporting import report_table
 from tasks.stage import StageRun, display_progress, fetch, stage
-from tasks.tracking import run_link
 from tasks.training_reporter import TrainingReporter
 
 _TOKENIZER_METRICS = {
@@ -112,7 +111,7 @@ def pretrain(
         checkpoint = launch.train(shards, config, run.out_dir, launch_config, [reporter])
     run.record.log_figure(loss_curves(tables.training_metrics(checkpoint)), "loss")
     run.record.log_table(tables.training_samples(checkpoint), "samples")
-    run.record.log_model(checkpoint, f"{run.flow.name}-pretrained")
+    run.record.log_model(checkpoint)
     return checkpoint
 
 
@@ -147,7 +146,7 @@ def import_gpt2(run: StageRun, release: Artifact) -> Artifact:
 
     directory = text.source_path(release)
     checkpoint = interop.import_gpt2(directory, run.out_dir, progress=run.progress)
-    run.record.log_model(checkpoint, f"{run.flow.name}-imported")
+    run.record.log_model(checkpoint)
     return checkpoint
 
 
@@ -187,7 +186,7 @@ def finetune_classifier(
     run.record.log_figure(loss_curves(reporter.metrics()), "loss")
     run.record.log_figure(confusion_matrix(tables.confusion(classifier)), "confusion")
     run.record.log_table(tables.predictions(classifier), "predictions")
-    run.record.log_model(classifier, f"{run.flow.name}-classifier")
+    run.record.log_model(classifier)
     return classifier
 
 
@@ -208,7 +207,7 @@ def finetune_instructions(
         )
     run.record.log_figure(loss_curves(reporter.metrics()), "loss")
     run.record.log_table(tables.answers(model), "answers")
-    run.record.log_model(model, f"{run.flow.name}-instructions")
+    run.record.log_model(model)
     return model
 
 
@@ -245,7 +244,7 @@ def compare_tokenizers(run: StageRun, reports: list[Artifact]) -> Artifact:
     run.record.log_table(rows, "tokenizers")
     page = pieces_page(tables.report_table(comparison, "sentences"))
     run.record.log_text(page, "pieces.html")
-    report_table("tokenizers", rows, [bars, zipf], run_link(run.record.run_id))
+    report_table("tokenizers", rows, [bars, zipf], run.record.link)
     return comparison
 
 
@@ -281,7 +280,7 @@ def compare_models(run: StageRun, reports: list[Artifact]) -> Artifact:
     bars = metric_bars(rows, "checkpoint")
     run.record.log_figure(bars, "checkpoints")
     run.record.log_table(rows, "checkpoints")
-    report_table("checkpoints", rows, [bars], run_link(run.record.run_id))
+    report_table("checkpoints", rows, [bars], run.record.link)
     return comparison
 
 

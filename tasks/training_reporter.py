@@ -1,12 +1,15 @@
 """Report a training run's events to the display, to Prefect and to MLflow."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 import pandas as pd
 
 from gpt_core.callbacks import Callback, RunInfo
 from tasks.stage import StageRun
-from tasks.tracking import MLflowCallback, tracking_uri
+from tasks.tracking import CURVES, MLflowCallback, tracking_uri
+
+_PRETRAINING = "pretrain"
 
 
 class TrainingReporter(Callback):
@@ -20,13 +23,20 @@ class TrainingReporter(Callback):
         self._stage = stage
         self._rows: list[dict[str, float]] = []
         self._total: int | None = None
-        self._tracker = MLflowCallback(stage.record.run_id, tracking_uri())
+        self._trackers = [MLflowCallback(stage.record.run_id, tracking_uri())]
+        if stage.name == _PRETRAINING:  # the flow's run has its curves too, so that they compare
+            flow = stage.flow.run_id
+            self._trackers.append(MLflowCallback(flow, tracking_uri(), names=CURVES))
 
     def __enter__(self) -> "TrainingReporter":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._tracker.close()
+        for tracker in self._trackers:
+            tracker.finish()
+        with ExitStack() as all_closed:
+            for tracker in self._trackers:
+                all_closed.callback(tracker.close)
 
     def metrics(self) -> pd.DataFrame:
         """The metrics of the steps that were done in this process, a row for each step."""
@@ -35,7 +45,8 @@ class TrainingReporter(Callback):
     def on_start(self, run: RunInfo) -> None:
         """Show the run's size."""
         self._total = run.total_steps
-        self._tracker.on_start(run)
+        for tracker in self._trackers:
+            tracker.on_start(run)
         self._stage.display.training_started(self._stage.name, run)
         if run.first_step:
             self._stage.display.notice(
@@ -46,7 +57,8 @@ class TrainingReporter(Callback):
     def on_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record and show metrics."""
         self._rows.append({"step": step, **metrics})
-        self._tracker.on_metrics(step, metrics)
+        for tracker in self._trackers:
+            tracker.on_metrics(step, metrics)
         self._stage.display.metrics(self._stage.name, step, metrics)
         self._stage.bar.update(step, self._total)
 

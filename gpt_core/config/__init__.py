@@ -25,6 +25,7 @@ from gpt_core.config.loading import build_config, load_config, override_config, 
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.notify import NotifyConfig, NotifyEvent
 from gpt_core.config.presets import PRESETS
+from gpt_core.config.recording import RegistryConfig, TrackingConfig
 from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
 from gpt_core.config.text import (
     FIXED_VOCAB_SIZES,
@@ -65,10 +66,12 @@ __all__ = [
     "OptimizerConfig",
     "PretrainConfig",
     "ReadingConfig",
+    "RegistryConfig",
     "RunConfig",
     "ScheduleConfig",
     "ShardConfig",
     "TokenizerConfig",
+    "TrackingConfig",
     "TrainingConfig",
     "build_config",
     "current_limits",

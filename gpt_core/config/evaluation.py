@@ -41,7 +41,8 @@ class BenchmarkConfig(Section):
     """Zero-shot comparison of checkpoints on public benchmarks."""
 
     checkpoints: tuple[str, ...] = ()
-    """Checkpoint directories, or ``gpt2`` for the release in ``gpt2.source``."""
+    """Checkpoint directories, addresses of registered models such as ``models:/NAME@champion``, or
+    ``gpt2`` for the release in ``gpt2.source``."""
 
     lambada: str | None = None
     """LAMBADA, JSON lines with ``text``: a path, or a name in ``data/sources.toml``."""
@@ -92,9 +93,11 @@ def _label(checkpoint: str) -> str:
     """Short name of a checkpoint.
 
     Example:
-        >>> _label("data/checkpoints/tiny-1234/step-00000250/"), _label("gpt2")
-        ('tiny-1234/step-00000250', 'gpt2')
+        >>> _label("data/checkpoints/tiny-1234/step-00000250/"), _label("models:/small@champion")
+        ('tiny-1234/step-00000250', 'small@champion')
     """
+    if checkpoint.startswith("models:/"):
+        return checkpoint.removeprefix("models:/")
     path = Path(checkpoint)
     return "/".join(path.parts[-2:]) if path.name.startswith("step-") else path.name
 

@@ -12,6 +12,7 @@ from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.limits import LimitsConfig
 from gpt_core.config.model import GPTConfig
 from gpt_core.config.notify import NotifyConfig
+from gpt_core.config.recording import RegistryConfig, TrackingConfig
 from gpt_core.config.section import Section
 from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
 from gpt_core.config.training import (
@@ -142,8 +143,9 @@ class RunConfig(Section):
     folder of these, or gz or zip of these."""
 
     checkpoint: str | None = None
-    """The model that is evaluated and fine-tuned: a checkpoint's directory, or ``gpt2`` for the
-    release in ``gpt2.source``; None pretrains one."""
+    """The model that is evaluated and fine-tuned: a checkpoint's directory, a registered model such
+    as ``models:/NAME@champion``, or ``gpt2`` for the release in ``gpt2.source``; None pretrains
+    one."""
 
     reading: ReadingConfig = field(default_factory=ReadingConfig)
     cleaning: CleaningConfig = field(default_factory=CleaningConfig)
@@ -166,6 +168,8 @@ class RunConfig(Section):
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    registry: RegistryConfig = field(default_factory=RegistryConfig)
 
     def __post_init__(self) -> None:
         require_named(self, "source", "checkpoint")

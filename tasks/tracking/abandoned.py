@@ -14,7 +14,7 @@ from mlflow.entities import LoggedModelStatus, RunStatus
 from gpt_core.durable import make_directory
 from gpt_core.redaction import redact
 from tasks.paths import running_dir
-from tasks.tracking.store import client, experiment_id, tracking_uri
+from tasks.tracking.store import client, experiment_ids, tracking_uri
 
 _ENDED = "its process was ended"
 
@@ -56,7 +56,7 @@ def _close_flow(flow_run_id: str) -> int:
     """Close a flow's run and those of its stages that are still open."""
     mine = f"tags.`mlflow.parentRunId` = '{flow_run_id}'"
     own = f"attributes.run_id = '{flow_run_id}'"
-    runs = [run for each in (mine, own) for run in client().search_runs([experiment_id()], each)]
+    runs = [run for each in (mine, own) for run in client().search_runs(experiment_ids(), each)]
     is_open = RunStatus.to_string(RunStatus.RUNNING)
     left = [run.info.run_id for run in runs if run.info.status == is_open]
     for run_id in left:
@@ -69,7 +69,7 @@ def _close_flow(flow_run_id: str) -> int:
 def fail_models(run_id: str) -> None:
     """Close the models that a run has begun to log and not finished."""
     found = client().search_logged_models(
-        [experiment_id()], filter_string=f"source_run_id = '{run_id}'"
+        experiment_ids(), filter_string=f"source_run_id = '{run_id}'"
     )
     for model in found:
         if model.status == LoggedModelStatus.PENDING:

@@ -9,9 +9,10 @@ from mlflow.exceptions import MlflowException
 from gpt_core.errors import DataError
 from tasks.lineage import StageRunInfo
 from tasks.paths import from_home
-from tasks.tracking.store import client, experiment_id
+from tasks.tracking.fetched import registered_checkpoint
+from tasks.tracking.registry import SCHEME
+from tasks.tracking.store import client, experiment_ids
 
-_REGISTRY = "models:/"
 RESULTS = (
     "export_huggingface",
     "finetune_instructions",
@@ -29,7 +30,7 @@ RESULTS = (
 def find_stage_run(fingerprint: str) -> StageRunInfo | None:
     """The newest run of a stage that made an artifact with this fingerprint, or None."""
     runs = client().search_runs(
-        [experiment_id()],
+        experiment_ids(),
         filter_string=f"tags.fingerprint = '{fingerprint}'",
         max_results=1,
         order_by=["attributes.start_time DESC"],
@@ -41,33 +42,22 @@ def artifact_of(name: str) -> str:
     """The directory that a run or a registered model stands for.
 
     Args:
-        name: A run's id, or ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+        name: A run's id, or an address of the registry such as ``models:/NAME@ALIAS``.
 
     Raises:
         DataError: If there is no such run or model, or it has no artifact.
     """
     try:
-        run_id = _run_of_model(name) if name.startswith(_REGISTRY) else name
-        tags: Mapping[str, str] = client().get_run(run_id).data.tags
+        if name.startswith(SCHEME):
+            return registered_checkpoint(name).path
+        tags: Mapping[str, str] = client().get_run(name).data.tags
     except MlflowException as error:
         raise DataError(f"MLflow has no run or model {name}") from error
     made = [tags.get("artifact"), *(tags.get(f"artifact.{stage}") for stage in RESULTS)]
     path = next((each for each in made if each), None)
     if path is None:
-        raise DataError(f"the run {run_id} has made no artifact")
+        raise DataError(f"the run {name} has made no artifact")
     return from_home(path)
-
-
-def _run_of_model(name: str) -> str:
-    """The run that made a registered model's version."""
-    rest = name.removeprefix(_REGISTRY)
-    if "@" in rest:
-        version = client().get_model_version_by_alias(*rest.rsplit("@", 1))
-    elif "/" in rest:
-        version = client().get_model_version(*rest.rsplit("/", 1))
-    else:
-        raise DataError(f"{name} must be models:/NAME/VERSION or models:/NAME@ALIAS")
-    return str(version.run_id)
 
 
 def _describe(run: Run) -> StageRunInfo:

@@ -41,12 +41,17 @@ class MLflowCallback(Callback):
         run_id: The MLflow run. Steps that it has metrics of are not sent again.
         uri: The address of the store, which was reached before.
         last_tries_seconds: How long ``close`` may wait for a server that is unreachable.
+        names: The metrics to send, with their names in MLflow; None sends all as they are called.
     """
 
     def __init__(
-        self, run_id: str, uri: str, last_tries_seconds: float = _LAST_TRIES_SECONDS
+        self,
+        run_id: str,
+        uri: str,
+        last_tries_seconds: float = _LAST_TRIES_SECONDS,
+        names: Mapping[str, str] | None = None,
     ) -> None:
-        self._run_id, self._uri = run_id, uri
+        self._run_id, self._uri, self._names = run_id, uri, names
         self._last_tries_seconds = last_tries_seconds
         self._queue: queue.Queue[Metric] = queue.Queue()
         self._ending = threading.Event()
@@ -64,7 +69,13 @@ class MLflowCallback(Callback):
         """Queue metrics."""
         now = int(time.time() * 1000)
         for name, value in metrics.items():
-            self._queue.put(Metric(name, float(value), now, step))
+            shown = name if self._names is None else self._names.get(name)
+            if shown is not None:
+                self._queue.put(Metric(shown, float(value), now, step))
+
+    def finish(self) -> None:
+        """Let the thread send what is left and end, without waiting for it."""
+        self._ending.set()
 
     def close(self) -> None:
         """Send what is left, or save it for the next run.
@@ -72,13 +83,13 @@ class MLflowCallback(Callback):
         Raises:
             DataError: If it can neither be sent nor saved.
         """
-        self._ending.set()
+        self.finish()
         self._thread.join()
         if self._failure is not None:
             raise self._failure
 
     def _work(self) -> None:
-        sender = _Sender(client_for(self._uri), self._run_id)
+        sender = MetricSender(client_for(self._uri), self._run_id)
         pause, give_up_at = _PAUSE_SECONDS, None
         waiting: list[Metric] = []
         while True:
@@ -106,7 +117,7 @@ class MLflowCallback(Callback):
             self._failure = error
 
 
-class _Sender:
+class MetricSender:
     """Sends batches, and after a failure first asks the server which metrics arrived."""
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
@@ -173,7 +184,7 @@ def send_unsent(client: MlflowClient, uri: str) -> int:
             store, run_id, metrics = _read_unsent(file)
             if store != redact(uri):
                 continue
-            _Sender(client, run_id).send(metrics)
+            MetricSender(client, run_id).send(metrics)
         except (DataError, IsADirectoryError) as error:
             _set_aside(file, str(error))
             continue

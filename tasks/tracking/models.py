@@ -1,35 +1,55 @@
-"""Checkpoints as MLflow models: their files, their metrics and a name in the model registry."""
+"""Checkpoints as MLflow models: their files and their metrics."""
 
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from mlflow.entities import LoggedModelOutput
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.checkpoints import is_training_state
-from gpt_core.durable import temporary_directory
+from gpt_core.durable import replace_directory, temporary_directory
 from tasks.paths import staged_model
 from tasks.tracking.params import flatten
-from tasks.tracking.store import UNREACHABLE, client, experiment_id, settings
+from tasks.tracking.store import UNREACHABLE, client, experiment_ids
 
 
-def log_model(run_id: str, checkpoint: Artifact, name: str) -> str:
-    """Log a checkpoint as a model and register it as the newest version of a name.
+def log_model(run_id: str, checkpoint: Artifact, name: str, experiment: str) -> str:
+    """Log a checkpoint as a model, unless the store has it already.
 
     Args:
         run_id: The MLflow run that made it.
         checkpoint: The checkpoint that the run made.
-        name: The registered name, such as ``tiny-pretrained``.
+        name: The model's name, such as ``language-model``.
+        experiment: The experiment of a new model.
 
     Returns:
         The model's id, for metrics that belong to it.
     """
+    model_id = find_logged(checkpoint) or _upload(run_id, checkpoint, name, experiment)
+    outputs = client().get_run(run_id).outputs
+    known = outputs.model_outputs if outputs else []
+    if model_id not in {output.model_id for output in known}:  # MLflow refuses it twice
+        step = int(checkpoint.metrics().get("step", 0))
+        client().log_outputs(run_id, [LoggedModelOutput(model_id, step)])
+    return model_id
+
+
+def find_logged(checkpoint: Artifact) -> str | None:
+    """The id of the complete model with a checkpoint's files, or None."""
+    found = client().search_logged_models(
+        experiment_ids(), filter_string=f"tags.fingerprint = '{checkpoint.fingerprint}'"
+    )
+    ready = [model for model in found if model.status == LoggedModelStatus.READY]
+    return str(ready[0].model_id) if ready else None
+
+
+def _upload(run_id: str, checkpoint: Artifact, name: str, experiment: str) -> str:
     logged = client().create_logged_model(
-        experiment_id(),
+        experiment,
         name=name.replace(".", "-"),  # which MLflow does not take in a model's name
         source_run_id=run_id,
         tags={"fingerprint": checkpoint.fingerprint, "path": checkpoint.path},
@@ -39,16 +59,31 @@ def log_model(run_id: str, checkpoint: Artifact, name: str) -> str:
     try:
         with temporary_directory(staged_model()) as folder:
             released = without_training_state(checkpoint, folder / "model")
-            client().log_model_artifacts(logged.model_id, released.path)
+            _store(released, logged)
     except BaseException:
         with suppress(*UNREACHABLE):
             client().finalize_logged_model(logged.model_id, "FAILED")
         raise
     client().finalize_logged_model(logged.model_id, "READY")
-    step = int(checkpoint.metrics().get("step", 0))
-    client().log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
-    _register(name, run_id, logged.model_id)
     return str(logged.model_id)
+
+
+def _store(model: Artifact, logged: LoggedModel) -> None:
+    """Give a model's files to the store.
+
+    In a store of this machine the links to the checkpoint's files are moved to their place: MLflow
+    would copy them, and the weights would be on disk twice.
+    """
+    place = urlsplit(str(logged.artifact_location))
+    folder = Path(url2pathname(place.path))
+    if place.scheme not in ("", "file") or not folder.is_absolute():
+        client().log_model_artifacts(logged.model_id, model.path)
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        replace_directory(model.directory, folder)
+    except OSError:  # another file system
+        client().log_model_artifacts(logged.model_id, model.path)
 
 
 def without_training_state(checkpoint: Artifact, out_dir: Path) -> Artifact:
@@ -84,16 +119,3 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _register(name: str, run_id: str, model_id: str) -> None:
-    """Add a version to a registered name and point the alias to it."""
-    try:
-        client().create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
-            raise
-    version = client().create_model_version(
-        name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id
-    )
-    client().set_registered_model_alias(name, settings()["models"]["alias"], version.version)

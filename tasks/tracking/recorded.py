@@ -12,9 +12,9 @@ from gpt_core.artifact import read_artifact
 from gpt_core.errors import DataError
 from tasks.paths import from_home
 from tasks.tables import training_samples
-from tasks.tracking.store import client, experiment_id
+from tasks.tracking.names import CURVES, by_present_names
+from tasks.tracking.store import client, experiment_ids
 
-_CURVES = ("train/loss", "validation/loss")
 _TRAINING = "pretrain"
 
 
@@ -25,8 +25,14 @@ class RecordedRun:
     name: str
     """The run's name and the beginning of its id, which tells apart runs of one name."""
 
+    run_id: str
+    experiment: str
+    """The id of its experiment."""
+
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    """Metrics; a flow has them by their present names, also if an earlier version recorded them."""
+
     curves: pd.DataFrame
     """``step`` with ``train/loss`` and ``validation/loss``; empty if nothing was pretrained."""
 
@@ -47,16 +53,18 @@ def read_run(name: str) -> RecordedRun:
     training = _training_of(run)
     return RecordedRun(
         name=f"{run.info.run_name} {run.info.run_id[:6]}",
+        run_id=run.info.run_id,
+        experiment=run.info.experiment_id,
         params=run.data.params,
-        metrics=run.data.metrics,
-        curves=_curves(training.info.run_id) if training else pd.DataFrame(),
+        metrics=run.data.metrics if _is_stage(run) else by_present_names(run.data.metrics),
+        curves=_curves(training.info.run_id) if training else _flow_curves(run),
         samples=_samples(training) if training else pd.DataFrame(),
     )
 
 
 def _find(name: str) -> Run:
     found = client().search_runs(
-        [experiment_id()],
+        experiment_ids(),
         filter_string=f"attributes.run_name = {_quoted(name)}",
         order_by=["attributes.start_time DESC"],
         max_results=1,
@@ -71,13 +79,13 @@ def _find(name: str) -> Run:
 
 def _training_of(run: Run) -> Run | None:
     """The run of the pretraining that a flow did, or found in the cache; None without one."""
-    if run.data.tags.get("stage") == _TRAINING and "mlflow.parentRunId" in run.data.tags:
+    if run.data.tags.get("stage") == _TRAINING and _is_stage(run):
         return run
     made = run.data.tags.get(f"artifact.{_TRAINING}")
     if made is None:
         return None
     found = client().search_runs(
-        [experiment_id()],
+        experiment_ids(),
         filter_string=f"tags.stage = '{_TRAINING}' and tags.artifact = {_quoted(made)}",
         order_by=["attributes.start_time DESC"],
         max_results=1,
@@ -85,10 +93,26 @@ def _training_of(run: Run) -> Run | None:
     return found[0] if found else None
 
 
-def _curves(run_id: str) -> pd.DataFrame:
+def _is_stage(run: Run) -> bool:
+    return "mlflow.parentRunId" in run.data.tags
+
+
+def _flow_curves(run: Run) -> pd.DataFrame:
+    """The curves in a flow's own run, whose stage may have been deleted; empty without any."""
+    curves = _curves(run.info.run_id, CURVES)
+    return curves if len(curves) else pd.DataFrame()
+
+
+def _curves(run_id: str, names: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Loss curves by step.
+
+    Args:
+        run_id: The run.
+        names: The curves, with their names in the run; None are those of a stage's run.
+    """
     curves = pd.DataFrame({"step": []})
-    for name in _CURVES:
-        history = client().get_metric_history(run_id, name)
+    for name, recorded in (names or dict(zip(CURVES, CURVES, strict=True))).items():
+        history = client().get_metric_history(run_id, recorded)
         points = pd.DataFrame([(point.step, point.value) for point in history])
         if len(points):
             points.columns = ["step", name]

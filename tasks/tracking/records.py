@@ -3,44 +3,49 @@
 Every call names its run by id: MLflow's active run would depend on the thread.
 """
 
-import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from gpt_core.artifact import Artifact, to_json_value
+from gpt_core.config import RegistryConfig, TrackingConfig
 from gpt_core.errors import GPTCoreError
 from gpt_core.redaction import redact
 from tasks.commit import current_commit
 from tasks.paths import running_file
 from tasks.progress import current_display
 from tasks.tracking.abandoned import close_abandoned, hold_run
+from tasks.tracking.curves import send_curves
+from tasks.tracking.differences import find_difference
 from tasks.tracking.metrics import send_unsent
 from tasks.tracking.models import log_model
+from tasks.tracking.names import metric_name
 from tasks.tracking.params import flatten, plain_name, shorten
+from tasks.tracking.registry import RegisteredVersion, model_name, register, version_of
 from tasks.tracking.resuming import run_file
+from tasks.tracking.runs import create_run, log_inputs, log_metrics, log_params, run_tags
 from tasks.tracking.store import (
     UNREACHABLE,
     answers,
     client,
     experiment_id,
     require_answer,
+    run_link,
     tracking_uri,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_BATCH = 100  # parameters that MLflow takes at once
+_WITHOUT_EFFECT = ("tracking.", "registry.", "limits.", "notify.")  # on any result
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,24 @@ class FlowRecord:
     tags: tuple[tuple[str, str], ...] = ()
     """Tags that its stages' runs have too."""
 
+    experiment: str = ""
+    """The id of its experiment, which its stages' runs and models belong to as well."""
+
+    prefix: str | None = None
+    """Precedes the names of the models that it registers."""
+
+    beginning: str = ""
+    """The first line of the run's text in MLflow."""
+
+    made: set[str] = field(default_factory=set)
+    """The directories of the artifacts that its stages made; the others were in the cache."""
+
+    cached: list[str] = field(default_factory=list)
+    """The stages whose results were in the cache."""
+
+    models: list[RegisteredVersion] = field(default_factory=list)
+    """The versions of registered models that its stages made or found."""
+
     def note(self, stage: str, artifact: Artifact, label: str = "") -> None:
         """Record and show a stage's result, made now or cached, so that flows can be compared.
 
@@ -66,15 +89,33 @@ class FlowRecord:
                 the flow.
         """
         if not label:
-            metrics = {f"{stage}/{name}": value for name, value in artifact.metrics().items()}
-            log_metrics(self.run_id, metrics)
+            metrics = artifact.metrics().items()
+            log_metrics(self.run_id, {metric_name(stage, name): n for name, n in metrics})
         name = f"artifact.{stage}.{label}" if label else f"artifact.{stage}"
-        client().set_tag(self.run_id, plain_name(name), artifact.path)
+        tags = {plain_name(name): artifact.path}
+        if artifact.path not in self.made:
+            self.cached.append(f"{stage} {label}".rstrip())
+            tags["cached"] = ", ".join(self.cached)
+        client().log_batch(self.run_id, tags=run_tags(tags), synchronous=True)
+        if artifact.kind == "checkpoint":
+            send_curves(self.run_id, artifact)
+            self.models.append(self._registered(stage, artifact))
         current_display().stage_present(stage, artifact)
 
     def describe(self, markdown: str) -> None:
         """Set the text that MLflow shows at the head of the flow's run."""
-        client().set_tag(self.run_id, "mlflow.note.content", markdown)
+        found = f"From the cache: {', '.join(self.cached)}." if self.cached else ""
+        text = "\n\n".join(filter(None, [self.beginning, found, markdown]))
+        client().set_tag(self.run_id, "mlflow.note.content", text)
+
+    def _registered(self, stage: str, checkpoint: Artifact) -> RegisteredVersion:
+        """The registered version of a checkpoint, a new one if its name has none of it."""
+        name = model_name(checkpoint, self.prefix)
+        known = version_of(name, checkpoint.fingerprint)
+        if known is not None:
+            return known
+        model_id = log_model(self.run_id, checkpoint, name, self.experiment)
+        return register(name, checkpoint, stage, self.run_id, model_id, current_commit())
 
 
 _FLOW: ContextVar[FlowRecord | None] = ContextVar("flow", default=None)
@@ -97,8 +138,14 @@ class StageRecord:
     """The MLflow run of a stage."""
 
     run_id: str
+    flow: FlowRecord
     _model_id: str | None = None
     """The logged model that the stage's metrics belong to."""
+
+    @property
+    def link(self) -> str:
+        """The address of the run's page in MLflow."""
+        return run_link(self.run_id, self.flow.experiment)
 
     def log_table(self, rows: pd.DataFrame, name: str) -> None:
         """Record a table, which MLflow can compare with those of other runs."""
@@ -113,16 +160,18 @@ class StageRecord:
         """Record a page of text or HTML under a file name."""
         client().log_text(self.run_id, text, name)
 
-    def log_model(self, checkpoint: Artifact, name: str) -> None:
-        """Record a checkpoint as the newest version of a model."""
-        self._model_id = log_model(self.run_id, checkpoint, name)
+    def log_model(self, checkpoint: Artifact) -> None:
+        """Record a checkpoint as a model, which the flow registers when the stage is complete."""
+        name = model_name(checkpoint, self.flow.prefix)
+        self._model_id = log_model(self.run_id, checkpoint, name, self.flow.experiment)
 
     def finish(self, artifact: Artifact, prefix: str = "") -> None:
         """Record the stage's result, with a prefix before the names of its metrics."""
         metrics = {f"{prefix}{name}": value for name, value in artifact.metrics().items()}
         log_metrics(self.run_id, metrics, self._model_id)
         tags = {"artifact": artifact.path, "fingerprint": artifact.fingerprint}
-        client().log_batch(self.run_id, tags=_tags(tags), synchronous=True)
+        self.flow.made.add(artifact.path)
+        client().log_batch(self.run_id, tags=run_tags(tags), synchronous=True)
 
 
 class NamedConfig(Protocol):
@@ -131,6 +180,13 @@ class NamedConfig(Protocol):
     @property
     def name(self) -> str:
         """The run's name."""
+
+
+def _recording(config: NamedConfig) -> tuple[str, str | None]:
+    """The id of a run's experiment, and what precedes the names of its models."""
+    tracking = getattr(config, "tracking", TrackingConfig())
+    registry = getattr(config, "registry", RegistryConfig())  # a flow without models has none
+    return experiment_id(tracking.experiment), registry.name
 
 
 @contextmanager
@@ -147,14 +203,20 @@ def tracked_flow(name: str, config: NamedConfig, tags: Mapping[str, str]) -> Ite
     settings = to_json_value(config)
     assert isinstance(settings, dict)
     flattened = flatten(settings)
+    params = {key: value for key, value in flattened.items() if not key.startswith(_WITHOUT_EFFECT)}
+    experiment, prefix = _recording(config)
+    difference = find_difference(params)
+    beginning = difference.sentence(name)
     with run_file(running_file(name, config.name)) as file:
         run_id = _resume(file.read(flattened), tags)
         if run_id is None:
-            run_id = _create(config.name, {"stage": name, **tags})
-            _log_params(run_id, flattened)
+            every = {"stage": name, **tags, **difference.tags(), "mlflow.note.content": beginning}
+            run_id = create_run(config.name, every, experiment)
+            log_params(run_id, params)
             file.write(run_id, flattened)
         with hold_run(run_id), _status(run_id):
-            record = FlowRecord(config.name, run_id, tuple(tags.items()))
+            every_tag = tuple(tags.items())
+            record = FlowRecord(config.name, run_id, every_tag, experiment, prefix, beginning)
             token = _FLOW.set(record)
             try:
                 yield record
@@ -194,30 +256,12 @@ def tracked_stage(
     with run_file(remembered) as file:
         run_id = _resume(file.read(None), every)
         if run_id is None:
-            run_id = _create(f"{stage} {label or flow.name}", every)
-            _log_params(run_id, flatten(params))
-            _log_inputs(run_id, parents)
+            run_id = create_run(f"{stage} {label or flow.name}", every, flow.experiment)
+            log_params(run_id, flatten(params))
+            log_inputs(run_id, parents)
             file.write(run_id, None)
         with _status(run_id):
-            yield StageRecord(run_id)
-
-
-def log_metrics(run_id: str, metrics: Mapping[str, float], model_id: str | None = None) -> None:
-    """Record metrics in one call, with the logged model that they belong to."""
-    now = int(time.time() * 1000)
-    batch = [
-        Metric(plain_name(name), float(value), now, 0, model_id=model_id)
-        for name, value in metrics.items()
-    ]
-    if batch:
-        client().log_batch(run_id, metrics=batch, synchronous=True)
-
-
-def _create(name: str, tags: Mapping[str, str]) -> str:
-    commit = current_commit()
-    every = {**tags, **({"git.commit": commit} if commit else {})}
-    run = client().create_run(experiment_id(), run_name=name, tags=every)
-    return str(run.info.run_id)
+            yield StageRecord(run_id, flow)
 
 
 def _resume(run_id: str | None, tags: Mapping[str, str]) -> str | None:
@@ -228,7 +272,7 @@ def _resume(run_id: str | None, tags: Mapping[str, str]) -> str | None:
     client().update_run(found.info.run_id, status="RUNNING")
     if "error" in found.data.tags:
         client().delete_tag(found.info.run_id, "error")
-    client().log_batch(found.info.run_id, tags=_tags(tags), synchronous=True)
+    client().log_batch(found.info.run_id, tags=run_tags(tags), synchronous=True)
     return run_id
 
 
@@ -240,34 +284,6 @@ def _find_run(run_id: str) -> Run | None:
             raise
         return None
     return found if found.info.lifecycle_stage == "active" else None
-
-
-def _log_params(run_id: str, params: Mapping[str, str]) -> None:
-    entities = [Param(name, value) for name, value in params.items()]
-    for start in range(0, len(entities), _BATCH):
-        client().log_batch(run_id, params=entities[start : start + _BATCH], synchronous=True)
-
-
-def _log_inputs(run_id: str, parents: Sequence[Artifact]) -> None:
-    inputs = [
-        DatasetInput(
-            Dataset(
-                name=f"{parent.kind}:{Path(parent.path).name}",
-                digest=parent.fingerprint,
-                source_type="local",
-                source=json.dumps({"uri": parent.path}),
-                profile=json.dumps(parent.metrics()),
-            ),
-            [InputTag("mlflow.data.context", parent.kind)],
-        )
-        for parent in parents
-    ]
-    if inputs:
-        client().log_inputs(run_id, inputs)
-
-
-def _tags(tags: Mapping[str, str]) -> list[RunTag]:
-    return [RunTag(name, value) for name, value in tags.items()]
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The MLflow tracking store: its address, its client, its experiment and links to its pages."""
 
+import json
 import logging
 import os
 import socket
@@ -7,13 +8,15 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from typing import TypedDict, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from requests import RequestException
@@ -23,9 +26,10 @@ from gpt_core.errors import DataError
 from gpt_core.redaction import redact
 from tasks.addresses import hide_server_passwords
 from tasks.environment import served_artifacts
-from tasks.paths import experiments_file, tracking_dir, tracking_store
+from tasks.paths import experiments_file, tracking_database, tracking_dir, tracking_store
 from tasks.servers import mlflow_ui_url
 from tasks.tracking.moved import follow_home
+from tasks.tracking.view import VIEW_PARAMETER, VIEW_TAG, view_state
 
 UNREACHABLE = (MlflowException, RequestException, OSError)
 """The errors of a store that cannot be reached."""
@@ -34,6 +38,7 @@ _PORTS = {"http": 80, "https": 443}
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _CONNECT_SECONDS = 5.0  # for a server that has not answered yet
 _RECONNECT_SECONDS = 60.0  # for a server that went away
+_OURS = "gptflow"  # the tag of its experiments
 _AS_TRAINING = "?workflowType=machine_learning"  # else MLflow shows its pages for agents
 
 
@@ -126,12 +131,37 @@ def answers(uri: str) -> bool:
     return True
 
 
-def experiment_id() -> str:
-    """The experiment of all runs, created if it does not exist."""
-    name, tags = settings()["experiment"]["name"], settings()["experiment"]["tags"]
+def store_exists() -> bool:
+    """Whether there is a store: an embedded one begins with the first run."""
+    return tracking_uri() != tracking_store() or tracking_database().is_file()
+
+
+def experiment_id(name: str | None = None) -> str:
+    """An experiment, created if it does not exist.
+
+    Args:
+        name: Its name; None is the one in ``mlflow/experiments.toml``.
+
+    Raises:
+        DataError: If it was deleted.
+    """
+    name = name or settings()["experiment"]["name"]
+    tags = {**settings()["experiment"]["tags"], _OURS: "runs", VIEW_TAG: view_state()}
     found = client().get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
+    if found is None:
+        return _create_experiment(name, tags)
+    if found.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise DataError(
+            f"the MLflow experiment {name} was deleted: restore it in MLflow, or set "
+            "tracking.experiment to another name"
+        )
+    for tag in (_OURS, VIEW_TAG):
+        if found.tags.get(tag) != tags[tag]:  # made by an earlier version, or by another program
+            client().set_experiment_tag(found.experiment_id, tag, tags[tag])
+    return str(found.experiment_id)
+
+
+def _create_experiment(name: str, tags: dict[str, str]) -> str:
     in_database = tracking_uri().startswith(_DATABASES)
     place = served_artifacts() if in_database else None  # a server knows where they go
     try:
@@ -139,43 +169,67 @@ def experiment_id() -> str:
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
-        return experiment_id()  # another process created it
+        return experiment_id(name)  # another process created it
 
 
-def run_link(run_id: str) -> str:
-    """The address of a run's page: on the tracking server, or on the embedded store's UI."""
-    return f"{_runs_page()}/{run_id}{_AS_TRAINING}"
+def experiment_ids() -> list[str]:
+    """Every experiment that gptflow has recorded runs to."""
+    ours = client().search_experiments(filter_string=f"tags.{_OURS} = 'runs'")
+    found = [str(experiment.experiment_id) for experiment in ours]
+    default = client().get_experiment_by_name(settings()["experiment"]["name"])
+    if default is not None and default.lifecycle_stage == LifecycleStage.ACTIVE:
+        found.append(str(default.experiment_id))  # perhaps of an earlier version, without the tag
+    return list(dict.fromkeys(found))
 
 
-def runs_link() -> str:
-    """The address of the page of all runs."""
-    return f"{_runs_page()}{_AS_TRAINING}"
+def run_link(run_id: str, experiment: str) -> str:
+    """The address of a run's page: on the tracking server, or on the embedded store's UI.
+
+    Args:
+        run_id: The run.
+        experiment: The id of its experiment.
+    """
+    return f"{_page()}/experiments/{experiment}/runs/{run_id}{_AS_TRAINING}"
 
 
-def _runs_page() -> str:
+def runs_link(name: str | None = None) -> str:
+    """The address of the list of an experiment's runs, with the key metrics as columns.
+
+    Args:
+        name: The experiment; None is the one in ``mlflow/experiments.toml``.
+    """
+    page = f"{_page()}/experiments/{experiment_id(name)}/runs"
+    return f"{page}{_AS_TRAINING}&{VIEW_PARAMETER}"
+
+
+def comparison_link(runs: Mapping[str, str]) -> str:
+    """The address of MLflow's page that compares runs.
+
+    Args:
+        runs: The experiment of each run, by the runs' ids.
+    """
+    chosen = quote(json.dumps(list(runs), separators=(",", ":")))
+    experiments = quote(json.dumps(list(dict.fromkeys(runs.values())), separators=(",", ":")))
+    return f"{_page()}/compare-runs?runs={chosen}&experiments={experiments}"
+
+
+def _page() -> str:
     uri = tracking_uri()
     server = redact(uri) if uri.startswith("http") else mlflow_ui_url()
-    return f"{server.rstrip('/')}/#/experiments/{experiment_id()}/runs"
+    return f"{server.rstrip('/')}/#"
 
 
 class ExperimentNames(TypedDict):
-    """The experiment of all runs."""
+    """The experiment of runs that do not name one."""
 
     name: str
     tags: dict[str, str]
-
-
-class ModelNames(TypedDict):
-    """How models are registered."""
-
-    alias: str
 
 
 class Names(TypedDict):
     """The content of ``mlflow/experiments.toml``."""
 
     experiment: ExperimentNames
-    models: ModelNames
 
 
 @cache

@@ -19,8 +19,10 @@ def run(name: str, **changes: Any) -> RecordedRun:
         {"step": [1, 2], "prompt": ["In", "In"], "text": [" spring", " winter [b]"]}
     )
     parts = {
+        "run_id": name.replace(" ", ""),
+        "experiment": "1",
         "params": {"training.steps": "2"},
-        "metrics": {"pretrain/loss": 2.5},
+        "metrics": {"stage/pretrain/loss": 2.5},
         "curves": curves,
         "samples": samples,
     }
@@ -32,7 +34,7 @@ RUNS = [
     run(
         "b 222222",
         params={"training.steps": "2", "optimizer.kind": "muon"},
-        metrics={"pretrain/loss": 1.25, "evaluate_language_model/loss": 1.5},
+        metrics={"stage/pretrain/loss": 1.25, "result/test_loss": 1.5},
         samples=pd.DataFrame(),
     ),
 ]
@@ -46,8 +48,8 @@ def test_only_settings_that_differ_are_shown() -> None:
 
 def test_what_matters_comes_first_of_the_metrics() -> None:
     assert metrics_table(RUNS).to_numpy().tolist() == [
-        ["evaluate_language_model/loss", "", "1.5"],
-        ["pretrain/loss", "2.5", "1.25"],
+        ["result/test_loss", "", "1.5"],
+        ["stage/pretrain/loss", "2.5", "1.25"],
     ]
 
 
@@ -79,5 +81,5 @@ def test_recorded_runs_are_compared(shared_cli: Any, small: list[str]) -> None:
         assert answer.code == 0, answer.out + answer.err
     answer, missing = shared_cli.run_several([["compare", "one", "two"], ["compare", "one", "no"]])
     assert answer.code == 0, answer.err
-    assert "encode_corpus/train_tokens" in answer.out
+    assert "stage/encode_corpus/train_tokens" in answer.out
     assert "MLflow has no run with the name or id no" in missing.user_error()

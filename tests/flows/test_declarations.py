@@ -64,19 +64,17 @@ def test_a_missing_part_is_an_error(part: str) -> None:
         Flow(**parts)  # type: ignore[arg-type]
 
 
+EVERYWHERE = ("limits", "notify", "tracking", "registry")
+
+
 def test_only_the_sections_that_are_used_are_recorded() -> None:
     flow = FLOWS["classify"]
     given = load_config(settings=["checkpoint=somewhere"])
-    assert flow.sections_used(given) == ("checkpoint", "classification", "lora", "limits", "notify")
+    assert flow.sections_used(given) == ("checkpoint", "classification", "lora", *EVERYWHERE)
     released = load_config(settings=["checkpoint=gpt2"])
     assert flow.sections_used(released) == (
-        "checkpoint",
-        "classification",
-        "lora",
-        "gpt2",
-        "limits",
-        "notify",
-    )
+        "checkpoint", "classification", "lora", "gpt2", *EVERYWHERE
+    )  # fmt: skip
     missing = flow.sections_used(load_config())
     assert {"source", "tokenizer", "model", "training", "launch"} < set(missing)
     assert "gpt2" not in missing
@@ -87,6 +85,7 @@ def test_a_form_shows_a_flows_own_sections_first_and_none_that_it_does_not_read(
     assert shown[:3] == ("classification", "lora", "checkpoint")
     assert not {"instruction", "evaluation", "comparison", "benchmarks"} & set(shown)
     assert "checkpoint" not in FLOWS["pretrain"].form_sections
+    assert "registry" not in FLOWS["prepare"].form_sections, "it makes no model"
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_the_flow_records_its_stages_made_or_cached(prefect_home: Path, text: Pa
             corpus = clean(text)
         run = client().get_run(record.run_id)
         assert run.data.tags["artifact.clean_corpus"] == corpus.path
-        expected = {f"clean_corpus/{name}": value for name, value in corpus.metrics().items()}
+        expected = {f"stage/clean_corpus/{name}": value for name, value in corpus.metrics().items()}
         assert run.data.metrics == pytest.approx(expected)
     assert run_names("clean_corpus") == ["clean_corpus small"]
 

@@ -52,6 +52,8 @@ def test_events_are_shown_recorded_and_kept(record: FlowRecord, tmp_path: Path) 
     assert reporter.metrics().to_dict("list") == {"step": [1, 2], "train/loss": [4.0, 3.0]}
     history = client().get_metric_history(stage_record.run_id, "train/loss")
     assert [(metric.step, metric.value) for metric in history] == [(1, 4.0), (2, 3.0)]
+    history = client().get_metric_history(record.run_id, "loss/train")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 4.0), (2, 3.0)]
     assert run.bar is not None
 
 

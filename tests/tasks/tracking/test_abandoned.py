@@ -75,6 +75,6 @@ def test_a_model_that_cannot_be_logged_is_closed(
 
     monkeypatch.setattr("tasks.tracking.models.without_training_state", refuse)
     with pytest.raises(KeyboardInterrupt), tracked_flow("run", RunConfig(), {}) as flow:
-        log_model(flow.run_id, draft.artifact, "tiny")
+        log_model(flow.run_id, draft.artifact, "tiny", flow.experiment)
     assert model_statuses() == ["FAILED"]
     assert [path.name for path in (tmp_path / "data").glob(".*")] == []

@@ -4,21 +4,19 @@ import importlib
 from pathlib import Path
 
 import pytest
+from models import write_checkpoint
 
-from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.artifact import Artifact
 from gpt_core.errors import DataError
 from tasks.specs import STAGES
 from tasks.tracking import FlowRecord, artifact_of, client, find_stage_run
 from tasks.tracking.lookup import RESULTS
-from tasks.tracking.models import log_model
 
 
 @pytest.fixture
 def checkpoint(home: Path) -> Artifact:
     directory = home / "data" / "checkpoints" / "mine"
-    with new_artifact(directory, kind="checkpoint", config={"n_layer": 1}) as draft:
-        (draft.directory / "model.safetensors").write_text("weights")
-    return draft.artifact
+    return write_checkpoint(directory)
 
 
 def test_the_run_that_made_an_artifact_is_found(record: FlowRecord, checkpoint: Artifact) -> None:
@@ -49,9 +47,8 @@ def test_the_stages_whose_results_runs_stand_for_are_there() -> None:
 def test_a_registered_model_stands_for_its_checkpoint(
     record: FlowRecord, checkpoint: Artifact
 ) -> None:
-    client().set_tag(record.run_id, "artifact", checkpoint.path)
-    log_model(record.run_id, checkpoint, "mine-pretrained")
-    for name in ("models:/mine-pretrained@newest", "models:/mine-pretrained/1"):
+    record.note("pretrain", checkpoint)
+    for name in ("models:/language-model@candidate", "models:/language-model/1"):
         assert artifact_of(name) == checkpoint.path
 
 
@@ -59,8 +56,7 @@ def test_a_registered_model_stands_for_its_checkpoint(
     ("name", "error"),
     [
         ("0123456789abcdef", "MLflow has no run or model 0123456789abcdef"),
-        ("models:/mine@best", "MLflow has no run or model models:/mine@best"),
-        ("models:/mine", "models:/mine must be models:/NAME/VERSION or models:/NAME@ALIAS"),
+        ("models:/mine@best", "there is no models:/mine@best: no model is registered in this home"),
     ],
 )
 def test_what_is_not_there_is_one_sentence(home: Path, name: str, error: str) -> None:

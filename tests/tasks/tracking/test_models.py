@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from mlflow.artifacts import download_artifacts
+from models import write_checkpoint
 
-from gpt_core.artifact import Artifact, new_artifact, verify
+from gpt_core.artifact import Artifact, read_artifact, verify
 from tasks.tracking import FlowRecord, client
 from tasks.tracking.models import log_model, without_training_state
 
@@ -19,13 +21,8 @@ FILES = (
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Artifact:
     config = [{"model": {"n_layer": 2}}, None, {"training": {"steps": 4}}]
-    with new_artifact(tmp_path / "checkpoint", kind="checkpoint", config=config) as draft:
-        for name in FILES:
-            (draft.directory / name).parent.mkdir(exist_ok=True)
-            (draft.directory / name).write_text(name)
-        draft.info["step"] = 4
-        draft.metrics.update(loss=1.5, step=4.0)
-    return draft.artifact
+    folder = tmp_path / "checkpoint"
+    return write_checkpoint(folder, config=config, files=FILES, validation_loss=1.5, step=4.0)
 
 
 def test_a_model_has_all_files_and_metrics_but_no_training_state(
@@ -33,7 +30,7 @@ def test_a_model_has_all_files_and_metrics_but_no_training_state(
 ) -> None:
     model = without_training_state(checkpoint, tmp_path / "model")
     verify(model)
-    assert set(model.manifest().files) == set(FILES[:2])
+    assert set(model.manifest().files) == {*FILES[:2], "config.json"}
     assert model.metrics() == checkpoint.metrics()
     assert model.manifest().info == checkpoint.manifest().info
     assert list(model.manifest().parents.values()) == [checkpoint.fingerprint]
@@ -49,17 +46,32 @@ def test_files_are_copied_where_they_cannot_be_linked(
     monkeypatch.setattr("os.link", refuse)
     model = without_training_state(checkpoint, tmp_path / "model")
     verify(model)
-    assert set(model.manifest().files) == set(FILES[:2])
+    assert set(model.manifest().files) == {*FILES[:2], "config.json"}
 
 
-def test_settings_of_several_sections_are_the_models_parameters(
+def test_the_weights_are_on_disk_once_and_logged_once(
     record: FlowRecord, checkpoint: Artifact, home: Path
 ) -> None:
-    model_id = log_model(record.run_id, checkpoint, "tiny-0.1-pretrained")
+    model_id = log_model(record.run_id, checkpoint, "tiny-0.1-language-model", record.experiment)
     logged = client().get_logged_model(model_id)
     assert logged.params == {"model.n_layer": "2", "training.steps": "4"}
-    assert logged.name == "tiny-0-1-pretrained"
+    assert logged.name == "tiny-0-1-language-model"
     assert str(logged.status) == "READY"
-    version = client().get_model_version_by_alias("tiny-0.1-pretrained", "newest")
-    assert version.run_id == record.run_id
+    stored = Path(logged.artifact_location)
+    assert (stored / "model.safetensors").samefile(checkpoint.directory / "model.safetensors")
+    verify(read_artifact(Path(download_artifacts(f"models:/{model_id}")), "checkpoint"))
     assert not list((home / "data").glob(".model-*"))
+    assert log_model(record.run_id, checkpoint, "another", record.experiment) == model_id
+
+
+def test_where_files_cannot_be_moved_the_store_gets_a_copy(
+    record: FlowRecord, checkpoint: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(new: Path, path: Path) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("tasks.tracking.models.replace_directory", refuse)
+    model_id = log_model(record.run_id, checkpoint, "mine", record.experiment)
+    stored = Path(client().get_logged_model(model_id).artifact_location)
+    verify(read_artifact(stored, "checkpoint"))
+    assert not (stored / "model.safetensors").samefile(checkpoint.directory / "model.safetensors")

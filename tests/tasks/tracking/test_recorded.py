@@ -46,7 +46,7 @@ def record_flow(name: str, checkpoint: Artifact, *, cached: bool) -> str:
 
 def check(run: RecordedRun, name: str) -> None:
     assert run.name.startswith(f"{name} ")
-    assert run.metrics["pretrain/validation_loss"] == 2.9
+    assert run.metrics == {"result/validation_loss": 2.9}, "also where it has its old name"
     assert dict(zip(run.curves["step"], run.curves["train/loss"], strict=True)) == LOSSES
     validation = run.curves["validation/loss"]
     assert [value for value in validation if not math.isnan(value)] == [2.9]
@@ -59,6 +59,14 @@ def test_a_run_has_the_curves_and_samples_of_its_pretraining(checkpoint: Artifac
     check(read_run(first), "mine")
     check(read_run(second), "mine")
     assert read_run("mine").name == f"mine {second[:6]}", "the newest of its name"
+
+
+def test_a_flow_keeps_its_curves_when_the_run_of_its_training_is_deleted(home: Path) -> None:
+    with tracked_flow("pretrain", RunConfig(name="mine"), {}) as flow:
+        for step, loss in LOSSES.items():
+            client().log_metric(flow.run_id, "loss/train", loss, step=step)
+    curves = read_run("mine").curves
+    assert dict(zip(curves["step"], curves["train/loss"], strict=True)) == LOSSES
 
 
 def test_without_pretraining_there_is_no_curve(home: Path) -> None:

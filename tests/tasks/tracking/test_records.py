@@ -1,15 +1,20 @@
 """Flows and stages as nested MLflow runs."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from models import write_checkpoint
 
-from gpt_core.artifact import Artifact, new_artifact
-from gpt_core.config import RunConfig
+from flows.forms import to_form
+from gpt_core.artifact import Artifact
+from gpt_core.callbacks import METRICS
+from gpt_core.config import RunConfig, load_config
 from gpt_core.errors import DataError
 from tasks.tracking import FlowRecord, client, tracked_flow, tracked_stage
+from tasks.tracking.registry import versions, with_alias
 from tasks.tracking.store import experiment_id
 
 
@@ -18,11 +23,8 @@ def runs(stage: str) -> list[object]:
 
 
 def checkpoint(folder: Path, loss: float = 2.5) -> Artifact:
-    with new_artifact(folder, kind="checkpoint", config={"model": {"n_layer": 2}}) as draft:
-        (draft.directory / "model.safetensors").write_bytes(b"weights")
-        (draft.directory / "training_state.pt").write_bytes(b"state")
-        draft.metrics["validation_loss"] = loss
-    return draft.artifact
+    config = {"model": {"n_layer": 2}}
+    return write_checkpoint(folder, config=config, validation_loss=loss, step=4.0)
 
 
 def test_a_stage_is_recorded_below_its_flow(record: FlowRecord, tmp_path: Path) -> None:
@@ -45,7 +47,7 @@ def test_a_stage_is_recorded_below_its_flow(record: FlowRecord, tmp_path: Path) 
     assert run.data.params["model.n_layer"] == "2"
     assert "hidden" not in run.data.params.values()
     assert len(run.data.params["long"]) == 500
-    assert run.data.metrics == {"validation_loss": 2.5}
+    assert run.data.metrics == {"validation_loss": 2.5, "step": 4.0}
     assert [i.dataset.digest for i in run.inputs.dataset_inputs] == [parent.fingerprint]
     assert {f.path for f in client().list_artifacts(s.run_id)} == {"samples.json", "loss.png"}
 
@@ -102,26 +104,53 @@ def test_a_deleted_run_is_not_resumed(home: Path, record: FlowRecord) -> None:
     assert not remembered.exists()
 
 
-def test_a_model_is_registered_without_its_training_state_as_the_newest_version(
-    record: FlowRecord, tmp_path: Path
+def test_a_flow_has_the_curves_and_the_models_of_its_stages_made_now_or_cached(
+    home: Path, tmp_path: Path
 ) -> None:
-    import mlflow
+    made = checkpoint(tmp_path / "run" / "step-00000004")
+    rows = [{"step": n, "train/loss": 5.0 - n, "train/tokens_per_second": 9.0} for n in (2, 4)]
+    rows[1]["validation/loss"] = 2.5
+    (tmp_path / "run" / METRICS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    runs = []
+    for cached in (False, True):
+        with tracked_flow("pretrain", RunConfig(name="mine"), {}) as flow:
+            if not cached:
+                with tracked_stage("pretrain", flow, [], [], tags={}) as stage:
+                    stage.log_model(made)
+                    stage.finish(made)
+                client().log_metric(flow.run_id, "loss/train", 3.0, step=2)  # while it trained
+            flow.note("pretrain", made)
+            flow.describe("| a table |")
+        runs.append(client().get_run(flow.run_id))
+        for name, points in {"train": [(2, 3.0), (4, 1.0)], "validation": [(4, 2.5)]}.items():
+            history = client().get_metric_history(flow.run_id, f"loss/{name}")
+            assert sorted((m.step, m.value) for m in history) == points, "each step once"
+    fresh, cached_run = (run.data.tags for run in runs)
+    assert runs[0].data.metrics["result/validation_loss"] == 2.5
+    assert runs[0].data.metrics["stage/pretrain/step"] == 4.0
+    assert "cached" not in fresh
+    assert cached_run["cached"] == "pretrain"
+    assert "From the cache: pretrain.\n\n| a table |" in cached_run["mlflow.note.content"]
+    (version,) = versions("language-model")
+    assert with_alias("language-model", "candidate") == version
+    assert version.fingerprint == made.fingerprint
+    assert version.tags["validation_loss"] == "2.5"
+    logged = client().get_logged_model(version.model_id)
+    assert {m.key: m.value for m in logged.metrics} == {"validation_loss": 2.5, "step": 4.0}
 
-    from gpt_core.artifact import read_artifact, verify
 
-    for loss in (2.5, 1.5):
-        made = checkpoint(tmp_path / f"checkpoint-{loss}", loss)
-        with tracked_stage("pretrain", record, [], [], tags={}) as stage:
-            stage.log_model(made, "small-pretrained")
-            stage.finish(made)
-    version = client().get_model_version_by_alias("small-pretrained", "newest")
-    assert version.version in (2, "2")
-    assert version.run_id == stage.run_id
-    logged = client().get_logged_model(str(version.source).removeprefix("models:/"))
-    assert {m.key: m.value for m in logged.metrics} == {"validation_loss": 1.5}
-    assert logged.params == {"model.n_layer": "2"}
-    assert len(client().get_metric_history(stage.run_id, "validation_loss")) == 1
-    fetched = Path(mlflow.artifacts.download_artifacts("models:/small-pretrained@newest"))
-    verify(read_artifact(fetched, "checkpoint"))
-    assert not (fetched / "training_state.pt").exists()
-    assert (made.directory / "training_state.pt").exists()
+def test_only_the_settings_that_are_read_are_parameters_and_what_differs_is_a_tag(
+    home: Path,
+) -> None:
+    changed = load_config(
+        "hadith", settings=["training.steps=50", "tracking.experiment=poems", "name=other"]
+    )
+    config = to_form(changed, ("source", "training", "tracking"))
+    with tracked_flow("pretrain", config, {}) as flow:
+        pass
+    run = client().get_run(flow.run_id)
+    assert client().get_experiment(run.info.experiment_id).name == "poems"
+    assert {name.partition(".")[0] for name in run.data.params} == {"name", "source", "training"}
+    tags = run.data.tags
+    assert (tags["preset"], tags["differs"]) == ("hadith", "training.steps=50")
+    assert tags["mlflow.note.content"].startswith("`pretrain` with the preset `hadith`, training.s")

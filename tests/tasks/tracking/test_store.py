@@ -1,5 +1,6 @@
-"""The MLflow store: its address, its one experiment and links to its pages."""
+"""The MLflow store: its address, its experiments and links to its pages."""
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -11,7 +12,9 @@ from tasks.tracking.store import (
     answers,
     client,
     client_for,
+    comparison_link,
     experiment_id,
+    experiment_ids,
     require_answer,
     run_link,
     runs_link,
@@ -31,8 +34,27 @@ def test_without_a_server_the_store_is_a_file_of_the_home(home: Path) -> None:
 
 def test_links_lead_to_the_ui_of_the_embedded_store(home: Path) -> None:
     page = f"http://127.0.0.1:5000/#/experiments/{experiment_id()}/runs"
-    assert runs_link() == f"{page}?workflowType=machine_learning"
-    assert run_link("abc") == f"{page}/abc?workflowType=machine_learning"
+    assert runs_link() == f"{page}?workflowType=machine_learning&viewStateShareKey=gptflow"
+    assert run_link("abc", experiment_id()) == f"{page}/abc?workflowType=machine_learning"
+    assert comparison_link({"a": "1", "b": "2"}) == (
+        "http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a%22%2C%22b%22%5D"
+        "&experiments=%5B%221%22%2C%222%22%5D"
+    )
+
+
+def test_a_project_has_an_experiment_of_its_own_with_the_key_metrics_as_columns(
+    home: Path,
+) -> None:
+    own = experiment_id("poems")
+    assert own == experiment_id("poems") != experiment_id()
+    assert set(experiment_ids()) == {own, experiment_id()}
+    view = json.loads(client().get_experiment(own).tags["mlflow.sharedViewState.gptflow"])
+    assert view["selectedColumns"][:2] == ["tags.`stage`", "tags.`differs`"]
+    assert "metrics.`result/validation_loss`" in view["selectedColumns"]
+    client().delete_experiment(own)
+    assert experiment_ids() == [experiment_id()]
+    with pytest.raises(DataError, match="the MLflow experiment poems was deleted: restore it"):
+        experiment_id("poems")
 
 
 def test_the_password_of_a_server_moves_to_mlflows_own_variable(
