@@ -27,7 +27,7 @@ from rich.text import Text
 from flows.declarations import FLOWS
 from gpt_core.redaction import redact
 from tasks.publishing import publisher
-from tasks.tracking import metrics_since
+from tasks.tracking import in_order, metrics_since
 
 KEY = "gptflow-summary"
 """The key of the artifact in Prefect."""
@@ -39,7 +39,6 @@ _FLUSH_SECONDS = 30.0
 _BAD = ("Crashed", "Failed", "Late", "Running", "Cancelled")
 """The states that are listed first, in this order."""
 
-_METRICS = ("loss", "validation_loss", "test_accuracy", "exact_match")
 _STATES = {"Completed": "green", "Crashed": "red", "Failed": "red"}
 _SHOWN_MESSAGE = 120
 
@@ -157,12 +156,10 @@ def _row(run: FlowRun, flow_name: str, metrics: Mapping[str, float]) -> Row:
 
 
 def _metric(metrics: Mapping[str, float]) -> str:
-    """The most telling metric, such as ``evaluate_language_model/loss 0.381``."""
-    for wanted in _METRICS:
-        for name, value in sorted(metrics.items()):
-            if name.partition("/")[2] == wanted:
-                return f"{name} {value:.4g}"
-    return ""
+    """The most telling metric, such as ``test_loss 0.381``."""
+    first = next(iter(in_order(set(metrics))), "")
+    name = first.removeprefix("result/")
+    return f"{name} {metrics[first]:.4g}" if name != first else ""
 
 
 def _times(row: Row) -> tuple[str, str]:

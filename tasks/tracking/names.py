@@ -10,8 +10,8 @@ CURVES = {"train/loss": "loss/train", "validation/loss": "loss/validation"}
 """The metrics of pretraining that a flow run has step by step, with their names there."""
 
 _RESULTS = {
-    ("pretrain", "validation_loss"): "result/validation_loss",
     ("evaluate_language_model", "loss"): "result/test_loss",
+    ("pretrain", "validation_loss"): "result/validation_loss",
     ("evaluate_language_model", "perplexity"): "result/perplexity",
     ("evaluate_language_model", "bits_per_byte"): "result/bits_per_byte",
     ("finetune_classifier", "test_accuracy"): "result/accuracy",

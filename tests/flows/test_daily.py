@@ -23,9 +23,9 @@ def test_the_headline_counts_bad_states_first() -> None:
 
 def test_a_row_has_its_metric_or_its_error() -> None:
     run = FlowRun(flow_id=uuid4(), name="small")
-    metrics = {"pretrain/validation_loss": 1.5, "evaluate_language_model/loss": 1.23456}
+    metrics = {"result/validation_loss": 1.5, "result/test_loss": 1.23456}
     run.state, run.state_name = State(type=StateType.COMPLETED), "Completed"
-    assert daily._row(run, "run", metrics).outcome == "evaluate_language_model/loss 1.235"
+    assert daily._row(run, "run", metrics).outcome == "test_loss 1.235"
     assert daily._row(run, "run", {"pretrain/tokens": 5.0}).outcome == ""
     message = "https://me:word@host is gone\nmore"
     run.state, run.state_name = State(type=StateType.FAILED, message=message), "Failed"
