@@ -42,7 +42,7 @@ def test_a_template_has_each_variable_that_it_refers_to_and_a_worker_takes_it(ty
 def test_a_container_has_the_image_the_volume_and_the_variables() -> None:
     job = asyncio.run(render("docker", {"mem_limit": "8g", "env": {"A": "b"}, "image": "own:1"}))
     assert (job.image, job.mem_limit, job.env) == ("own:1", "8g", {"A": "b"})
-    assert job.volumes == ["gptflow-home:/gptflow-home"]
+    assert job.volumes == ["gptflow-home:/data"]
     assert job.container_create_kwargs == {"init": True, "shm_size": "1g"}
     assert asyncio.run(render("docker", {})).image == "gptflow:latest"
 
@@ -56,7 +56,7 @@ def test_a_pod_has_the_claim_the_gpu_and_time_to_save() -> None:
     assert manifest["metadata"]["namespace"] == "ml"
     assert container["image"] == "gptflow:latest"
     assert container["resources"]["limits"] == {"memory": "8Gi", "nvidia.com/gpu": 1}
-    assert container["volumeMounts"][0]["mountPath"] == "/gptflow-home"
+    assert container["volumeMounts"][0]["mountPath"] == "/data"
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "gptflow-home"
     assert pod["terminationGracePeriodSeconds"] == 120
     assert pod["securityContext"]["runAsNonRoot"] is True
