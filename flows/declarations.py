@@ -32,6 +32,12 @@ COMMON = ("limits", "notify", "tracking")
 _MAKING_MODELS = frozenset({"model", "gpt2", "classification", "instruction"})
 """A flow that reads one of these sections registers models."""
 
+FIRST = (
+    "source", "checkpoint", "classification", "instruction", "benchmarks", "comparison", "gpt2",
+    "training", "model", "tokenizer", "optimizer", "schedule", "lora", "evaluation", "generation",
+)  # fmt: skip
+"""The settings that are changed most, which forms show before the others."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flow:
@@ -106,9 +112,10 @@ class Flow:
 
     @property
     def form_sections(self) -> tuple[str, ...]:
-        """The sections of the flow's form: its own, then those that make a checkpoint."""
+        """The sections of the flow's form, with those that make a checkpoint; common ones first."""
         making = ("checkpoint", *TEXT, *PRETRAINING, "gpt2") if self.makes_checkpoint else ()
-        return tuple(dict.fromkeys((*self.sections, *making, *self.common_sections)))
+        shown = tuple(dict.fromkeys((*self.sections, *making, *self.common_sections)))
+        return (*(each for each in FIRST if each in shown), *(s for s in shown if s not in FIRST))
 
     @property
     def common_sections(self) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ from flows.registering import (
     existing,
     register,
     registered,
-    remove,
 )
 from gpt_core.errors import DataError
 
@@ -128,7 +127,7 @@ def _rest(
     found: dict[str, DeploymentResponse] = registered(client, file.project)
     for name in sorted(found.keys() - declared):
         if remove_them and not dry_run:
-            remove(client, found[name])
+            client.delete_deployment(found[name].id)
         hint = () if remove_them else ("gptflow deploy --prune removes it",)
         changes.append(Change(name, "removed" if remove_them else "not in the file", hint))
     return changes

@@ -1,75 +1,43 @@
 """Skip scheduled runs that could not start in time, if their deployment says so.
 
-Prefect starts every scheduled run that it created before, however late. Two ways lead past that:
-an automation cancels runs that are late while the server runs and nothing takes them, and a run
-that starts late, because the server was away too, ends at once.
+Prefect starts every scheduled run that it created before, however late. So ``gptflow up`` and
+``gptflow worker`` cancel the runs that were missed while they were away, and a run that is started
+too late by another worker, or after a long one that was before it, ends at once. (An automation
+of Prefect on late runs acts a quarter of an hour later: the events of scheduled runs wait for an
+event of their creation, which Prefect does not send.)
 """
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from uuid import UUID
+from datetime import UTC, datetime
 
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
 from prefect.client.schemas.objects import State, StateType
-from prefect.events import DeploymentEventTrigger, ResourceSpecification
-from prefect.events.actions import ActionTypes, ChangeFlowRunState
-from prefect.events.schemas.automations import Posture
 from prefect.states import Cancelled
 
-_LATE_AFTER = 15  # seconds, PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS
-_MIN_WITHIN = 10  # seconds, of a proactive trigger
 _STATE, _AUTOMATIC = "Missed", "auto-scheduled"
 _TAG = re.compile(r"skip after (\d+) s")
-
-
-class SkipLateRuns(DeploymentEventTrigger):
-    """Cancels the scheduled runs of a deployment that are late for too long."""
-
-    def set_deployment_id(self, deployment_id: UUID) -> None:
-        """Restrict the trigger to the runs of a deployment."""
-        super().set_deployment_id(deployment_id)
-        self.match_related = ResourceSpecification.model_validate(
-            {
-                "prefect.resource.role": "deployment",
-                "prefect.resource.id": f"prefect.deployment.{deployment_id}",
-            }
-        )
-
-    def actions(self) -> list[ActionTypes]:
-        """Cancel the run, instead of starting another one."""
-        message = "it was not started in time, and missed runs are skipped"
-        return [
-            ChangeFlowRunState(state=StateType.CANCELLED, name=_STATE, message=message, force=False)
-        ]
-
-
-def skipping_trigger(name: str, grace: int) -> SkipLateRuns:
-    """A trigger for a deployment.
-
-    Args:
-        name: The name of its automation.
-        grace: Seconds after its time until a run counts as missed.
-    """
-    return SkipLateRuns(
-        name=name,
-        description="Skips the runs that were missed, as deployments.toml says.",
-        match=ResourceSpecification.model_validate({"prefect.resource.id": "prefect.flow-run.*"}),
-        after={"prefect.flow-run.Late"},
-        expect={f"prefect.flow-run.{state}" for state in ("Pending", "Running", "Cancelled")},
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=timedelta(seconds=max(grace - _LATE_AFTER, _MIN_WITHIN)),
-    )
+_PAGE = 200  # the server's limit
 
 
 def skipping_tag(grace: int) -> str:
-    """The tag of a deployment by which its runs know that they are skipped if they are missed."""
+    """The tag of a deployment by which its runs know that they are skipped if they are missed.
+
+    Args:
+        grace: Seconds after its time until a run counts as missed.
+    """
     return f"skip after {grace} s"
 
 
 def missed_state(
-    tags: Iterable[str], scheduled: datetime, now: datetime, run_count: int
+    tags: Iterable[str], scheduled: datetime | None, now: datetime, starts: int
 ) -> State[None] | None:
     """The state of a run that starts too late, or None if it is to run.
 
@@ -77,13 +45,38 @@ def missed_state(
         tags: Its tags, of which one is from its deployment.
         scheduled: When it should have started.
         now: The time.
-        run_count: How often it has started, this time included; a restart is never skipped.
+        starts: How often it was started before; a restart is never skipped.
     """
     found = [match for tag in tags if (match := _TAG.fullmatch(tag))]
-    if not found or _AUTOMATIC not in tags or run_count > 1:
+    if not found or _AUTOMATIC not in tags or starts or scheduled is None:
         return None
     late = (now - scheduled).total_seconds()
     if late <= int(found[0][1]):
         return None
     message = f"it would have started {late:,.0f} s late, and missed runs are skipped"
     return Cancelled(name=_STATE, message=message)
+
+
+def cancel_missed(client: SyncPrefectClient) -> int:
+    """Cancel all runs of the server that are to be skipped, before a worker starts them.
+
+    Returns:
+        How many there were.
+    """
+    time, cancelled, offset = datetime.now(UTC), 0, 0
+    due = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[_AUTOMATIC]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime.model_validate({"before_": time}),
+    )
+    while True:
+        page = client.read_flow_runs(flow_run_filter=due, limit=_PAGE, offset=offset)
+        for run in page:
+            state = missed_state(run.tags, run.expected_start_time, time, run.run_count)
+            if state is None:
+                offset += 1  # it stays in the list
+            else:
+                client.set_flow_run_state(run.id, state)
+                cancelled += 1
+        if len(page) < _PAGE:
+            return cancelled

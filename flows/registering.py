@@ -23,7 +23,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.deployments import Deployment, DeploymentFile, ScheduleEntry
 from flows.forms import to_form
-from flows.missed import skipping_tag, skipping_trigger
+from flows.missed import skipping_tag
 from flows.pools import Pool
 from flows.running import as_prefect_flow
 from gpt_core.artifact import fingerprint_of, to_json_value
@@ -46,7 +46,6 @@ def build_deployment(declared: Deployment, file: DeploymentFile) -> RunnerDeploy
         ConfigError: If Prefect does not accept a schedule.
     """
     flow, form = declared.flow, to_form(declared.config, declared.flow.form_sections)
-    skips = declared.missed == "skip"
     pool = declared.pool
     built = RunnerDeployment.from_flow(
         as_prefect_flow(flow, flow.form_sections),
@@ -56,13 +55,10 @@ def build_deployment(declared: Deployment, file: DeploymentFile) -> RunnerDeploy
             TAG,
             *declared.tags,
             project_tag(file.project),
-            *([skipping_tag(declared.grace)] if skips else []),
+            *([skipping_tag(declared.grace)] if declared.missed == "skip" else []),
         ],
         parameters={"config": form},
         schedules=[_schedule(each, declared, file) for each in declared.schedules],
-        triggers=[skipping_trigger(f"skip missed runs of {declared.full_name}", declared.grace)]
-        if skips
-        else [],
         version=_version(declared),
         work_pool_name=pool.name if pool else None,
         job_variables=pool.job_variables if pool else None,
@@ -85,12 +81,6 @@ def register(client: SyncPrefectClient, built: RunnerDeployment) -> UUID:
         if schedule.slug not in kept:  # Prefect changes and adds, but removes none
             client.delete_deployment_schedule(identity, schedule.id)
     return identity
-
-
-def remove(client: SyncPrefectClient, deployment: DeploymentResponse) -> None:
-    """Delete a deployment and its automation."""
-    client.delete_resource_owned_automations(f"prefect.deployment.{deployment.id}")
-    client.delete_deployment(deployment.id)
 
 
 def registered(client: SyncPrefectClient, project: str) -> dict[str, DeploymentResponse]:

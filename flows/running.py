@@ -127,7 +127,7 @@ def _is_deployed() -> bool:
 def _missed() -> State[None] | None:
     """The state of this run if it starts too late for its deployment, else None."""
     run = runtime.flow_run
-    return missed_state(run.tags, run.scheduled_start_time, datetime.now(UTC), run.run_count)
+    return missed_state(run.tags, run.scheduled_start_time, datetime.now(UTC), run.run_count - 1)
 
 
 def _display() -> AbstractContextManager[None]:

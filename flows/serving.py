@@ -15,6 +15,7 @@ from flows.declarations import FLOWS, Flow
 from flows.deploying import build_all, register_all
 from flows.deployments import Deployment, DeploymentFile
 from flows.forms import to_form
+from flows.missed import cancel_missed
 from flows.running import as_prefect_flow
 from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError
@@ -62,6 +63,8 @@ def serve_all(
     built = build_all(declared) if declared else []
     if declared:
         register_all(declared, built)
+        with get_client(sync_client=True) as client:
+            cancel_missed(client)
         typer.echo(f"Deployed {declared.path}: {', '.join(each.full_name for each, _ in built)}")
     deployments += [each for entry, each in built if entry.pool is None]
     register_automations(restarts)

@@ -9,6 +9,7 @@ from httpx import HTTPError
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
 
+from flows.missed import cancel_missed
 from gpt_core.errors import ConfigError, DataError
 from tasks.paths import project_root
 from tasks.processes import mark
@@ -27,6 +28,8 @@ def run_worker(pool: str) -> None:
     try:
         with get_client(sync_client=True) as client:
             type_ = client.read_work_pool(pool).type
+            require_package(type_)
+            cancel_missed(client)
             server = str(client.api_url).rstrip("/").removesuffix("/api")
     except ObjectNotFound as error:
         raise ConfigError(
@@ -34,7 +37,6 @@ def run_worker(pool: str) -> None:
         ) from error
     except (HTTPError, PrefectException) as error:
         raise DataError(f"the Prefect server did not answer: {error}") from error
-    require_package(type_)
     typer.echo(f"Worker of the {type_} pool {pool} of {server}. Ctrl-C stops it.")
     sys.stdout.flush()
     os.environ.update(mark(POOL_WORKER))

@@ -80,9 +80,9 @@ def test_only_the_sections_that_are_used_are_recorded() -> None:
     assert "gpt2" not in missing
 
 
-def test_a_form_shows_a_flows_own_sections_first_and_none_that_it_does_not_read() -> None:
+def test_a_form_shows_the_common_sections_first_and_none_that_the_flow_does_not_read() -> None:
     shown = FLOWS["classify"].form_sections
-    assert shown[:3] == ("classification", "lora", "checkpoint")
+    assert shown[:3] == ("source", "checkpoint", "classification")
     assert not {"instruction", "evaluation", "comparison", "benchmarks"} & set(shown)
     assert "checkpoint" not in FLOWS["pretrain"].form_sections
     assert "registry" not in FLOWS["prepare"].form_sections, "it makes no model"

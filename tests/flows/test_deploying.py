@@ -66,11 +66,6 @@ def found(name: str) -> Any:
         return client.read_deployment_by_name(name)
 
 
-def automations() -> list[str]:
-    with get_client(sync_client=True) as client:
-        return [each.name for each in client.read_automations() if "prepare/nightly" in each.name]
-
-
 def test_the_server_becomes_what_the_file_says(deployed: Deploy) -> None:
     planned = deployed(FIRST, dry_run=True)
     assert "new  prepare/nightly  cron 0 3 * * * Europe/Berlin" in planned
@@ -95,7 +90,6 @@ def test_the_server_becomes_what_the_file_says(deployed: Deploy) -> None:
     with get_client(sync_client=True) as client:
         pods = client.read_work_pool("tested-pods")
     assert (pods.type, pods.concurrency_limit) == ("kubernetes", 2)
-    assert automations() == ["skip missed runs of prepare/nightly"]
 
     assert "3 unchanged" in deployed(FIRST)
 
@@ -108,7 +102,6 @@ def test_the_server_becomes_what_the_file_says(deployed: Deploy) -> None:
     assert {each.slug: getattr(each.schedule, "cron", "") for each in nightly.schedules} == {
         "cron": "0 4 * * *", "sundays": ""
     }  # fmt: skip
-    assert automations() == ["skip missed runs of prepare/nightly"]
     assert found("prepare/pod").name == "pod"
 
     assert "removed    prepare/pod" in deployed(SECOND, prune=True)
@@ -130,3 +123,15 @@ def test_what_the_server_cannot_take_is_said_before_anything_is_registered(
     other = other.replace(', image = "gptflow:1", job = { mem_limit = "4g" }', "")
     with pytest.raises(DataError, match="taken-boxes is of type docker, not process"):
         deployed(other)
+
+
+def test_the_example_of_the_documentation_can_be_deployed(
+    deployed: Deploy, project_root: Path
+) -> None:
+    example = (project_root / "docs" / "deployments.toml").read_text("utf-8")
+    planned = deployed(example, dry_run=True)
+    assert "cron 0 3 * * * Europe/Berlin" in planned
+    assert "4 new; nothing was changed (--dry-run)" in planned
+    page = (project_root / "docs" / "operations.md").read_text("utf-8")
+    shown = page.split("```toml")[1].split("```")[0]
+    assert "run/nightly" in deployed(shown, dry_run=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from flows.declarations import FIRST, FLOWS
 from flows.forms import form_class, resolve, to_config, to_form
 from gpt_core.artifact import to_json_value
 from gpt_core.config import RunConfig, load_config
@@ -20,6 +21,26 @@ def test_a_form_has_the_name_and_the_sections_in_their_order() -> None:
     assert schema["required"] == list(SECTIONS), "or a default would replace the deployment's"
     rank = schema["$defs"]["LoRAConfig"]["properties"]["rank"]
     assert rank["description"].startswith("Rank of the update")
+
+
+def test_a_form_shows_choices_and_the_ranges_that_the_classes_check() -> None:
+    shown = TypeAdapter(form_class(("training", "optimizer", "tokenizer"))).json_schema()["$defs"]
+    assert shown["TrainingConfig"]["properties"]["steps"]["minimum"] == 1
+    patience = shown["TrainingConfig"]["properties"]["patience"]
+    assert patience["anyOf"] == [{"type": "integer", "minimum": 1}, {"type": "null"}]
+    rate = shown["OptimizerConfig"]["properties"]["learning_rate"]
+    assert rate["exclusiveMinimum"] == 0
+    beta = shown["OptimizerConfig"]["properties"]["beta1"]
+    assert (beta["minimum"], beta["exclusiveMaximum"]) == (0, 1)
+    assert "unigram" in shown["TokenizerConfig"]["properties"]["kind"]["enum"]
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_form_begins_with_the_settings_that_are_changed_most(name: str) -> None:
+    sections = FLOWS[name].form_sections
+    common = [section for section in FIRST if section in sections]
+    assert list(sections[: len(common)]) == common
+    assert common, "each flow has some"
 
 
 def test_a_form_refuses_a_section_that_it_does_not_have() -> None:

@@ -1,30 +1,34 @@
 """A run that is too late is skipped if its deployment says so. See ``test_scheduled`` too."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
+import prefect
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Scheduled
 
-from flows.missed import missed_state, skipping_tag, skipping_trigger
+from flows.missed import cancel_missed, missed_state, skipping_tag
 
 TIME = datetime(2026, 1, 1, 3, tzinfo=UTC)
+MISSED = ["auto-scheduled", skipping_tag(60)]
 
 
 @pytest.mark.parametrize(
-    ("tags", "late", "run_count", "skipped"),
+    ("tags", "late", "starts", "skipped"),
     [
-        (["auto-scheduled", skipping_tag(60)], 61, 1, True),
-        (["auto-scheduled", skipping_tag(60)], 60, 1, False),
-        (["auto-scheduled", skipping_tag(60)], 61, 2, False),
-        ([skipping_tag(60)], 61, 1, False),
-        (["auto-scheduled"], 10_000, 1, False),
+        (MISSED, 61, 0, True),
+        (MISSED, 60, 0, False),
+        (MISSED, 61, 1, False),
+        ([skipping_tag(60)], 61, 0, False),
+        (["auto-scheduled"], 10_000, 0, False),
     ],
     ids=["too late", "in time", "started again", "by hand", "catches up"],
 )
 def test_only_missed_scheduled_runs_are_skipped(
-    tags: list[str], late: int, run_count: int, skipped: bool
+    tags: list[str], late: int, starts: int, skipped: bool
 ) -> None:
-    state = missed_state(tags, TIME, TIME + timedelta(seconds=late), run_count)
+    state = missed_state(tags, TIME, TIME + timedelta(seconds=late), starts)
     assert (state is not None) == skipped
     if state is not None:
         assert state.is_cancelled()
@@ -32,11 +36,22 @@ def test_only_missed_scheduled_runs_are_skipped(
         assert "it would have started 61 s late" in str(state.message)
 
 
-def test_the_automation_cancels_late_runs_of_its_deployment() -> None:
-    trigger, identity = skipping_trigger("skip", 60), uuid4()
-    trigger.set_deployment_id(identity)
-    automation = trigger.as_automation()
-    assert automation.owner_resource == f"prefect.deployment.{identity}"
-    assert f"prefect.deployment.{identity}" in automation.model_dump_json()
-    assert [action.type for action in automation.actions] == ["change-flow-run-state"]
-    assert automation.trigger.within == timedelta(seconds=45)
+def scheduled(now: datetime, late: int) -> State[None]:
+    return Scheduled(scheduled_time=now + timedelta(seconds=late))
+
+
+@pytest.mark.usefixtures("connected")
+def test_runs_that_were_missed_are_cancelled_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.missed._PAGE", 2)
+    times = [(MISSED, -90), (MISSED, -30), (MISSED[:1], -90), (MISSED, -80), (MISSED, 90)]
+    now = datetime.now(UTC)
+    with get_client(sync_client=True) as client:
+        flow = prefect.Flow(lambda: None, name="missed")
+        runs = [
+            client.create_flow_run(flow, tags=tags, state=scheduled(now, late))
+            for tags, late in times
+        ]
+        cancel_missed(client)
+        states = [client.read_flow_run(run.id).state_name for run in runs]
+        assert cancel_missed(client) == 0
+    assert [state == "Missed" for state in states] == [True, False, False, True, False]

@@ -21,29 +21,35 @@ name = "{name}"
 flow = "{flow}"
 settings = ["source={source}"]
 """
-SCHEDULE = "schedules = [{{ interval = {interval}, anchor = '{anchor}' }}]\n"
 SKIP = "missed = 'skip'\ngrace = 10\n"
+OFTEN, RARELY = 20, 36_000  # seconds
 
 
-def declare(small: list[str], due: datetime) -> str:
-    """Deployments whose first scheduled runs are due at the same time."""
+def declare(small: list[str], interval: int) -> str:
+    """A file of deployments, two of them with schedules of this interval in seconds."""
     (source,) = (each.removeprefix("source=") for each in small if each.startswith("source="))
-    anchor = due.strftime("%Y-%m-%dT%H:%M:%S")
-    hourly = SCHEDULE.format(interval=3600, anchor=anchor)
 
     def entry(name: str, *more: str, flow: str = "prepare") -> str:
         return DEPLOYMENT.format(name=name, flow=flow, source=source) + "".join(more)
 
+    schedule = f"schedules = [{{ interval = {interval} }}]\n"
     return "".join(
         [
-            entry("regular", SCHEDULE.format(interval=60, anchor=anchor)),
-            entry("caught-up", hourly),
-            entry("skipped", SKIP, hourly),
-            entry("paused", hourly.replace(" }]", ", active = false }]")),
-            entry("unserved", SKIP, hourly, "pool = { name = 'nobody' }\n"),
-            entry("tiny", "pool = { name = 'here' }\n", flow="pretrain"),
+            entry("caught-up", schedule),
+            entry("skipped", SKIP, schedule),
+            entry("regular", "schedules = [{ interval = 60 }]\n"),
+            entry("paused", "schedules = [{ interval = 5, active = false }]\n"),
+            entry("tiny", pool("here"), flow="pretrain"),
         ]
     )
+
+
+def pool(name: str) -> str:
+    return f"pool = {{ name = '{name}' }}\n"
+
+
+def due(run: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(run["expected_start_time"])
 
 
 class Server:
@@ -52,23 +58,25 @@ class Server:
     def __init__(self, cli: Any) -> None:
         self.cli = cli
 
-    def runs(self, name: str) -> list[dict[str, Any]]:
-        """The runs of a deployment, in the order of their times."""
+    def runs(self, name: str, state: str = "") -> list[dict[str, Any]]:
+        """The runs of a deployment, all or those in a state, in the order of their times."""
+        wanted = {"deployments": {"name": {"any_": [name]}}, "sort": "EXPECTED_START_TIME_ASC"}
         try:
-            question = {
-                "deployments": {"name": {"any_": [name]}},
-                "sort": "EXPECTED_START_TIME_ASC",
-            }
-            return list(self.cli.ask_prefect("flow_runs", question))
+            found = self.cli.ask_prefect("flow_runs", wanted)
         except OSError:
             return []
+        return [run for run in found if state in ("", run["state_name"])]
 
-    def first_ended(self, name: str) -> Any:
-        """The first run, as soon as its state is final."""
+    def ended(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The run, as soon as its state is final."""
         final = ("COMPLETED", "CANCELLED", "FAILED", "CRASHED")
-        return eventually(
-            lambda: (found := self.runs(name)) and found[0]["state_type"] in final and found[0]
-        )
+
+        def state() -> Any:
+            found = self.cli.call_prefect(f"flow_runs/{run['id']}")
+            return found["state_type"] in final and found
+
+        ended: dict[str, Any] = eventually(state)
+        return ended
 
 
 @pytest.fixture(scope="module")
@@ -85,46 +93,54 @@ def test_schedules_start_runs_and_missed_ones_are_handled_as_set(
     module_cli: Any, small: list[str], processes: list["subprocess.Popen[bytes]"]
 ) -> None:
     server = Server(module_cli)
-    first = module_cli.run("deploy", "--dry-run", "nothing.toml")
-    assert "nothing.toml does not exist" in first.user_error()
     module_cli.home.mkdir(parents=True, exist_ok=True)
     file = module_cli.home / "deployments.toml"
-
-    # Everything is away when the runs are due: the server, the worker and gptflow up.
-    due = datetime.now(UTC) + timedelta(seconds=45)
-    file.write_text(declare(small, due), "utf-8")
+    file.write_text(declare(small, OFTEN), "utf-8")
     deployed = module_cli.run("deploy", str(file))
     assert deployed.code == 0, deployed.out + deployed.err
     assert "gptflow worker here   runs pretrain/tiny" in deployed.out
-    for name in ("caught-up", "skipped"):
-        eventually(lambda name=name: server.runs(name))
+    planned = {
+        name: eventually(lambda name=name: server.runs(name)) for name in ("caught-up", "skipped")
+    }
     assert module_cli.run("down").out == "stopped\n"
-    assert datetime.now(UTC) < due, "this machine is too slow for the test"
-    eventually(lambda: datetime.now(UTC) > due + timedelta(seconds=15))
 
+    # The server, the worker and gptflow up are all away when these are due.
+    stopped = datetime.now(UTC)
+    missed = {name: next(r for r in runs if due(r) > stopped) for name, runs in planned.items()}
+    last = max(map(due, missed.values()))
+    eventually(lambda: datetime.now(UTC) > last + timedelta(seconds=12))
+    file.write_text(declare(small, RARELY), "utf-8")
+    started = datetime.now(UTC)
     processes.append(module_cli.start("up"))
-    caught = server.first_ended("caught-up")
+    eventually(lambda: server.runs("regular", "Completed"))
+
+    caught = server.ended(missed["caught-up"])
     assert caught["state_name"] == "Completed"
     assert caught["auto_scheduled"]
-    assert datetime.fromisoformat(caught["expected_start_time"]) < due + timedelta(seconds=1)
-    skipped = server.first_ended("skipped")
+    skipped = server.ended(missed["skipped"])
     assert skipped["state_name"] == "Missed"
     assert "missed runs are skipped" in skipped["state"]["message"]
-    unserved = server.first_ended("unserved")
-    assert unserved["state_name"] == "Missed"
-    assert unserved["run_count"] == 0, "cancelled on the server, without a worker"
-    assert {run["state_name"] for run in server.runs("paused")} == set()
-
-    def in_time() -> Any:
-        """A run that started in time, which is one that was not missed."""
-        return [
-            run
-            for run in server.runs("regular")
-            if run["state_name"] == "Completed" and run["estimated_start_time_delta"] < 30
-        ]
-
-    assert eventually(in_time)[0]["auto_scheduled"]
+    assert skipped["run_count"] == 0, "cancelled before anything was started"
+    assert server.runs("paused") == []
+    assert eventually(
+        lambda: [run for run in server.runs("regular", "Completed") if due(run) > started]
+    )
     assert list(module_cli.home.glob("data/shards/tiny-*/manifest.json"))
+
+
+def test_a_run_that_is_started_too_late_ends_at_once(module_cli: Any) -> None:
+    wanted = {"deployments": {"name": {"any_": ["paused"]}}}
+    (deployment,) = module_cli.ask_prefect("deployments", wanted)
+    past = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
+    run = module_cli.call_prefect(
+        f"deployments/{deployment['id']}/create_flow_run",
+        {
+            "state": {"type": "SCHEDULED", "state_details": {"scheduled_time": past}},
+            "tags": ["auto-scheduled", "skip after 10 s"],
+        },
+    )
+    ended = Server(module_cli).ended(run)
+    assert (ended["state_name"], ended["run_count"]) == ("Missed", 1)
 
 
 def test_a_worker_trains_the_preset_with_the_settings_of_prefects_own_command(
@@ -147,7 +163,8 @@ def test_a_worker_trains_the_preset_with_the_settings_of_prefects_own_command(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert started.returncode == 0, started.stdout + started.stderr
-    run = Server(module_cli).first_ended("tiny")
+    (created,) = Server(module_cli).runs("tiny")
+    run = Server(module_cli).ended(created)
     assert run["state_name"] == "Completed", run["state"]
     assert run["work_pool_name"] == "here"
     (trained,) = module_cli.home.glob("data/checkpoints/tiny-*/step-00000030")

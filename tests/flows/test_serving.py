@@ -91,6 +91,16 @@ def test_the_server_refuses_wrong_parameters(served: Served, parameters: dict[st
         served.create_run("pretrain", parameters)
 
 
+def test_the_server_refuses_a_value_that_is_out_of_range(served: Served) -> None:
+    config = served.deployments()["pretrain"]["parameters"]["config"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        served.create_run(
+            "pretrain", {"config": {**config, "training": {**config["training"], "steps": 0}}}
+        )
+    assert refused.value.code == 409
+    assert "0 is less than the minimum of 1" in refused.value.read().decode()
+
+
 @pytest.mark.usefixtures("served")
 def test_a_wrong_run_is_refused_when_it_is_submitted(shared_cli: Any) -> None:
     wrong = shared_cli.run_several(

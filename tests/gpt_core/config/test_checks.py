@@ -7,6 +7,7 @@ import pytest
 
 from gpt_core.config import ClassificationConfig
 from gpt_core.config.checks import (
+    bounds_of,
     require,
     require_at_least,
     require_at_most,
@@ -74,3 +75,11 @@ def test_a_name_is_not_blank_and_has_no_nul() -> None:
     for name in ("blank", "nul"):
         with pytest.raises(ConfigError, match=f"{name} must name something"):
             require_named(some, name)
+
+
+def test_the_ranges_that_a_class_checks_are_known_in_the_terms_of_json_schema() -> None:
+    bounds = bounds_of(ClassificationConfig)
+    assert bounds["epochs"] == {"minimum": 1}
+    assert bounds["learning_rate"] == {"exclusiveMinimum": 0}
+    assert bounds["test_share"] == {"minimum": 0, "exclusiveMaximum": 1}
+    assert "source" not in bounds
