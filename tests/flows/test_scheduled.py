@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,8 @@ name = "{name}"
 flow = "{flow}"
 settings = ["source={source}"]
 """
-SKIP = "missed = 'skip'\ngrace = 10\n"
+GRACE = 10  # seconds
+SKIP = f"missed = 'skip'\ngrace = {GRACE}\n"
 LEADS = (20, 60, 180)  # seconds, for machines of different speed
 
 
@@ -55,6 +57,10 @@ def schedule(first: datetime, active: str = "true") -> str:
     return f"schedules = [{{ interval = 36_000, anchor = '{anchor}', active = {active} }}]\n"
 
 
+def seconds_from_now(seconds: int) -> datetime:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).replace(microsecond=0)
+
+
 def pool(name: str) -> str:
     return f"pool = {{ name = '{name}' }}\n"
 
@@ -77,9 +83,9 @@ class Server:
         except OSError:
             return []
 
-    def first(self, name: str) -> dict[str, Any]:
-        """The run of a deployment with the earliest time, once there is one."""
-        return dict(eventually(lambda: self.runs(name))[0])
+    def run_at(self, name: str, when: datetime) -> dict[str, Any]:
+        """The run of a deployment that is due at a time, once there is one."""
+        return dict(eventually(lambda: [run for run in self.runs(name) if due(run) == when])[0])
 
     def ended(self, run: dict[str, Any]) -> dict[str, Any]:
         """The run, as soon as its state is final."""
@@ -111,18 +117,16 @@ def test_schedules_start_runs_and_missed_ones_are_handled_as_set(
     file = module_cli.home / "deployments.toml"
     missed = miss_runs(server, file, small)
 
-    started = datetime.now(UTC)
-    file.write_text(declare(small, missed, started + timedelta(seconds=LEADS[0])), "utf-8")
+    regular = seconds_from_now(LEADS[0])
+    file.write_text(declare(small, missed, regular), "utf-8")
     processes.append(module_cli.start("up"))
-    skipped = server.ended(server.first("skipped"))
+    skipped = server.ended(server.run_at("skipped", missed))
     assert (skipped["state_name"], skipped["run_count"]) == ("Missed", 0)
     assert "missed runs are skipped" in skipped["state"]["message"]
-    caught = server.ended(server.first("caught-up"))
-    assert (caught["state_name"], caught["auto_scheduled"]) == ("Completed", True)
-    regular = server.ended(server.first("regular"))
-    assert (regular["state_name"], regular["auto_scheduled"]) == ("Completed", True)
-    assert due(regular) > started, "not one that was missed"
-    assert [run for run in (caught, skipped) if due(run) != missed] == []
+    caught_up = server.ended(server.run_at("caught-up", missed))
+    assert (caught_up["state_name"], caught_up["auto_scheduled"]) == ("Completed", True)
+    in_time = server.ended(server.run_at("regular", regular))
+    assert (in_time["state_name"], in_time["auto_scheduled"]) == ("Completed", True)
     assert server.runs("paused") == []
     assert list(module_cli.home.glob("data/shards/tiny-*/manifest.json"))
 
@@ -130,7 +134,7 @@ def test_schedules_start_runs_and_missed_ones_are_handled_as_set(
 def miss_runs(server: Server, file: Path, small: list[str]) -> datetime:
     """Stop everything before runs are due, and wait until they are late; their time."""
     for lead in LEADS:
-        missed = (datetime.now(UTC) + timedelta(seconds=lead)).replace(microsecond=0)
+        missed = seconds_from_now(lead)
         file.write_text(declare(small, missed, missed + timedelta(days=1)), "utf-8")
         deployed = server.cli.run("deploy", str(file))
         assert deployed.code == 0, deployed.out + deployed.err
@@ -138,8 +142,9 @@ def miss_runs(server: Server, file: Path, small: list[str]) -> datetime:
         for name in ("caught-up", "skipped"):
             eventually(lambda name=name: server.runs(name))
         assert server.cli.run("down").out == "stopped\n"
-        if datetime.now(UTC) < missed:
-            eventually(lambda: datetime.now(UTC) > missed + timedelta(seconds=12))
+        seconds = (missed - datetime.now(UTC)).total_seconds()
+        if seconds > 0:
+            time.sleep(seconds + GRACE + 1)
             return missed
     pytest.fail("this machine is too slow")
 
