@@ -26,6 +26,9 @@ from tasks.servers import PrefectServer, start_mlflow_server
 from tasks.supervision import supervise
 from tasks.tracking import runs_link, tracking_uri
 
+_RUNS = 8
+"""Runs at the same time; of those that train, one on each device."""
+
 
 def serve_all(
     server: PrefectServer,
@@ -70,7 +73,7 @@ def serve_all(
     register_automations(restarts)
     try:
         with supervise(typer.echo):
-            serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=1)
+            serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=_RUNS)
     finally:
         _pause(deployments, [entry for entry, _ in built])
 

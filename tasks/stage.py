@@ -7,7 +7,7 @@ alone. Its MLflow run, its directory and its progress are opened around its func
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial, wraps
@@ -22,7 +22,8 @@ from prefect.context import FlowRunContext, TaskRunContext
 from gpt_core.artifact import Artifact, verify
 from gpt_core.errors import DownloadError
 from gpt_core.files import Progress
-from tasks.caching import discard_damaged, result_serializer, stage_key
+from tasks.caching import cached_artifact, discard_damaged, result_serializer, stage_key
+from tasks.devices import devices_of, hold_devices
 from tasks.paths import artifact_dir
 from tasks.planning import PendingDownload, artifacts_in, current_plan
 from tasks.progress import Display, current_display
@@ -67,6 +68,7 @@ class Stage(Generic[P]):
             and in the MLflow run it had.
         ignore: Names of parameters that the result does not depend on.
         metrics_prefix: Precedes the names of the result's metrics in the stage's MLflow run.
+        trains: It holds its device alone; a second training waits.
 
     Raises:
         ValueError: If ``ignore`` names a parameter that the function does not have.
@@ -81,8 +83,9 @@ class Stage(Generic[P]):
         resumable: bool,
         ignore: tuple[str, ...],
         metrics_prefix: str,
+        trains: bool = False,
     ) -> None:
-        self.spec, self.resumable = spec, resumable
+        self.spec, self.resumable, self._trains = spec, resumable, trains
         self._function, self._metrics_prefix = function, metrics_prefix
         self._signature = _without_run(function)
         unknown = set(ignore) - set(self._signature.parameters)
@@ -98,10 +101,20 @@ class Stage(Generic[P]):
         plan = current_plan()
         if plan is not None:
             return plan.add_stage(self.spec, inputs, resumable=self.resumable)
-        discard_damaged(stage_key(self.spec, *inputs))
-        artifact = self.task(*args, **kwargs)
+        key = stage_key(self.spec, *inputs)
+        discard_damaged(key)
+        # Waiting comes before the task, which then may find the result of whom it waited for.
+        with self._devices(key, *args, **kwargs):
+            artifact = self.task(*args, **kwargs)
         current_flow().note(self.spec.name, artifact, _LABEL.get())
         return artifact
+
+    def _devices(self, key: str, *args: P.args, **kwargs: P.kwargs) -> AbstractContextManager[None]:
+        """Hold the devices of a stage that trains, unless its result is there already."""
+        if not self._trains or cached_artifact(key) is not None:
+            return nullcontext()
+        arguments = self._signature.bind(*args, **kwargs).arguments
+        return hold_devices(devices_of(arguments), current_flow().name)
 
     def inputs(self, *args: P.args, **kwargs: P.kwargs) -> tuple[object, ...]:
         """Everything that determines the result, in the order of the parameters."""
@@ -174,6 +187,7 @@ def stage(
     resumable: bool = False,
     ignore: tuple[str, ...] = (),
     metrics_prefix: str = "",
+    trains: bool = False,
 ) -> Callable[[Callable[Concatenate[StageRun, P], Artifact]], Stage[P]]:
     """Declare a stage: a function named exactly like the core's, which is run as a Prefect task.
 
@@ -184,6 +198,7 @@ def stage(
         resumable: The stage keeps checkpoints in its directory and resumes from them.
         ignore: Names of parameters that the result does not depend on.
         metrics_prefix: Precedes the names of the result's metrics in the stage's MLflow run.
+        trains: It holds its device alone; a second training waits.
 
     Raises:
         ValueError: If a part is wrong, see ``StageSpec`` and ``Stage``.
@@ -198,6 +213,7 @@ def stage(
             resumable=resumable,
             ignore=ignore,
             metrics_prefix=metrics_prefix,
+            trains=trains,
         )
 
     return decorate

@@ -98,6 +98,7 @@ def encode_corpus(
     resumable=True,
     ignore=("launch_config",),
     metrics_prefix="best/",  # those without a prefix are of the last step
+    trains=True,
 )
 def pretrain(
     run: StageRun, shards: Artifact, config: PretrainConfig, launch_config: LaunchConfig
@@ -168,7 +169,7 @@ def evaluate_language_model(
     return report
 
 
-@stage(package="finetuning", kind="checkpoint")
+@stage(package="finetuning", kind="checkpoint", trains=True)
 def finetune_classifier(
     run: StageRun,
     checkpoint: Artifact,
@@ -190,7 +191,7 @@ def finetune_classifier(
     return classifier
 
 
-@stage(package="finetuning", kind="checkpoint")
+@stage(package="finetuning", kind="checkpoint", trains=True)
 def finetune_instructions(
     run: StageRun,
     checkpoint: Artifact,
