@@ -10,7 +10,7 @@ from flows.declarations import FlowResult
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from gpt_core.errors import GPTCoreError
-from tasks.notifications import Message, flush, send_message
+from tasks.notifications import Message, flush, killed_message, send_message
 
 _FLUSH_SECONDS = 30.0
 _METRICS = ("validation_loss", "loss", "perplexity", "test_accuracy", "test_f1", "exact_match")
@@ -34,6 +34,11 @@ class Ending:
 
     def __enter__(self) -> "Ending":
         return self
+
+    def report_kill(self) -> None:
+        """Send a message that the run was killed and has started again."""
+        name = f"{self._flow} {self.config.name}"
+        send_message(killed_message(name, "; it has started again"), self.config.notify)
 
     def __exit__(
         self,

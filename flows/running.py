@@ -82,10 +82,12 @@ def as_prefect_flow(
             return missed  # type: ignore[return-value]  # Prefect's own way to end a run
         redact_logs()
         with _display(), Ending(flow.name, to_config(config)) as ending:
-            hold_flow_run(runtime.flow_run.id)
+            was_killed = hold_flow_run(runtime.flow_run.id)
             remove_leftovers()
             complete = hide_passwords(resolve(to_config(config), preset, settings))
             ending.config = complete
+            if was_killed:
+                ending.report_kill()
             if _is_deployed():
                 check_flow(flow, complete)
             ending.result = kept.keep(partial(_run_recorded, flow, function, complete))

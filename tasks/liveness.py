@@ -28,6 +28,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from gpt_core.durable import make_directory
 from gpt_core.files import write_json
 from tasks.automations import KILLED
+from tasks.notifications import config_of, killed_message, send_message
 from tasks.paths import running_dir
 from tasks.progress import current_display
 
@@ -42,14 +43,18 @@ _HELD: dict[str, FileLock] = {}
 """The runs of this process: it holds their locks until it ends, as its end is reported late."""
 
 
-def hold_flow_run(run_id: UUID | str) -> None:
+def hold_flow_run(run_id: UUID | str) -> bool:
     """Mark a flow run as having a process, this one, until the process ends.
 
     Waits for another process of the same run that was taken for dead and is not.
+
+    Returns:
+        Whether an earlier process of the run was killed.
     """
     key = str(run_id)
     make_directory(running_dir())
     started_before = _path(key).exists()
+    was_killed = started_before and key not in _HELD and not _record(key).exists()
     lock = _HELD[key] = FileLock(_path(key))
     with suppress(Timeout):
         lock.acquire(blocking=False)
@@ -60,6 +65,7 @@ def hold_flow_run(run_id: UUID | str) -> None:
     if started_before:
         with suppress(*_AWAY), _client() as client:
             close_tasks(client, UUID(key), killed_state())
+    return was_killed
 
 
 @contextmanager
@@ -141,7 +147,9 @@ def _close_if_dead(client: SyncPrefectClient, path: Path) -> bool:
         return False
     with lock:
         try:
-            closed = _close(client, client.read_flow_run(UUID(_name(path))))
+            run = client.read_flow_run(UUID(_name(path)))
+            closed = _close(client, run)
+            _tell_if_killed(client, run)
         except ObjectNotFound:
             if time.time() - path.stat().st_mtime < _KEPT_DAYS * 86400:
                 return False
@@ -162,6 +170,16 @@ def _close(client: SyncPrefectClient, run: FlowRun) -> bool:
         state = State(type=StateType.CANCELLED, name="Cancelled")
     client.set_flow_run_state(run.id, state, force=True)
     return True
+
+
+def _tell_if_killed(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Send a message about a run whose process was killed."""
+    state = run.state
+    if state is None or state.type not in (*_OPEN, StateType.CRASHED, StateType.SCHEDULED):
+        return
+    if _ended_as(str(run.id)).message == KILLED:
+        name = f"{client.read_flow(run.flow_id).name} {run.name}"
+        send_message(killed_message(name), config_of(run.parameters))
 
 
 def _revive(client: SyncPrefectClient, run_id: UUID) -> None:

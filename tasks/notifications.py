@@ -10,14 +10,21 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from gpt_core.config import NotifyConfig, NotifyEvent
-from gpt_core.errors import ConfigError
+from gpt_core.config import (
+    NotifyConfig,
+    NotifyEvent,
+    RunConfig,
+    build_config,
+    override_config,
+)
+from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.redaction import redact
 from tasks.progress import Display, current_display
 
@@ -54,6 +61,39 @@ def send_message(message: Message, config: NotifyConfig) -> None:
     thread = threading.Thread(target=work, name="notification", daemon=True)
     _SENDING.add(thread)
     thread.start()
+
+
+def config_of(parameters: Mapping[str, object]) -> NotifyConfig:
+    """The configuration of notifications in the parameters of a flow run.
+
+    Example:
+        >>> config_of({"config": {"notify": {"on": ["failed"]}}, "settings": None}).on
+        ('failed',)
+        >>> config_of({"config": {}, "settings": ["training.steps=5", "notify.on=[]"]}).on
+        ()
+    """
+    form, settings = parameters.get("config"), parameters.get("settings")
+    given = form.get("notify") if isinstance(form, Mapping) else None
+    changes: list[str] | dict[str, object] = []
+    if isinstance(settings, Mapping):
+        changes = {"notify": settings["notify"]} if "notify" in settings else {}
+    elif isinstance(settings, list):
+        changes = [each for each in settings if str(each).startswith("notify.")]
+    try:
+        config = build_config(NotifyConfig, given) if isinstance(given, Mapping) else NotifyConfig()
+        return override_config(RunConfig(notify=config), changes).notify
+    except GPTCoreError:
+        return NotifyConfig()  # of a later version, or a run that its own check refused
+
+
+def killed_message(name: str, more: str = "") -> Message:
+    """The message about a run whose process was killed.
+
+    Args:
+        name: The flow and the run.
+        more: What comes next.
+    """
+    return Message("crashed", f"{name} was killed", f"its process ended without a word{more}")
 
 
 def flush(seconds: float = _FLUSH_SECONDS) -> None:

@@ -9,7 +9,8 @@ next heartbeat of each run, as it received none while it was away, and takes the
 states as seen, else those that follow them would be held back for a quarter of an hour.
 """
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -32,6 +33,9 @@ from tasks.servers import LOGIN_PATH
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+HOSTS = "GPTFLOW_PREFECT_HOSTS"
+"""The environment variable with other names of the server, such as ``prefect:4200``."""
+
 _LOGIN_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>Prefect</title>
@@ -50,12 +54,14 @@ class LocalOnly:
     Args:
         app: The application that is protected.
         port: Where the server listens.
+        more_hosts: Other names by which clients know it, with their ports.
     """
 
-    def __init__(self, app: "ASGIApp", port: int) -> None:
+    def __init__(self, app: "ASGIApp", port: int, more_hosts: Iterable[str] = ()) -> None:
         self._app = app
         self._origins = frozenset(local_addresses(port))
-        self._hosts = frozenset(origin.removeprefix("http://") for origin in self._origins)
+        own = (origin.removeprefix("http://") for origin in self._origins)
+        self._hosts = frozenset((*own, *more_hosts))
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer a request: refuse it, log a browser in, or pass it on."""
@@ -87,7 +93,7 @@ def create_app() -> LocalOnly:
             yield
 
     app.router.lifespan_context = lifespan
-    return LocalOnly(app, port)
+    return LocalOnly(app, port, os.environ.get(HOSTS, "").split())
 
 
 async def _remember() -> None:

@@ -12,11 +12,13 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from webhook import Hook
 
 from gpt_core.durable import make_directory
 from tasks import liveness
 from tasks.automations import KILLED
 from tasks.liveness import close_dead_runs, hold_flow_run, note_outcome
+from tasks.notifications import ADDRESSES, flush
 
 HOLD = """
 import sys
@@ -140,3 +142,21 @@ def test_without_a_server_runs_are_closed_later(
 
 def unreachable() -> None:
     raise ConnectionRefusedError
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_killed_run_is_a_message_once(run: FlowRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Hook().serving() as hook:
+        monkeypatch.setenv(ADDRESSES, hook.address)
+        kill(process(run))
+        close_dead_runs()
+        close_dead_runs()
+        flush()
+    assert hook.texts == [f"survivor {run.name} was killed\nits process ended without a word"]
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_run_that_starts_again_knows_that_it_was_killed(run: FlowRun) -> None:
+    kill(process(run))
+    assert hold_flow_run(run.id)
+    assert not hold_flow_run(run.id), "a retry in the same process"

@@ -12,9 +12,9 @@ from tasks.servers import LOGIN_PATH
 GUARDED = LocalOnly(PlainTextResponse("Prefect"), 4200)
 
 
-def ask(path: str, **headers: str) -> httpx.Response:
+def ask(path: str, app: LocalOnly = GUARDED, **headers: str) -> httpx.Response:
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(app=GUARDED)
+        transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://unused") as client:
             return await client.get(path, headers=headers)
 
@@ -52,3 +52,11 @@ def test_the_login_page_keeps_the_password_in_the_browser() -> None:
     page = ask(LOGIN_PATH, Host="127.0.0.1:4200")
     assert page.headers["cache-control"] == "no-store"
     assert 'localStorage.setItem("prefect-password", btoa(password))' in page.text
+
+
+def test_a_server_may_have_other_names() -> None:
+    named = LocalOnly(PlainTextResponse("Prefect"), 4200, ["prefect:4200"])
+    assert ask("/api/x", named, Host="prefect:4200").text == "Prefect"
+    assert ask("/api/x", named, Host="example.com:4200").status_code == 403
+    strange = {"Host": "prefect:4200", "Origin": "http://prefect:4200"}
+    assert ask("/api/x", named, **strange).status_code == 403, "a page of another machine"

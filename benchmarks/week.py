@@ -1,0 +1,68 @@
+"""Twenty scheduled runs on PostgreSQL and S3 while processes are killed at random.
+
+Run from the checkout: ``python -m benchmarks.week [RUNS [SEED]]``. PostgreSQL, MLflow with
+passwords, an S3 server and ``gptflow up`` are started; a supervisor starts again what ends, and
+nothing else is done by hand. At the end every run is compared with Prefect, with MLflow and with
+the weights of the same training by the core alone. ``tests/faults/test_week.py`` is the short form.
+"""
+
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from benchmarks.report import ROOT, publish
+
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+RUNS, SEED = 20, 1
+GAP_SECONDS = 15.0
+PAUSE_SECONDS = (15.0, 40.0)
+LIMIT_SECONDS = 5400.0
+TIMES = 2  # each fault
+
+
+def main() -> None:
+    """Let the week pass, print the table and append it to the results."""
+    from webhook import Hook
+    from week import FAULTS, SECRETS, disturb, site, wait_until_finished
+    from week_check import judge, orphans, table, train_undisturbed
+
+    runs, seed = (int(value) for value in (*sys.argv[1:3], RUNS, SEED)[:2])
+    happened: list[str] = []
+    with tempfile.TemporaryDirectory() as name, Hook().serving() as hook:
+        folder = Path(name)
+        undisturbed = train_undisturbed(ROOT, folder / "core", runs)
+        with site(ROOT, folder, runs, GAP_SECONDS, hook, SECRETS) as made:
+            started = time.monotonic()
+
+            def disturbing() -> None:
+                for fault in disturb(made, [*FAULTS] * TIMES, seed, PAUSE_SECONDS):
+                    print(fault, flush=True)
+                    happened.append(fault)
+
+            faults = threading.Thread(target=disturbing, daemon=True)
+            faults.start()
+            in_time = wait_until_finished(made, runs, LIMIT_SECONDS)
+            seconds = time.monotonic() - started
+            made.stopping.set()
+            faults.join()
+            judged = judge(made, undisturbed)
+            print(made.up.log[-4000:])
+        left = orphans(made)
+    bad = [each for each in judged if each.problems]
+    lines = [
+        f"{runs} runs, {len(happened)} faults ({', '.join(each[9:] for each in happened)}) in "
+        f"{seconds:.0f} s; seed {seed}. Ended in time: {in_time}. Runs with a problem: {len(bad)}. "
+        f"Processes left: {len(left)}. Notifications: {len(hook.texts)}.",
+        "",
+        *table(judged),
+        *left,
+    ]
+    publish("The accelerated week", "week", "A supervisor restarts what ended.", lines)
+    sys.exit(bool(bad or left or not in_time))
+
+
+if __name__ == "__main__":
+    main()
