@@ -5,6 +5,7 @@ its shards and one full block. Sharded state is saved by torch's distributed che
 safetensors files, one per process; any number of processes can load it.
 """
 
+import json
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -94,9 +95,29 @@ class ShardedStateSaver:
             A future that is done when every rank has written its shards.
         """
         writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
-        future = async_save(dict(tensors), storage_writer=writer, process_group=self._group)
+        # Their order decides which rank writes what all ranks have; a resumed run has another one.
+        ordered = dict(sorted(tensors.items()))
+        future = async_save(ordered, storage_writer=writer, process_group=self._group)
         assert isinstance(future, Future)
         return future
+
+
+def order_headers(folder: Path) -> None:
+    """Sort the metadata in the headers of the saver's files, which safetensors writes at random.
+
+    Otherwise equal states would be files with different hashes.
+
+    Args:
+        folder: With the files of all ranks.
+    """
+    for path in folder.glob("*.safetensors"):
+        with path.open("r+b") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size))
+            header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+            packed = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+            file.seek(8)
+            file.write(packed.ljust(size))
 
 
 def load_sharded_state(

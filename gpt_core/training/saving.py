@@ -90,6 +90,10 @@ class PendingCheckpoint:
                 raise
         if not self._is_first:
             return None
+        if folder is not None:
+            from gpt_core.execution.fsdp import order_headers  # imports torch.distributed
+
+            order_headers(folder)
         return save_checkpoint(self._out_dir, self._snapshot, sharded_state=folder)
 
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -126,6 +126,27 @@ def stage_inputs(
     yield inputs
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Gives a file system of so many bytes, and another size to the same one."""
+    folder, mounted = tmp_path / "disk", False
+    folder.mkdir()
+
+    def resize(size: int) -> Path:
+        nonlocal mounted
+        options = f"{'remount,' if mounted else ''}size={size}"
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode != 0:
+            pytest.skip("this user cannot mount a small file system")
+        mounted = True
+        return folder
+
+    yield resize
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

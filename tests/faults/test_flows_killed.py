@@ -23,7 +23,7 @@ import pytest
 from conftest import ForkServer
 from stages import SETTINGS, content_of, write_sources
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 PRELOADED = """
 from tasks.servers import PrefectServer

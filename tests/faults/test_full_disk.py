@@ -1,8 +1,7 @@
 """A disk that is full at any byte is one sentence; with space the bytes are the same."""
 
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,6 @@ from gpt_core.artifact import read_artifact, verify
 from gpt_core.checkpoints import list_steps
 
 PAGE = 4096
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Gives a file system of so many bytes, and another size to the same one."""
-    folder, mounted = tmp_path / "disk", False
-    folder.mkdir()
-
-    def resize(size: int) -> Path:
-        nonlocal mounted
-        options = f"{'remount,' if mounted else ''}size={size}"
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        done = subprocess.run(command, capture_output=True, check=False)
-        if done.returncode != 0:
-            pytest.skip("this user cannot mount a small file system")
-        mounted = True
-        return folder
-
-    yield resize
-    if mounted:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.long
