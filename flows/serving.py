@@ -3,11 +3,14 @@
 import signal
 import sys
 import warnings
+from contextlib import suppress
 
 import typer
+from httpx import HTTPError
 from prefect import serve
 from prefect.client.orchestration import get_client
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import PrefectException
 from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 
@@ -22,7 +25,7 @@ from gpt_core.errors import ConfigError
 from tasks.automations import TAG, register_automations
 from tasks.credentials import password_file
 from tasks.environment import is_server
-from tasks.servers import PrefectServer, start_mlflow_server
+from tasks.servers import PrefectServer, running_prefect_server, start_mlflow_server
 from tasks.supervision import supervise
 from tasks.tracking import runs_link, tracking_uri
 
@@ -84,7 +87,9 @@ def _pause(deployments: list[RunnerDeployment], declared: list[Deployment]) -> N
     Prefect's own pause would delete the scheduled runs of those too.
     """
     kept = {each.full_name for each in declared if each.missed == "catch up"}
-    with get_client(sync_client=True) as client:
+    if not running_prefect_server():
+        return  # the runs that are missed are handled at the next start
+    with suppress(HTTPError, PrefectException), get_client(sync_client=True) as client:
         for each in deployments:
             if each.schedules and each.full_name not in kept:
                 found = client.read_deployment_by_name(each.full_name)

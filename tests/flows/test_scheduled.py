@@ -28,24 +28,25 @@ SKIP = f"missed = 'skip'\ngrace = {GRACE}\n"
 LEADS = (20, 60, 180)  # seconds, for machines of different speed
 
 
-def declare(small: list[str], missed: datetime, regular: datetime) -> str:
+def declare(small: list[str], missed: datetime, *, regular: bool) -> str:
     """A file of deployments.
 
     Args:
         small: Settings with a source.
         missed: When two of them start their first run, which is to be missed.
-        regular: When another one starts its first run.
+        regular: Whether another one starts a run every minute.
     """
     (source,) = (each.removeprefix("source=") for each in small if each.startswith("source="))
 
     def entry(name: str, *more: str, flow: str = "prepare") -> str:
         return DEPLOYMENT.format(name=name, flow=flow, source=source) + "".join(more)
 
+    minutely = f"schedules = [{{ interval = 60, active = {str(regular).lower()} }}]\n"
     return "".join(
         [
             entry("caught-up", schedule(missed)),
             entry("skipped", SKIP, schedule(missed)),
-            entry("regular", schedule(regular)),
+            entry("regular", minutely),
             entry("paused", schedule(missed, active="false")),
             entry("tiny", pool("here"), flow="pretrain"),
         ]
@@ -83,9 +84,9 @@ class Server:
         except OSError:
             return []
 
-    def run_at(self, name: str, when: datetime) -> dict[str, Any]:
-        """The run of a deployment that is due at a time, once there is one."""
-        return dict(eventually(lambda: [run for run in self.runs(name) if due(run) == when])[0])
+    def runs_at(self, name: str, when: datetime) -> list[dict[str, Any]]:
+        """The runs of a deployment that are due at a time."""
+        return [run for run in self.runs(name) if due(run) == when]
 
     def ended(self, run: dict[str, Any]) -> dict[str, Any]:
         """The run, as soon as its state is final."""
@@ -117,16 +118,17 @@ def test_schedules_start_runs_and_missed_ones_are_handled_as_set(
     file = module_cli.home / "deployments.toml"
     missed = miss_runs(server, file, small)
 
-    regular = seconds_from_now(LEADS[0])
-    file.write_text(declare(small, missed, regular), "utf-8")
+    started = datetime.now(UTC)
+    file.write_text(declare(small, missed, regular=True), "utf-8")
     processes.append(module_cli.start("up"))
-    skipped = server.ended(server.run_at("skipped", missed))
+    skipped = server.ended(eventually(lambda: server.runs_at("skipped", missed))[0])
     assert (skipped["state_name"], skipped["run_count"]) == ("Missed", 0)
     assert "missed runs are skipped" in skipped["state"]["message"]
-    caught_up = server.ended(server.run_at("caught-up", missed))
+    caught_up = server.ended(server.runs_at("caught-up", missed)[0])
     assert (caught_up["state_name"], caught_up["auto_scheduled"]) == ("Completed", True)
-    in_time = server.ended(server.run_at("regular", regular))
+    in_time = server.ended(eventually(lambda: server.runs("regular"))[0])
     assert (in_time["state_name"], in_time["auto_scheduled"]) == ("Completed", True)
+    assert due(in_time) > started, "none of the time when nothing ran"
     assert server.runs("paused") == []
     assert list(module_cli.home.glob("data/shards/tiny-*/manifest.json"))
 
@@ -135,12 +137,15 @@ def miss_runs(server: Server, file: Path, small: list[str]) -> datetime:
     """Stop everything before runs are due, and wait until they are late; their time."""
     for lead in LEADS:
         missed = seconds_from_now(lead)
-        file.write_text(declare(small, missed, missed + timedelta(days=1)), "utf-8")
+        file.write_text(declare(small, missed, regular=False), "utf-8")
         deployed = server.cli.run("deploy", str(file))
         assert deployed.code == 0, deployed.out + deployed.err
         assert "gptflow worker here   runs pretrain/tiny" in deployed.out
-        for name in ("caught-up", "skipped"):
-            eventually(lambda name=name: server.runs(name))
+        names = ("caught-up", "skipped")
+        while not all(server.runs_at(name, missed) for name in names):
+            if datetime.now(UTC) > missed:
+                break
+            time.sleep(0.5)
         assert server.cli.run("down").out == "stopped\n"
         seconds = (missed - datetime.now(UTC)).total_seconds()
         if seconds > 0:
