@@ -22,6 +22,7 @@ import typer
 from flows.declarations import FLOWS, Flow
 from flows.output import secure_output
 from flows.tools import ConfigFile, Preset, Settings, tools
+from flows.upkeep import upkeep
 from gpt_core import __version__
 from gpt_core.config import RunConfig, load_config
 from gpt_core.errors import GPTCoreError
@@ -37,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(tools)
+app.add_typer(upkeep)
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
@@ -109,11 +111,14 @@ def _run(flow: Flow, config: RunConfig) -> None:
     from tasks.notifications import check_addresses
     from tasks.server_checks import check_servers
     from tasks.servers import PrefectServer
+    from tasks.upgrades import upgrade_stores
 
     console, started = Console(), time.monotonic()
     check_flow(flow, config)
     check_servers()
     check_addresses()
+    for sentence in upgrade_stores():
+        typer.echo(sentence)
     server = PrefectServer()
     server.start()
     console.print(f"gptflow {flow.name}: {config.name}, from {config.source}", highlight=False)

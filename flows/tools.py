@@ -101,6 +101,7 @@ def up(
     from tasks.server_checks import check_servers
     from tasks.servers import PrefectServer
     from tasks.up import only_up
+    from tasks.upgrades import upgrade_stores
 
     check_home()
     if cron is not None:
@@ -114,6 +115,8 @@ def up(
         _check_served(declared)
     check_servers()
     check_addresses()
+    for sentence in upgrade_stores():
+        typer.echo(sentence)
     with only_up():
         server = PrefectServer()
         server.start()

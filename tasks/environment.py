@@ -4,11 +4,11 @@ Nothing here imports them, because both read their settings when they are import
 """
 
 import os
-from pathlib import Path
 
 from dotenv import dotenv_values
 
 from tasks.paths import (
+    prefect_database,
     prefect_dir,
     server_settings_file,
     sqlite_address,
@@ -67,8 +67,7 @@ def prefect_environment(port: int, password: str) -> dict[str, str]:
         "PREFECT__SERVER_FINAL": "1",  # as when Prefect itself starts one: it takes less memory
     }
     if not any(name in os.environ for name in _DATABASES):
-        database = Path(os.environ["PREFECT_HOME"]).resolve() / "prefect.db"
-        variables[_DATABASES[0]] = sqlite_address(database, "sqlite+aiosqlite")
+        variables[_DATABASES[0]] = sqlite_address(prefect_database(), "sqlite+aiosqlite")
     return variables
 
 

@@ -8,10 +8,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from gpt_core.artifact import Artifact
 from gpt_core.durable import make_directory
-from tasks.paths import artifacts_lock
+from tasks.paths import artifacts_lock, running_dir
 
 
 @contextmanager
@@ -40,3 +43,21 @@ def mark_used(artifact: Artifact) -> None:
     """Note that an artifact is used now: by the time of its directory, which it does not use."""
     with suppress(OSError):  # not ours to write
         os.utime(artifact.directory)
+
+
+def running_flows() -> list[str]:
+    """The MLflow runs of the flows that processes of this home are recording now."""
+    return [
+        path.name.partition(".")[0] for path in running_dir().glob("*.*.lock") if is_locked(path)
+    ]
+
+
+def is_locked(file: Path) -> bool:
+    """Whether a process holds a lock that ends with it."""
+    if not file.exists():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True

@@ -198,6 +198,11 @@ def prefect_dir() -> Path:
     return project_root() / ".prefect"
 
 
+def prefect_database() -> Path:
+    """The embedded Prefect server's database."""
+    return Path(os.environ.get("PREFECT_HOME") or prefect_dir()).resolve() / "prefect.db"
+
+
 def expand_path(name: str) -> Path:
     """A path that the user gives, with ``~`` replaced by a home folder.
 

@@ -17,6 +17,7 @@ from gpt_core.errors import DataError
 from gpt_core.files import write_json
 from tasks import processes
 from tasks.credentials import make_private
+from tasks.in_use import running_flows
 from tasks.paths import prefect_dir, project_root
 from tasks.servers import MLFLOW, PREFECT, stop_mlflow_server, stop_prefect_server
 
@@ -56,6 +57,25 @@ def only_up() -> Iterator[None]:
         finally:
             _end_all()
             _record_file().unlink(missing_ok=True)
+
+
+@contextmanager
+def nothing_runs() -> Iterator[None]:
+    """Keep servers of this home from starting until the block ends.
+
+    Raises:
+        DataError: If one runs, or a run.
+    """
+    make_private(prefect_dir())
+    advice = f"in {project_root()}: stop it with gptflow down, and wait for runs, first"
+    try:
+        held = FileLock(_lock_file(), timeout=0).acquire()
+    except Timeout:
+        raise DataError(f"gptflow up runs {advice}") from None
+    with held, FileLock(prefect_dir() / "server.lock"):
+        if processes.running([_WORKER, MLFLOW, PREFECT]) or running_flows():
+            raise DataError(f"a server or a run is running {advice}")
+        yield
 
 
 def stop_everything() -> bool:

@@ -7,6 +7,7 @@ from tasks.tracking.lookup import artifact_of, find_stage_run
 from tasks.tracking.metrics import MLflowCallback
 from tasks.tracking.names import CURVES, in_order
 from tasks.tracking.recent import metrics_since
+from tasks.tracking.needed import Needed, needed_artifacts, note_removed, running_since
 from tasks.tracking.recorded import RecordedRun, read_run
 from tasks.tracking.records import (
     FlowRecord,
@@ -21,6 +22,7 @@ __all__ = [
     "CURVES",
     "FlowRecord",
     "MLflowCallback",
+    "Needed",
     "RecordedRun",
     "StageRecord",
     "artifact_of",
@@ -32,9 +34,12 @@ __all__ = [
     "find_stage_run",
     "in_order",
     "metrics_since",
+    "needed_artifacts",
+    "note_removed",
     "read_run",
     "registered_checkpoint",
     "run_link",
+    "running_since",
     "runs_link",
     "tracked_flow",
     "tracked_stage",

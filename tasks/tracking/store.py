@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gpt_core.errors import DataError
 from gpt_core.redaction import redact
 from tasks.addresses import hide_server_passwords
+from tasks.backup import back_up
 from tasks.environment import served_artifacts
 from tasks.paths import experiments_file, tracking_database, tracking_dir, tracking_store
 from tasks.servers import mlflow_ui_url
@@ -96,6 +97,7 @@ def _create_or_upgrade(uri: str) -> None:
         except MlflowException as error:
             if "out-of-date" not in str(error):
                 raise
+            back_up(name="before-upgrade")
             command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
             subprocess.run(command, check=True, capture_output=True, cwd=tracking_dir())
         if uri == tracking_store():
