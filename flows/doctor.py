@@ -1,4 +1,4 @@
-"""Check this machine: packages, device, memory, disk, servers, sources and models."""
+"""Check this machine and this home: what there is, what is missing, and what is broken."""
 
 import importlib.metadata
 import os
@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 from gpt_core.cores import usable_cores
 from gpt_core.training.throughput import describe_device
+from tasks.diagnosis import Finding, diagnose
 from tasks.paths import data_dir, newest_checkpoint, project_root
-from tasks.servers import running_prefect_server
+from tasks.servers import connect_to_prefect, running_prefect_server
 from tasks.sources import PublicSource, placed_file, public_sources
 
 _PACKAGES = ("torch", "prefect", "mlflow", "sentencepiece", "tiktoken", "pyarrow")
 _EXTRAS = {"peft": "LoRA", "transformers": "benchmarks"}
+_BROKEN = "✗"
 _ENOUGH_DISK, _ENOUGH_MEMORY = 5e9, 4e9  # bytes, plenty for the preset tiny
 
 
@@ -37,6 +39,26 @@ def findings() -> Iterator[str]:
     yield _sources()
     newest = newest_checkpoint()
     yield _line(newest is not None, "models", str(newest or "none yet: gptflow run"), optional=True)
+    yield from map(_describe, diagnose())
+    if url:
+        yield from map(_describe, _diagnose_prefect())
+
+
+def _diagnose_prefect() -> Iterator[Finding]:
+    connect_to_prefect()
+    from tasks.prefect_diagnosis import diagnose_prefect  # Prefect reads its settings now
+
+    return diagnose_prefect()
+
+
+def is_broken(line: str) -> bool:
+    """Whether a line says that something is broken or missing."""
+    return line.startswith(_BROKEN)
+
+
+def _describe(finding: Finding) -> str:
+    good, optional = finding.state == "good", finding.state == "note"
+    return _line(good, finding.name, finding.text, optional=optional)
 
 
 def _disk() -> str:
@@ -65,5 +87,5 @@ def _version(package: str) -> str:
 
 
 def _line(good: bool, name: str, text: str, *, optional: bool = False) -> str:
-    mark = "✓" if good else "-" if optional else "✗"
+    mark = "✓" if good else "-" if optional else _BROKEN
     return f"{mark} {name:<16}{text}"

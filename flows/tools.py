@@ -282,8 +282,13 @@ def down() -> None:
 
 @tools.command()
 def doctor() -> None:
-    """List what this machine has and what is missing."""
-    from flows.doctor import findings
+    """List what this machine and this home have, and what is missing or broken."""
+    from flows.doctor import findings, is_broken
 
+    broken = 0
     for line in findings():
         typer.echo(line)
+        broken += is_broken(line)
+    if broken:
+        typer.echo(f"{broken} of these must be fixed before runs are left alone", err=True)
+        raise SystemExit(1)

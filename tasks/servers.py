@@ -9,6 +9,7 @@ import os
 import time
 import urllib.request
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 
 from filelock import FileLock
 
@@ -29,7 +30,10 @@ from tasks.processes import HOST, is_running, reserve_port, start_detached, stop
 LOGIN_PATH = "/enter"
 """The page of the Prefect server that stores the password in a browser."""
 
-_PREFECT_PORT, _MLFLOW_PORT = 4200, 5000
+PREFECT_PORT = 4200
+"""Where Prefect's server listens, unless that port is taken."""
+
+_MLFLOW_PORT = 5000
 _STARTUP_SECONDS, _FOREIGN_SECONDS = 90.0, 5.0
 PREFECT, MLFLOW = "prefect", "mlflow"
 """The kinds of servers."""
@@ -277,7 +281,7 @@ def is_healthy(url: str, password: str = "") -> bool:  # nosec B107
     try:
         with urllib.request.build_opener(*handlers).open(request, timeout=2) as answer:
             return bool(answer.status == 200)
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):  # of a socket that was connected to itself
         return False
 
 

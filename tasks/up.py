@@ -17,7 +17,7 @@ from gpt_core.errors import DataError
 from gpt_core.files import write_json
 from tasks import processes
 from tasks.credentials import make_private
-from tasks.in_use import running_flows
+from tasks.in_use import is_locked, running_flows
 from tasks.paths import prefect_dir, project_root
 from tasks.servers import MLFLOW, PREFECT, stop_mlflow_server, stop_prefect_server
 
@@ -116,6 +116,16 @@ def _recorded_up() -> int | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return pid if _start_time(pid) == started else None
+
+
+def is_up_running() -> bool:
+    """Whether a ``gptflow up`` of this home runs."""
+    return is_locked(_lock_file())
+
+
+def left_by_up() -> list[int]:
+    """The processes that a ``gptflow up`` started and, if it runs no more, left."""
+    return processes.running([_WORKER, MLFLOW])
 
 
 def _end_all() -> bool:

@@ -40,6 +40,16 @@ def _older() -> list[Database]:
 
 
 def _is_older(database: Database, file: Path) -> bool:
+    require_readable(database, file)
+    return is_older(file, database.schema)
+
+
+def require_readable(database: Database, file: Path) -> None:
+    """Check that a database is not damaged, nor of a later version.
+
+    Raises:
+        DataError: If it is.
+    """
     schema = database.schema
     try:
         if is_newer(file, schema):
@@ -48,7 +58,6 @@ def _is_older(database: Database, file: Path) -> bool:
                 f"this one ({importlib.metadata.version(schema.package)}): install that, or move "
                 "the file away and a run starts a new one"
             )
-        return is_older(file, schema)
     except sqlite3.DatabaseError as error:
         raise DataError(
             f"{file} cannot be read as {schema.name}'s database ({error}): put a copy back with "
@@ -65,7 +74,10 @@ def _upgrade(database: Database, saved: Path) -> str:
     else:
         address = sqlite_address(file, "sqlite+aiosqlite")
         command = ["prefect", "server", "database", "upgrade", "--yes"]
-        variables = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": address}
+        variables = {
+            "PREFECT_HOME": str(file.parent),
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": address,
+        }
     done = subprocess.run(
         [sys.executable, "-m", *command], env={**os.environ, **variables}, cwd=file.parent,
         capture_output=True, text=True, check=False,

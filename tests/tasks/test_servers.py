@@ -199,3 +199,18 @@ def test_the_users_own_server_is_used_and_named_when_it_does_not_answer(
     with pytest.raises(DataError, match=rf"{server.url} does not answer: .* PREFECT_API_URL"):
         server.wait()
     assert not (empty_home / ".prefect").exists()
+
+
+def test_what_does_not_speak_http_is_no_healthy_server() -> None:
+    """A socket that connects to its own port, which happens to free ports, answers the question."""
+
+    def answer(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(connection.recv(4096))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,))
+        thread.start()
+        assert not is_healthy(f"http://127.0.0.1:{listening.getsockname()[1]}/health")
+        thread.join()

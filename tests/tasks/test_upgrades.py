@@ -13,7 +13,6 @@ from mlflow import MlflowClient
 from mlflow.store.db.utils import _get_alembic_config
 
 from gpt_core.errors import DataError
-from tasks.environment import configure_environment
 from tasks.paths import prefect_database, sqlite_address, tracking_database, tracking_store
 from tasks.schemas import MLFLOW, PREFECT, newest_revision, revision_of, revisions
 from tasks.up import nothing_runs
@@ -62,13 +61,16 @@ def test_a_command_waits_for_the_end_of_the_servers_of_the_earlier_version(own: 
 
 @pytest.mark.long
 def test_prefects_database_is_upgraded_after_a_backup(own: Path) -> None:
-    configure_environment()
     prefect_database().parent.mkdir()
     address = sqlite_address(prefect_database(), "sqlite+aiosqlite")
     for change in (["upgrade"], ["downgrade", "-r", "-1"]):
         subprocess.run(
             [sys.executable, "-m", "prefect", "server", "database", *change, "--yes"],
-            env={**os.environ, "PREFECT_SERVER_DATABASE_CONNECTION_URL": address},
+            env={
+                **os.environ,
+                "PREFECT_HOME": str(own / ".prefect"),
+                "PREFECT_SERVER_DATABASE_CONNECTION_URL": address,
+            },
             check=True, capture_output=True,
         )  # fmt: skip
     earlier = revision_of(prefect_database())
