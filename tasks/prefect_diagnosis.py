@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import PrefectException
 
+from tasks.automations import CRASH_SILENT
 from tasks.diagnosis import Finding
 
 _ANSWER_SECONDS = 10.0
@@ -30,6 +31,7 @@ def diagnose_prefect() -> Iterator[Finding]:
             yield from _scheduler(client, deployments)
             yield from _workers(deployments)
             yield from _late(client)
+            yield from _automation(client)
     except (HTTPError, PrefectException, OSError) as error:
         yield Finding("broken", "Prefect server", f"does not answer as it should: {error}")
 
@@ -80,6 +82,19 @@ def _late(client: SyncPrefectClient) -> Iterator[Finding]:
             f"{len(late)} wait to be started ({names}): a worker is busy or none is there; "
             "gptflow up starts one, Prefect's page Runs cancels them",
         )
+
+
+def _automation(client: SyncPrefectClient) -> Iterator[Finding]:
+    """The automation by which runs of killed processes are closed."""
+    found = client.read_automations_by_name(CRASH_SILENT)
+    if not found:
+        text = (
+            "is not registered: killed runs stay Running until gptflow up, or a run, registers it"
+        )
+        yield Finding("note", "automation", f"'{CRASH_SILENT}' {text}")
+    elif not found[0].enabled:
+        text = "is switched off: killed runs stay Running; switch it on at Prefect's Automations"
+        yield Finding("broken", "automation", f"'{CRASH_SILENT}' {text}")
 
 
 def _has_schedule(deployment: DeploymentResponse) -> bool:

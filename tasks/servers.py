@@ -109,7 +109,7 @@ class PrefectServer:
             if not read_password():
                 stop_prefect_server()  # it was started with a password that is lost
             password = create_password()
-            self._own = _recorded_server(PREFECT) or _start_prefect(password, _PREFECT_PORT)
+            self._own = _recorded_server(PREFECT) or _start_prefect(password, PREFECT_PORT)
         self.url = self._own.url
         _use(self._own)
 

@@ -73,7 +73,7 @@ def nothing_runs() -> Iterator[None]:
     except Timeout:
         raise DataError(f"gptflow up runs {advice}") from None
     with held, FileLock(prefect_dir() / "server.lock"):
-        if processes.running([_WORKER, MLFLOW, PREFECT]) or running_flows():
+        if processes.running([_WORKER, POOL_WORKER, MLFLOW, PREFECT]) or running_flows():
             raise DataError(f"a server or a run is running {advice}")
         yield
 

@@ -89,6 +89,9 @@ def test_commands_that_are_shown_exist_and_their_settings_load() -> None:
         "lineage",
         "compare",
         "summary",
+        "clean",
+        "backup",
+        "restore",
         "down",
         "doctor",
     }

@@ -6,8 +6,8 @@ from tasks.tracking.fetched import registered_checkpoint
 from tasks.tracking.lookup import artifact_of, find_stage_run
 from tasks.tracking.metrics import MLflowCallback
 from tasks.tracking.names import CURVES, in_order
-from tasks.tracking.recent import metrics_since
 from tasks.tracking.needed import Needed, needed_artifacts, note_removed, running_since
+from tasks.tracking.recent import metrics_since
 from tasks.tracking.recorded import RecordedRun, read_run
 from tasks.tracking.records import (
     FlowRecord,

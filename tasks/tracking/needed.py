@@ -49,7 +49,7 @@ def note_removed(fingerprints: Iterable[str]) -> None:
 
 
 def _with_alias() -> Iterator[Needed]:
-    """The models that have a name such as champion; every run moves the automatic one."""
+    """The models with an alias such as champion; earlier versions moved one at every run."""
     for model in client().search_registered_models(max_results=_PAGE):
         for alias, number in model.aliases.items():
             if alias == _AUTOMATIC:

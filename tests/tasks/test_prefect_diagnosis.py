@@ -14,6 +14,7 @@ from prefect.states import Scheduled
 from prefect.types.entrypoint import EntrypointType
 
 from tasks import prefect_diagnosis
+from tasks.automations import CRASH_SILENT, register_automations
 from tasks.prefect_diagnosis import diagnose_prefect
 
 
@@ -66,6 +67,17 @@ def test_a_schedule_that_plans_nothing_and_no_worker_are_broken(
     tomorrow = datetime.now(tz=UTC) + timedelta(days=1)
     client.create_flow_run_from_deployment(deployment, state=Scheduled(scheduled_time=tomorrow))
     assert found()["scheduler"] == ("good", "plans the runs of 1 deployments")
+
+
+def test_the_automation_that_closes_killed_runs_is_looked_for(client: SyncPrefectClient) -> None:
+    register_automations()
+    assert "automation" not in found()
+    (made,) = client.read_automations_by_name(CRASH_SILENT)
+    client.pause_automation(made.id)
+    state, text = found()["automation"]
+    assert (state, "is switched off" in text) == ("broken", True)
+    client.delete_automation(made.id)
+    assert found()["automation"][0] == "note"
 
 
 def test_late_runs_are_named(client: SyncPrefectClient, deployment: UUID) -> None:
