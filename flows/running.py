@@ -28,6 +28,7 @@ from tasks.automations import TAG, register_automations
 from tasks.leftovers import remove_leftovers
 from tasks.liveness import close_dead_runs, hold_flow_run, note_outcome
 from tasks.progress import current_display, use_display
+from tasks.promotion import promote_models
 from tasks.reporting import report_run
 from tasks.stage import flow_tags
 from tasks.tracking import tracked_flow
@@ -118,6 +119,8 @@ def _run_recorded(
         if isinstance(result, Mapping):
             metrics = {name: artifact.metrics() for name, artifact in result.items()}
             record.describe(report_run(config.name, metrics))
+        if config.registry.promote:
+            promote_models(record, config)
         return result
 
 

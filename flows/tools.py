@@ -253,6 +253,39 @@ def compare(
 
 
 @tools.command()
+def promote(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="A registered model; its candidate.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(help="benchmarks.field=value, which both models are measured on as well."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote it even if it is worse.")] = False,
+    reason: Annotated[str | None, typer.Option(help="The reason, kept with the version.")] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the champion before.")
+    ] = False,
+) -> None:
+    """Make a model the champion of its name if it is no worse than the present one."""
+    config = load_config("tiny", settings=settings or [])
+    if force != bool(reason and reason.strip()):
+        raise ConfigError("--force needs --reason TEXT, and --reason needs --force")
+    from rich.console import Console
+
+    from tasks.environment import configure_environment
+
+    configure_environment()
+    from flows.promoting import promote_version, require_read, roll_back_champion
+
+    require_read(settings or [])
+    if rollback:
+        roll_back_champion(name, Console())
+    else:
+        promote_version(name, config, reason, Console())
+
+
+@tools.command()
 def summary(
     hours: Annotated[float, typer.Option(min=0.01, help="How far back.")] = 24.0,
 ) -> None:

@@ -55,7 +55,7 @@ def trace(artifact: Artifact, find_run: Callable[[str], StageRunInfo | None]) ->
     Raises:
         DataError: If the artifact's manifest cannot be read.
     """
-    known = _artifacts_by_fingerprint()
+    known = artifacts_by_fingerprint()
     name = f"{artifact.kind}:{artifact.directory.name}"
     return _trace(name, artifact, known, find_run)
 
@@ -105,7 +105,7 @@ def _raw_files(manifest: Manifest) -> dict[str, str]:
     return {str(file): str(digest) for file, digest in hashes.items()}
 
 
-def _artifacts_by_fingerprint() -> dict[str, Artifact]:
+def artifacts_by_fingerprint() -> dict[str, Artifact]:
     """Every intact artifact of this project."""
     found: dict[str, Artifact] = {}
     for manifest in data_dir().glob(f"**/{MANIFEST}"):

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from gpt_core.config.checks import require, require_named
+from gpt_core.config.checks import require, require_at_least, require_named
 from gpt_core.config.section import Section
 
 _MAX_EXPERIMENT = 200  # characters; MLflow takes 500 bytes
@@ -39,8 +39,12 @@ class RegistryConfig(Section):
     """At the end of a run, make its models champions that are no worse than the present ones on
     the same text, as ``gptflow promote`` does."""
 
+    max_bytes: int = 1_000_000
+    """Bytes of held-out text on which two language models are compared, at most."""
+
     def __post_init__(self) -> None:
         require_named(self, "name")
+        require_at_least(self, 1, "max_bytes")
         require(
             self.name is None
             or (_PREFIX.fullmatch(self.name) is not None and len(self.name) <= _MAX_PREFIX),

@@ -102,7 +102,7 @@ def finetune_instructions(
         metrics = loop.run(training)
     model, adapters = merge_adapters(trained)
     assert isinstance(model, GPT)
-    answers = _generate_answers(model, encoder, splits.test, listeners)
+    answers = generate_answers(model, encoder, splits.test, listeners)
     _report_samples(answers[:_N_SAMPLES], listeners, loop.step)
     settings, parents = (config, lora), (checkpoint, examples)
     with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
@@ -166,7 +166,7 @@ class _AnswerLoss(Objective[Row]):
         return [collate(group, self.pad_id) for group in groups]
 
 
-def _generate_answers(
+def generate_answers(
     model: GPT,
     encoder: ExampleEncoder,
     examples: Sequence[InstructionExample],
@@ -204,10 +204,18 @@ def _score_answer(example: InstructionExample, answer: str) -> Answer:
     }
 
 
+def mean_scores(answers: Sequence[Answer]) -> dict[str, float]:
+    """The means of the answers' metrics; empty without answers."""
+    if not answers:
+        return {}
+    return {
+        "exact_match": sum(row["exact_match"] for row in answers) / len(answers),
+        "rouge_l": sum(row["rouge_l"] for row in answers) / len(answers),
+    }
+
+
 def _write_answers(draft: Draft, answers: Sequence[Answer]) -> None:
     """Write the table, and the means of its metrics."""
-    if answers:
-        draft.metrics["exact_match"] = sum(row["exact_match"] for row in answers) / len(answers)
-        draft.metrics["rouge_l"] = sum(row["rouge_l"] for row in answers) / len(answers)
+    draft.metrics |= mean_scores(answers)
     table = pa.Table.from_pylist(list(answers), schema=ANSWERS)
     pq.write_table(table, draft.directory / "answers.parquet")

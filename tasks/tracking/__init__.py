@@ -16,6 +16,7 @@ from tasks.tracking.records import (
     tracked_flow,
     tracked_stage,
 )
+from tasks.tracking.registry import RegisteredVersion
 from tasks.tracking.store import client, comparison_link, run_link, runs_link, tracking_uri
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "MLflowCallback",
     "Needed",
     "RecordedRun",
+    "RegisteredVersion",
     "StageRecord",
     "artifact_of",
     "champions",

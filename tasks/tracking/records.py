@@ -108,6 +108,10 @@ class FlowRecord:
         text = "\n\n".join(filter(None, [self.beginning, found, markdown]))
         client().set_tag(self.run_id, "mlflow.note.content", text)
 
+    def tag(self, name: str, value: str) -> None:
+        """Set a tag of the flow's run."""
+        client().set_tag(self.run_id, plain_name(name), value)
+
     def _registered(self, stage: str, checkpoint: Artifact) -> RegisteredVersion:
         """The registered version of a checkpoint, a new one if its name has none of it."""
         name = model_name(checkpoint, self.prefix)
