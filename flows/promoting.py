@@ -4,11 +4,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gpt_core.config import RunConfig
-from gpt_core.errors import ConfigError, DataError
+from gpt_core.errors import DataError
 from tasks.gate import Verdict
 from tasks.promotion import named_version, promote, take_back
-
-_READ = ("benchmarks", "registry")
 
 
 def promote_version(name: str, config: RunConfig, reason: str | None, console: Console) -> None:
@@ -54,19 +52,6 @@ def comparison_table(verdict: Verdict, candidate: int, champion: int) -> Table:
         values = f"{row.candidate:.5g}", f"{row.champion:.5g}"
         table.add_row(row.test, row.metric, *values, decides)
     return table
-
-
-def require_read(settings: list[str]) -> None:
-    """Refuse settings that a promotion does not read.
-
-    Raises:
-        ConfigError: Naming the first of them.
-    """
-    for setting in settings:
-        if setting.partition(".")[0] not in _READ:
-            raise ConfigError(
-                f"promote does not read {setting}: it reads the sections {' and '.join(_READ)}"
-            )
 
 
 def _print(console: Console, text: str) -> None:

@@ -268,6 +268,11 @@ def promote(
     ] = False,
 ) -> None:
     """Make a model the champion of its name if it is no worse than the present one."""
+    unread = [each for each in settings or [] if not each.startswith(("benchmarks.", "registry."))]
+    if unread:
+        raise ConfigError(
+            f"promote does not read {unread[0]}: it reads the sections benchmarks and registry"
+        )
     config = load_config("tiny", settings=settings or [])
     if force != bool(reason and reason.strip()):
         raise ConfigError("--force needs --reason TEXT, and --reason needs --force")
@@ -276,9 +281,8 @@ def promote(
     from tasks.environment import configure_environment
 
     configure_environment()
-    from flows.promoting import promote_version, require_read, roll_back_champion
+    from flows.promoting import promote_version, roll_back_champion
 
-    require_read(settings or [])
     if rollback:
         roll_back_champion(name, Console())
     else:

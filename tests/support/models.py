@@ -1,5 +1,6 @@
-"""Small checkpoints, without weights that compute anything, for tests of records."""
+"""Small checkpoints for tests of records: of files alone, or with weights that compute a loss."""
 
+from functools import partial
 from pathlib import Path
 
 from gpt_core.artifact import Artifact, new_artifact, to_json_value
@@ -45,3 +46,49 @@ def write_checkpoint(
 def pretrained(home: Path, name: str, loss: float = 2.5) -> Artifact:
     """Write a language model among a home's checkpoints."""
     return write_checkpoint(home / "data" / "checkpoints" / name, validation_loss=loss)
+
+
+def prepare_shards(home: Path, text: Path) -> Artifact:
+    """Clean a text and encode its bytes, in a home's folders."""
+    from gpt_core import data as encoding
+    from gpt_core.config import CleaningConfig, ReadingConfig, ShardConfig, TokenizerConfig
+    from gpt_core.text import clean_corpus, register_source
+    from gpt_core.tokenizers import train_tokenizer
+
+    data = home / "data"
+    raw = register_source(text, data / "raw" / "text")
+    corpus = clean_corpus(raw, ReadingConfig(), CleaningConfig(), data / "corpora" / "text")
+    byte = TokenizerConfig(kind="byte", vocab_size=None)
+    tokenizer = train_tokenizer(corpus, byte, data / "tokenizers" / "text")
+    return encoding.encode_corpus(corpus, tokenizer, ShardConfig(), data / "shards" / "text")
+
+
+def language_model(home: Path, shards: Artifact, name: str, scale: float) -> Artifact:
+    """Write an untrained model, as if it was pretrained on the shards.
+
+    Args:
+        home: Where.
+        shards: The shards, in the same home.
+        name: The directory's name.
+        scale: Multiplies the embeddings: the larger, the worse is the model.
+    """
+    import torch
+
+    from gpt_core.checkpoints import write_checkpoint as write_files
+    from gpt_core.models import build_model, save_weights
+    from gpt_core.tokenizers import load_tokenizer
+
+    shape = GPTConfig(n_layer=1, n_head=1, n_embd=16, context_length=32, vocab_size=257)
+    model = build_model(shape, seed=5)
+    with torch.no_grad():
+        model.wte.weight.mul_(scale)
+    directory = home / "data" / "checkpoints" / name
+    with new_artifact(directory, kind="checkpoint", config=scale, parents=[shards]) as draft:
+        write_files(
+            draft,
+            CheckpointDescription(kind="pretrained", step=4, model=shape),
+            save_weights=partial(save_weights, model),
+            save_tokenizer=load_tokenizer(shards.directory / "tokenizer").save,
+        )
+        draft.metrics["validation_loss"] = 5.0 + scale
+    return draft.artifact
