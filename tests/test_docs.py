@@ -88,6 +88,7 @@ def test_commands_that_are_shown_exist_and_their_settings_load() -> None:
         "submit",
         "lineage",
         "compare",
+        "promote",
         "summary",
         "clean",
         "backup",

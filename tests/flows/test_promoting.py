@@ -1,4 +1,4 @@
-"""``gptflow promote``, ``gptflow runs`` and addresses of models, as commands in one home."""
+"""``gptflow promote`` and addresses of models, as commands in one home."""
 
 from pathlib import Path
 from typing import Any
