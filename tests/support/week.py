@@ -93,8 +93,12 @@ class Site:
 
 
 def kill_run(site: Site) -> bool:
-    """Kill the run that works at the moment; whether there was one."""
-    runs = site.pids("PREFECT__FLOW_RUN_ID")
+    """Kill the run that works at the moment; whether there was one.
+
+    One that has not begun its work is not started again: Prefect counts no start of it.
+    """
+    begun = any((site.home / "data" / "running").glob("*.flow.lock"))
+    runs = site.pids("PREFECT__FLOW_RUN_ID") if begun else []
     for pid in runs:
         _send(pid, signal.SIGKILL)
     return bool(runs)
@@ -126,8 +130,10 @@ def kill_postgres(site: Site) -> bool:
 
 
 def kill_everything(site: Site) -> bool:
-    """Kill all of it at once, as a power cut would."""
-    for each in (kill_worker, kill_run, kill_prefect, kill_mlflow, kill_postgres):
+    """Kill all of it at once, as a power cut would; whether a run was among it."""
+    if not kill_run(site):
+        return False
+    for each in (kill_worker, kill_prefect, kill_mlflow, kill_postgres):
         each(site)
     return True
 
