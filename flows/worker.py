@@ -42,7 +42,7 @@ def run_worker(pool: str) -> None:
     os.environ.update(mark(POOL_WORKER))
     os.environ["GPTFLOW_HOME"] = str(project_root())
     command = ["-m", "prefect", "worker", "start", "--pool", pool, "--type", type_]
-    os.execv(sys.executable, [sys.executable, *command, "--install-policy", "never"])
+    os.execv(sys.executable, [sys.executable, *command, "--install-policy", "never"])  # nosec B606
 
 
 def require_package(type_: str) -> None:

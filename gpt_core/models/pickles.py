@@ -8,7 +8,7 @@ torch stores its tensors unpacked, so a file that unpacks to more than it has is
 
 import io
 import pickle  # nosec B403
-import pickletools
+import pickletools  # nosec B403
 import re
 import warnings
 import zipfile
