@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from flows.declarations import FLOWS
+
 
 def test_a_missing_model_is_pretrained_first(planned: Callable[..., list[str]]) -> None:
     assert planned("release")[-2:] == ["pretrain", "export_huggingface"]
@@ -37,7 +39,8 @@ def test_only_the_settings_that_a_release_reads_are_recorded(
 ) -> None:
     assert shared_cli.run("release", *settings).code == 0
     latest = shared_cli.ask_prefect("flow_runs", {"sort": "START_TIME_DESC"})[0]
-    assert set(latest["parameters"]["config"]) == {"name", "checkpoint"}
+    config = {"name", "checkpoint", *FLOWS["release"].common_sections}
+    assert set(latest["parameters"]["config"]) == config
     store = shared_cli.mlflow_client()
     experiments = [experiment.experiment_id for experiment in store.search_experiments()]
     newest = store.search_runs(
