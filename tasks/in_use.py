@@ -17,6 +17,9 @@ from gpt_core.durable import make_directory
 from tasks.paths import artifacts_lock, running_dir
 
 
+_FLOW_LOCKS = f"*.{'[0-9a-f]' * 12}.lock"  # with MLflow's run and store
+
+
 @contextmanager
 def artifacts_locked(*, alone: bool) -> Iterator[None]:
     """Hold the lock of this home's artifacts; it ends with the process.
@@ -48,7 +51,7 @@ def mark_used(artifact: Artifact) -> None:
 def running_flows() -> list[str]:
     """The MLflow runs of the flows that processes of this home are recording now."""
     return [
-        path.name.partition(".")[0] for path in running_dir().glob("*.*.lock") if is_locked(path)
+        path.name.partition(".")[0] for path in running_dir().glob(_FLOW_LOCKS) if is_locked(path)
     ]
 
 
