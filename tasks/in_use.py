@@ -16,7 +16,6 @@ from gpt_core.artifact import Artifact
 from gpt_core.durable import make_directory
 from tasks.paths import artifacts_lock, running_dir
 
-
 _FLOW_LOCKS = f"*.{'[0-9a-f]' * 12}.lock"  # with MLflow's run and store
 
 
