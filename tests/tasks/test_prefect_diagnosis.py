@@ -25,7 +25,12 @@ def diagnosed() -> None:
 
 @pytest.fixture
 def client(prefect_home: Path) -> Iterator[SyncPrefectClient]:
+    """A client of the server that the tests share, without what other tests left there."""
     with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs():
+            client.delete_flow_run(run.id)
+        for left in client.read_deployments():
+            client.delete_deployment(left.id)
         yield client
 
 
