@@ -88,4 +88,4 @@ def _version(package: str) -> str:
 
 def _line(good: bool, name: str, text: str, *, optional: bool = False) -> str:
     mark = "✓" if good else "-" if optional else _BROKEN
-    return f"{mark} {name:<16}{text}"
+    return f"{mark} {name:<17}{text}"

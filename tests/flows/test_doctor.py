@@ -19,7 +19,7 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
 def test_an_empty_home_is_fine_and_stays_empty(lines: object, tmp_path: Path) -> None:
     found = lines()
     assert found["torch"].startswith("✓ torch")
-    assert found["Prefect"] == "- Prefect server  not running: a run starts it"
+    assert found["Prefect"] == "- Prefect server   not running: a run starts it"
     assert found["models"] == "- models          none yet: gptflow run"
     assert "samples" in found["sources"]
     assert not (tmp_path / "home").exists()

@@ -78,8 +78,10 @@ def test_work_continues_when_the_reader_of_a_pipe_ends(start: Start) -> None:
 
 
 @pytest.mark.parametrize("command", ["--help", "doctor"])
-def test_a_command_whose_output_nobody_reads_ends_quietly(start: Start, command: str) -> None:
-    process = start(["-m", "flows", command])
+def test_a_command_whose_output_nobody_reads_ends_quietly(
+    start: Start, tmp_path: Path, command: str
+) -> None:
+    process = start(["-m", "flows", command], GPTFLOW_HOME=str(tmp_path), PREFECT_API_URL="")
     assert process.stdout
     process.stdout.close()
     _, err = process.communicate()
