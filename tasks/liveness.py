@@ -164,7 +164,8 @@ def _close(client: SyncPrefectClient, run: FlowRun) -> bool:
     state = _ended_as(str(run.id))
     close_tasks(client, run.id, state)
     current = run.state
-    if current is None or current.type not in (*_OPEN, StateType.CANCELLING):
+    # A run has a lock from its work on: one that is pending has been put into the schedule again.
+    if current is None or current.type not in (StateType.RUNNING, StateType.CANCELLING):
         return False
     if current.type == StateType.CANCELLING:
         state = State(type=StateType.CANCELLED, name="Cancelled")

@@ -12,14 +12,14 @@ states as seen, else those that follow them would be held back for a quarter of 
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy
 from fastapi import FastAPI
 from prefect.server.api.server import create_app as create_prefect_app
 from prefect.server.database import PrefectDBInterface, provide_database_interface
-from prefect.server.events.ordering import SEEN_EXPIRATION, get_triggers_causal_ordering
+from prefect.server.events.ordering import SEEN_EXPIRATION, db, get_triggers_causal_ordering, memory
 from prefect.server.events.schemas.events import ReceivedEvent
 from prefect.settings import get_current_settings
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 HOSTS = "GPTFLOW_PREFECT_HOSTS"
 """The environment variable with other names of the server, such as ``prefect:4200``."""
+
+_WAIT_FOR_EVENTS = timedelta(seconds=10)
+"""How long an event waits for the one before it. Prefect's scheduler makes runs without an event,
+so that everything that follows would wait for a quarter of an hour, and with it the restart of a
+scheduled run that was killed."""
 
 _LOGIN_PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -83,6 +88,8 @@ class LocalOnly:
 def create_app() -> LocalOnly:
     """Prefect's application behind the guard; a factory for uvicorn."""
     port = get_current_settings().server.api.port
+    for module in (memory, db):
+        module.PRECEDING_EVENT_LOOKBACK = _WAIT_FOR_EVENTS  # type: ignore[attr-defined]
     app = create_prefect_app(final=True)
     begin = app.router.lifespan_context
 

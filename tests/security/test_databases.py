@@ -31,8 +31,8 @@ SECRETS = {
     "MLFLOW_PASSWORD": f"{CANARY}-mlflow",
     "MLFLOW_SECRET_KEY": f"{CANARY}-forms",
 }
-RUNS, GAP_SECONDS = 2, 5.0
-FAULTS = ["run killed", "everything killed"]
+RUNS, GAP_SECONDS = 1, 5.0
+FAULTS = ["MLflow killed", "run killed"]
 PAUSE_SECONDS = (8.0, 12.0)
 LIMIT_SECONDS = 900.0
 

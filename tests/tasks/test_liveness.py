@@ -160,3 +160,12 @@ def test_a_run_that_starts_again_knows_that_it_was_killed(run: FlowRun) -> None:
     kill(process(run))
     assert hold_flow_run(run.id)
     assert not hold_flow_run(run.id), "a retry in the same process"
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_killed_run_that_is_about_to_start_again_is_left_alone(run: FlowRun) -> None:
+    kill(process(run))
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run.id, State(type=StateType.PENDING), force=True)
+    assert close_dead_runs() == 0
+    assert state(run.id).type == StateType.PENDING
