@@ -7,6 +7,7 @@ from gpt_core.artifact import verify
 from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError, GPTCoreError
 from tasks.gate import Verdict, compare
+from tasks.notifications import Message, send_message
 from tasks.progress import current_display
 from tasks.reads import REGISTERED, Given
 from tasks.tracking import FlowRecord, RegisteredVersion
@@ -102,10 +103,17 @@ def take_back(name: str) -> tuple[RegisteredVersion, RegisteredVersion]:
 
 
 def promote_models(record: FlowRecord, config: RunConfig) -> None:
-    """Promote the models that a flow made, each by the gate, and note the outcome on its run."""
+    """Promote the models that a flow made, each by the gate, and note the outcome on its run.
+
+    A model that takes the place of another champion is also a message.
+    """
     for version in {each.name: each for each in record.models}.values():
         try:
-            sentence = promote(version, config).sentence
+            outcome = promote(version, config)
+            sentence = outcome.sentence
+            if outcome.is_champion and outcome.verdict is not None:
+                title = f"{version.name} has a better model"
+                send_message(Message("better", title, sentence), config.notify)
         except GPTCoreError as error:
             sentence = f"{version.name} {version.version} was not promoted: {error}"
         record.tag(f"promotion.{version.name}", sentence)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from models import language_model, prepare_shards
+from webhook import Hook
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig, load_config
 from gpt_core.errors import ConfigError, DataError
+from tasks.notifications import ADDRESSES, flush
 from tasks.progress import Display, use_display
 from tasks.promotion import named_version, promote, promote_models, take_back
 from tasks.tracking import champions, client, registered_checkpoint, tracked_flow
@@ -72,6 +74,20 @@ def test_a_worse_candidate_is_refused_and_a_better_one_promoted(made: list[Artif
         take_back(f"{NAME}@2")
     with pytest.raises(DataError, match="there is no registered model 'nobody'"):
         named_version("nobody")
+
+
+def test_only_a_model_that_is_better_is_a_message(
+    made: list[Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, middle, best = made
+    with Hook().serving() as hook, tracked_flow("run", RunConfig(), {}) as flow:
+        monkeypatch.setenv(ADDRESSES, hook.address)
+        for model in (middle, best, middle):
+            flow.note("pretrain", model)
+            promote_models(flow, CONFIG)
+        flush()
+    (text,) = hook.texts
+    assert text.startswith("language-model has a better model\nlanguage-model version 2 is the")
 
 
 def test_of_two_promotions_at_once_none_is_lost(made: list[Artifact]) -> None:
