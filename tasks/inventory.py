@@ -9,9 +9,7 @@ from gpt_core.artifact import read_artifact
 from gpt_core.checkpoints import list_steps
 from gpt_core.errors import DataError
 from gpt_core.manifest import MANIFEST
-from tasks.paths import FOLDERS, data_dir
-
-_SOURCES = "raw"  # they are what everything begins with, and may be the only copy
+from tasks.paths import made_folders
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +38,7 @@ class Item:
 
 def list_items() -> list[Item]:
     """The intact artifacts of this home, except the sources."""
-    folders = [data_dir() / name for kind, name in FOLDERS.items() if kind != _SOURCES]
+    folders = made_folders()
     places = [place for folder in folders if folder.is_dir() for place in sorted(folder.iterdir())]
     visible = [place for place in places if not place.name.startswith(".")]
     return [item for place in visible for item in _items(place)]

@@ -64,6 +64,11 @@ def artifact_folders() -> list[Path]:
     return [data_dir() / name for name in FOLDERS.values()]
 
 
+def made_folders() -> list[Path]:
+    """The folders of what can be made again: raw text may be the only copy."""
+    return [data_dir() / name for kind, name in FOLDERS.items() if kind != "raw"]
+
+
 def comparison_plot(name: str) -> Path:
     """The plot of a comparison of runs, next to the reports."""
     return data_dir() / FOLDERS["report"] / f"compare-{name}.png"

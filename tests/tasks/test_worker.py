@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpt_core.artifact import Artifact, to_json_value
-from gpt_core.config import load_config
+from gpt_core.config import current_limits, load_config
 from gpt_core.files import read_json, write_json
 from tasks.events import read_events
 
@@ -37,6 +37,7 @@ def folder(tmp_path: Path, sample_shards: Artifact) -> Path:
         "config": to_json_value(load_config("tiny", settings=SETTINGS).pretrain),
         "out_dir": str(tmp_path / "run"),
         "launch": {"processes": 1, "strategy": "auto"},
+        "limits": to_json_value(current_limits()),
     }
     write_json(tmp_path / "request.json", request)
     return tmp_path
