@@ -141,4 +141,5 @@ def _register(client: SyncPrefectClient, wanted: AutomationCore) -> None:
 
 def _definition(automation: AutomationCore) -> dict[str, Any]:
     """The definition of an automation, without the parts that the server adds."""
-    return automation.model_dump(mode="json", include={"description", "trigger", "actions"})
+    # Not as JSON, in which a set has another order in each process.
+    return automation.model_dump(include={"description", "trigger", "actions"})

@@ -189,7 +189,9 @@ def _revive(client: SyncPrefectClient, run_id: UUID) -> None:
         current = client.read_flow_run(run_id).state
     except ObjectNotFound:
         return
-    if current is not None and current.type == StateType.CRASHED:
+    if current is None or _record(str(run_id)).is_file():  # it ended, and its process does so
+        return
+    if current.type == StateType.CRASHED or current.name == "AwaitingRetry":
         running = State(type=StateType.RUNNING, name="Running", message="Its process lives")
         client.set_flow_run_state(run_id, running, force=True)
 

@@ -25,7 +25,7 @@ from tasks.environment import (
     served_store,
 )
 from tasks.paths import checkout, prefect_dir, tracking_dir
-from tasks.processes import HOST, is_running, reserve_port, start_detached, stop_detached
+from tasks.processes import HOST, end, is_running, reserve_port, start_detached, stop_detached
 
 LOGIN_PATH = "/enter"
 """The page of the Prefect server that stores the password in a browser."""
@@ -197,6 +197,7 @@ def restart(server: Server) -> Server:
         found = _recorded_server(server.kind)
         if found is not None:
             return found
+        end([server.kind])  # processes that it started still hold its port
         if server.kind == PREFECT:
             return _start_prefect(create_password(), port, only=True)
         return start_mlflow_server(port, only=True)

@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
+from tasks import automations
 from tasks.automations import CRASH_SILENT, KILLED, RESTART_KILLED, TAG, register_automations
 
 PATIENCE_SECONDS = 60.0
@@ -78,3 +79,8 @@ def is_scheduled(client: SyncPrefectClient, run_id: UUID, seconds: float) -> boo
         if time.monotonic() >= until:
             return False
         time.sleep(0.2)
+
+
+def test_a_definition_is_the_same_in_every_process() -> None:
+    expected = automations._definition(automations._crash_silent())["trigger"]["expect"]
+    assert isinstance(expected, set), "as a list its order would be that of this process"
