@@ -1,4 +1,4 @@
-"""Kill -9 of a run, of both servers and of everything: the run goes on and ends with the same bits.
+"""Kill -9 of a run, of both servers and of everything: the run continues to the same bits.
 
 Afterwards Prefect and MLflow tell the truth, each metric is there once, and no process is left.
 """
