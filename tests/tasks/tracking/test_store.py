@@ -96,7 +96,10 @@ def test_a_damaged_store_is_not_taken_for_an_old_one(home: Path) -> None:
         client_for(tracking_uri())
 
 
-def test_a_store_that_mlflow_cannot_open_is_one_sentence_without_a_password() -> None:
+def test_a_store_that_mlflow_cannot_open_is_one_sentence_without_a_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)  # else it tries for 100 s
     with pytest.raises(
         DataError, match=r"store postgresql://\*\*\*@127.* cannot be used"
     ) as caught:
