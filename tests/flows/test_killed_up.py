@@ -74,7 +74,7 @@ def test_down_ends_what_a_killed_up_left(
         f"deployments/{deployment}/create_flow_run",
         {"parameters": {"settings": ["training.steps=1000000"]}},
     )
-    eventually(lambda: running(["worker"]))
+    eventually(lambda: [each["state_name"] for each in runs(module_cli, deployment)] == ["Running"])
     assert "runs already in" in module_cli.run("up").user_error()
     up.send_signal(signal.SIGKILL)
     up.wait()
