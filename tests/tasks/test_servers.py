@@ -35,7 +35,7 @@ from tasks.servers import (
 STARTED_AT_A_SIGNAL = """
 import sys
 from tasks import servers
-servers._PREFECT_PORT = int(sys.argv[1])
+servers.PREFECT_PORT = int(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 server = servers.PrefectServer()
