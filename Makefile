@@ -18,10 +18,10 @@ test: $(DEVELOPMENT)  ## set up, then every test but the long ones
 	$(BIN)/python -m pytest $(PARALLEL) -m "not long"
 
 test-all: $(DEVELOPMENT)  ## the long tests: whole corpora, repeated kills, servers that go away
-	$(BIN)/python -m pytest $(PARALLEL) -m long
+	$(BIN)/python -m pytest $(PARALLEL) -m "long and not soak"
 
 battery: $(DEVELOPMENT)  ## bad inputs, fuzzed files, kills, full disks, attacks: the long form, with counts
-	$(BIN)/python -m pytest $(PARALLEL) tests/faults tests/inputs tests/security --kills 12 --fuzz 400
+	$(BIN)/python -m pytest $(PARALLEL) tests/faults tests/inputs tests/security tests/flows/test_survival.py --kills 12 --fuzz 400
 
 lint: $(DEVELOPMENT)  ## style, types, the layers' import contracts, insecure calls and words
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from flows.declarations import FLOWS
 from gpt_core.callbacks import read_records
 from tasks.processes import running
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 SETTINGS = (
     "training.steps=1200",
