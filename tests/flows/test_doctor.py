@@ -20,7 +20,7 @@ def test_an_empty_home_is_fine_and_stays_empty(lines: object, tmp_path: Path) ->
     found = lines()
     assert found["torch"].startswith("✓ torch")
     assert found["Prefect"] == "- Prefect server   not running: a run starts it"
-    assert found["models"] == "- models          none yet: gptflow run"
+    assert found["models"] == "- models           none yet: gptflow run"
     assert "samples" in found["sources"]
     assert not (tmp_path / "home").exists()
 
@@ -37,7 +37,7 @@ def test_a_missing_package_is_named_with_the_way_to_install_it(
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     found = lines()
-    assert found["torch"] == "✗ torch           not installed: make run installs it"
+    assert found["torch"] == "✗ torch            not installed: make run installs it"
     assert found["peft"].startswith("- peft")
     assert found["peft"].endswith("only for LoRA: pip install 'gptflow[lora]'")
 
