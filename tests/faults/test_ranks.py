@@ -111,6 +111,7 @@ def content(out: Path) -> dict[str, str]:
 
 
 @pytest.mark.long
+@pytest.mark.soak
 def test_shards_have_the_same_bytes_after_a_kill_a_full_disk_and_sigterm_in_the_last_step(
     start: Start,
     tmp_path: Path,

@@ -110,6 +110,7 @@ def processes() -> Iterator[list["subprocess.Popen[bytes]"]]:
         process.wait(60)
 
 
+@pytest.mark.soak
 def test_schedules_start_runs_and_missed_ones_are_handled_as_set(
     module_cli: Any, small: list[str], processes: list["subprocess.Popen[bytes]"]
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_worker_trains_the_preset_with_the_settings_of_prefects_own_command(
     assert config["model"]["n_layer"] == load_config("tiny").model.n_layer
 
 
+@pytest.mark.soak
 def test_down_ends_the_worker_too(
     module_cli: Any, processes: list["subprocess.Popen[bytes]"]
 ) -> None:
