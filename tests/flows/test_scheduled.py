@@ -15,7 +15,7 @@ from waiting import eventually
 
 from gpt_core.config import load_config
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 DEPLOYMENT = """
 [[deployment]]
@@ -110,7 +110,6 @@ def processes() -> Iterator[list["subprocess.Popen[bytes]"]]:
         process.wait(60)
 
 
-@pytest.mark.soak
 def test_schedules_start_runs_and_missed_ones_are_handled_as_set(
     module_cli: Any, small: list[str], processes: list["subprocess.Popen[bytes]"]
 ) -> None:
@@ -200,7 +199,6 @@ def test_a_worker_trains_the_preset_with_the_settings_of_prefects_own_command(
     assert config["model"]["n_layer"] == load_config("tiny").model.n_layer
 
 
-@pytest.mark.soak
 def test_down_ends_the_worker_too(
     module_cli: Any, processes: list["subprocess.Popen[bytes]"]
 ) -> None:
