@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from gpt_core.artifact import Artifact, fingerprint_of, read_artifact
 from gpt_core.checkpoints import read_description
@@ -30,6 +31,8 @@ from tasks.paths import artifact_dir
 from tasks.progress import current_display
 from tasks.reads import Source
 from tasks.sources import fetch_source
+
+C = TypeVar("C", ClassificationConfig, InstructionConfig)
 
 _NAME = "gate"
 _LOWER_IS_BETTER = ("bits_per_byte", "lambada_perplexity", "token_perplexity", "word_perplexity")
@@ -192,24 +195,27 @@ def _examples(checkpoint: Artifact) -> Artifact:
 
 
 def _labelled(candidate: Artifact) -> Measure:
-    examples, config = _examples(candidate), build_config(ClassificationConfig, _tree(candidate))
+    from gpt_core.finetuning import evaluate_classifier
 
-    def measure(checkpoint: Artifact) -> Mapping[str, float]:
-        from gpt_core.finetuning import evaluate_classifier
-
-        make = partial(evaluate_classifier, checkpoint, examples, config)
-        return _kept("finetuning", make, checkpoint, examples, config)
-
-    return measure
+    return _on_examples(candidate, ClassificationConfig, evaluate_classifier)
 
 
 def _instructions(candidate: Artifact) -> Measure:
-    examples, config = _examples(candidate), build_config(InstructionConfig, _tree(candidate))
+    from gpt_core.finetuning import evaluate_instructions
+
+    return _on_examples(candidate, InstructionConfig, evaluate_instructions)
+
+
+def _on_examples(
+    candidate: Artifact,
+    config_class: type[C],
+    evaluate: Callable[[Artifact, Artifact, C, Path], Artifact],
+) -> Measure:
+    """Measure fine-tuned models on the test part of the candidate's examples."""
+    examples, config = _examples(candidate), build_config(config_class, _tree(candidate))
 
     def measure(checkpoint: Artifact) -> Mapping[str, float]:
-        from gpt_core.finetuning import evaluate_instructions
-
-        make = partial(evaluate_instructions, checkpoint, examples, config)
+        make = partial(evaluate, checkpoint, examples, config)
         return _kept("finetuning", make, checkpoint, examples, config)
 
     return measure

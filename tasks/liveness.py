@@ -88,18 +88,6 @@ def _note(run_id: str, kind: StateType, message: str) -> None:
     write_json(_record(run_id), {"outcome": kind.value, "message": message})
 
 
-def has_process(run_id: UUID | str) -> bool:
-    """Whether a process of this home works on a flow run."""
-    path = _path(str(run_id))
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, blocking=False):
-            return False
-    except Timeout:
-        return True
-
-
 def close_dead_runs() -> int:
     """Close in Prefect the runs of this home whose process has ended, if its server answers.
 

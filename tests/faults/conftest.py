@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from http_server import serve_http
 
 if TYPE_CHECKING:
     from stages import Inputs
@@ -116,16 +116,13 @@ def stage_inputs(
     content = (folder / "text.txt").read_bytes() * 50
     (folder / "served").write_bytes(content)
     handler = partial(QuietHandler, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    request = {
-        "url": f"http://127.0.0.1:{server.server_port}/served",
-        "sha256": hashlib.sha256(content).hexdigest(), "size": len(content),
-    }  # fmt: skip
-    (folder / "download.json").write_text(json.dumps(request), "utf-8")
-    yield inputs
-    server.shutdown()
-    server.server_close()
+    with serve_http(handler) as port:
+        request = {
+            "url": f"http://127.0.0.1:{port}/served",
+            "sha256": hashlib.sha256(content).hexdigest(), "size": len(content),
+        }  # fmt: skip
+        (folder / "download.json").write_text(json.dumps(request), "utf-8")
+        yield inputs
 
 
 @pytest.fixture

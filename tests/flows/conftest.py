@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,9 +102,12 @@ class CommandLine:
                 stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
-    def run_several(self, commands: Sequence[Sequence[str]]) -> list[Result]:
-        """Run several commands one after the other in one process."""
-        result = self._run([sys.executable, "-c", SEVERAL], json.dumps(commands))
+    def run_several(
+        self, commands: Sequence[Sequence[str]], variables: Sequence[Mapping[str, str]] = ()
+    ) -> list[Result]:
+        """Run several commands one after the other in one process, each with its variables."""
+        pairs = list(zip(variables or [{}] * len(commands), commands, strict=True))
+        result = self._run([sys.executable, "-c", SEVERAL], json.dumps(pairs))
         assert result.code == 0, result.err
         return [Result(*each) for each in json.loads(result.out)]
 

@@ -1,34 +1,15 @@
 """Every problem with MLflow or Prefect is one sentence, before any server is started."""
 
-import json
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from http_server import serve_http
 
 CANARY = "c4n4ry"
-EACH = """
-import contextlib, io, json, os, sys
-from flows.__main__ import main
-results, before = [], dict(os.environ)
-for variables, arguments in json.loads(sys.argv[1]):
-    os.environ.clear()
-    os.environ.update(before | variables)
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    sys.argv = ["gptflow", *arguments]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-    results.append([code or 0, out.getvalue(), err.getvalue(), "prefect" in sys.modules])
-print(json.dumps(results))
-"""
-"""Runs commands one after the other, each with variables of its own."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -47,12 +28,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def alien() -> Iterator[str]:
     """A server that answers with a page of HTML, and with the status that its path begins with."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serve_http(_Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.long
@@ -82,17 +59,12 @@ def test_addresses_of_something_else_are_one_sentence_each(cli: Any, alien: str)
         ({prefect: "http://127.0.0.1:port/api"}, "must be an address such as"),
         ({prefect: "127.0.0.1:4200"}, "must be an address such as http://127.0.0.1:4200/api"),
     ]
-    commands = [[variables, ["prepare"]] for variables, _ in cases]
-    commands.append([cases[-1][0], ["up"]])
-    done = cli.run_script(EACH.replace("sys.argv[1]", repr(json.dumps(commands))))
-    assert done.code == 0, done.err
-    for (code, out, err, started), (_, sentence) in zip(
-        json.loads(done.out), [*cases, cases[-1]], strict=True
-    ):
-        assert (code, out, len(err.splitlines())) == (2, "", 1), err
-        assert sentence in err
-        assert CANARY not in err
-        assert not started
+    answers = cli.run_several([["prepare"]] * len(cases), [variables for variables, _ in cases])
+    answers += cli.run_several([["up"]], [cases[-1][0]])
+    for answer, (_, sentence) in zip(answers, [*cases, cases[-1]], strict=True):
+        assert sentence in answer.user_error()
+        assert answer.out == ""
+        assert CANARY not in answer.err
     assert not cli.home.exists()
 
 

@@ -439,7 +439,7 @@ def test_every_bad_input_is_one_sentence_and_leaves_nothing(
     done = subprocess.run(
         [sys.executable, "-c", SEVERAL], cwd=project_root, text=True, capture_output=True,
         env={**own, "GPTFLOW_HOME": str(home), "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
-        input=json.dumps([words for words, _ in given]), encoding="utf-8", check=False,
+        input=json.dumps([({}, words) for words, _ in given]), encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     wrong = []

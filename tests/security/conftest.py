@@ -3,20 +3,19 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from canary import CANARY, basic
+from http_server import free_port, serve_http
 from several import SEVERAL
 from waiting import answers
 
@@ -101,23 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(site: Site) -> Iterator[Site]:
     """Serve a site at a port of its own."""
-    handler = type("Handler", (_Handler,), {"site": site})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        site.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield site
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def free_port() -> int:
-    """A port at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    with serve_http(type("Handler", (_Handler,), {"site": site})) as site.port:
+        yield site
 
 
 @contextmanager
@@ -157,7 +141,7 @@ class Gptflow:
             [sys.executable, "-c", SEVERAL],
             cwd=self.root,
             env={**own, "GPTFLOW_HOME": str(self.home), "COLUMNS": "200", **settings},
-            input=json.dumps(commands),
+            input=json.dumps([({}, words) for words in commands]),
             capture_output=True,
             text=True,
             encoding="utf-8",

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from supervised import Buckets, Postgres, Supervised, free_port
+from http_server import free_port
+from supervised import Buckets, Postgres, Supervised
 
 BUCKET = "mlflow"
 _VARIABLE = re.compile(r"\$\{(\w+):\?[^}]*\}")

@@ -1,10 +1,12 @@
 """Runs several commands in one process: the imports take longer than the commands."""
 
 SEVERAL = """
-import contextlib, io, json, sys
+import contextlib, io, json, os, sys
 from flows.__main__ import main
-results = []
-for arguments in json.load(sys.stdin):
+results, before = [], dict(os.environ)
+for variables, arguments in json.load(sys.stdin):
+    os.environ.clear()
+    os.environ.update(before | variables)
     out, err, code = io.StringIO(), io.StringIO(), 0
     sys.argv = ["gptflow", *arguments]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -15,4 +17,5 @@ for arguments in json.load(sys.stdin):
     results.append([code or 0, out.getvalue(), err.getvalue()])
 json.dump(results, sys.stdout)
 """
-"""The program: it reads lists of arguments and writes exit codes and outputs, both as JSON."""
+"""The program: it reads pairs of variables and arguments, and writes exit codes and outputs, both
+as JSON."""

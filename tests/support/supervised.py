@@ -15,19 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from http_server import free_port
 from waiting import answers
 
 REQUIRED = "GPTFLOW_TEST_EVERYTHING"
 """Where this variable is set, as in CI, a test that lacks a program fails in place of a skip."""
 
 _STARTUP_SECONDS = 120.0
-
-
-def free_port() -> int:
-    """A port at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def lacking(sentence: str) -> None:

@@ -1,12 +1,13 @@
 """A webhook that keeps the messages that it gets."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from http_server import serve_http
 
 
 @dataclass
@@ -25,16 +26,8 @@ class Hook:
     @contextmanager
     def serving(self) -> "Iterator[Hook]":
         """Serve it at a port of its own."""
-        handler = type("Handler", (_Handler,), {"hook": self})
-        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            self.port = server.server_port
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-            thread.start()
-            try:
-                yield self
-            finally:
-                server.shutdown()
-                thread.join()
+        with serve_http(type("Handler", (_Handler,), {"hook": self})) as self.port:
+            yield self
 
     @property
     def texts(self) -> list[str]:

@@ -2,13 +2,13 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+from http_server import serve_http
 from huggingface_hub import constants
 
 from gpt_core.errors import ConfigError
@@ -69,13 +69,9 @@ def serving(server: Server) -> Iterator[Server]:
         def log_message(self, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        server.address = f"http://127.0.0.1:{http.server_port}"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serve_http(Handler) as port:
+        server.address = f"http://127.0.0.1:{port}"
         yield server
-        http.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from http_server import serve_http
 
 from gpt_core.config import GPT2ImportConfig
 from gpt_core.errors import ConfigError, DataError, DownloadError
@@ -116,20 +118,13 @@ class _Handler(BaseHTTPRequestHandler):
 def hubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Hub]]:
     """Two hubs of their own, and nothing of this machine's settings for the real one."""
     monkeypatch.setenv("GPTFLOW_HOME", str(tmp_path))
-    servers, made = [], []
-    for _ in range(2):
-        hub = Hub()
-        handler = type("Handler", (_Handler,), {"hub": hub})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        hub.address = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
-        servers.append(server)
-        made.append(hub)
-    yield made
-    for hub, server in zip(made, servers, strict=True):
-        hub.closed.set()
-        server.shutdown()
-        server.server_close()
+    made = [Hub(), Hub()]
+    with ExitStack() as stack:
+        for hub in made:
+            port = stack.enter_context(serve_http(type("Handler", (_Handler,), {"hub": hub})))
+            hub.address = f"http://127.0.0.1:{port}"
+            stack.callback(hub.closed.set)
+        yield made
 
 
 SMALL = HubRelease("someone/small", COMMIT)

@@ -11,7 +11,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 from aiosmtpd.smtp import AuthResult, LoginPassword
-from supervised import free_port
+from http_server import free_port
 from typing_extensions import override
 from webhook import Hook
 

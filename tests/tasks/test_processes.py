@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from http_server import free_port
 
 from tasks import processes
 from tasks.processes import end, is_running, mark, reserve_port, running, start_detached
@@ -28,12 +29,6 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path
 def start(home: Path, kind: str) -> int:
     with socket.socket(type=socket.SOCK_DGRAM) as held:
         return start_detached(kind, SLEEP, home / "log", held, {})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_process_is_known_by_its_kind_and_its_home(

@@ -1,7 +1,6 @@
 """Each home gets a server of its own, found again, and stopped without touching another's."""
 
 import base64
-import http.server
 import json
 import os
 import socket
@@ -11,9 +10,11 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from http_server import free_port, serve_http
 
 from gpt_core.errors import DataError
 from gpt_core.files import write_json
@@ -69,12 +70,6 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
     yield process
     process.kill()
     process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def home_of(url: str) -> str:
@@ -147,19 +142,17 @@ def test_another_servers_answer_does_not_count_for_one_that_has_ended(
     empty_home: Path, kind: str
 ) -> None:
     handler = type(
-        "Healthy", (http.server.BaseHTTPRequestHandler,),
+        "Healthy", (BaseHTTPRequestHandler,),
         {"do_GET": lambda self: (self.send_response(200), self.end_headers()),
          "log_message": lambda *arguments: None},
     )  # fmt: skip
-    with http.server.HTTPServer(("127.0.0.1", 0), handler) as other:
-        threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.02}).start()
-        url = f"http://127.0.0.1:{other.server_port}/api"
+    with serve_http(handler) as port:
+        url = f"http://127.0.0.1:{port}/api"
         ended = subprocess.Popen(["true"])
         ended.wait()
         refusal = r"did not start or hangs: see the logs in .*\.prefect; gptflow down stops it"
         with pytest.raises(DataError, match=refusal):
             Server(kind, url, ended.pid).wait()
-        other.shutdown()
 
 
 def test_a_process_that_got_a_servers_number_is_not_taken_for_it(
