@@ -1,7 +1,7 @@
 """The summary of a day: every run with its state, duration and most telling metric, failures first.
 
-``gptflow summary`` prints it; the deployment ``summary`` of ``gptflow up`` publishes it every day.
-Both keep it in Prefect as the artifact ``gptflow-summary``, whose page has the earlier ones.
+``gptflow summary`` prints it and keeps it in Prefect as the artifact ``gptflow-summary``, whose page
+has the earlier ones.
 """
 
 from collections import Counter
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -113,14 +112,6 @@ def print_day(console: Console, rows: Sequence[Row], hours: float = HOURS) -> No
         state = Text(row.state, style=_STATES.get(row.state, "yellow"))
         table.add_row(state, *map(Text, (row.flow, row.name, *_times(row), row.outcome)))
     console.print(table)
-
-
-@flow(name="summary", description="Publish the summary of the last hours.")
-def daily_summary(hours: float = HOURS) -> str:
-    """Publish the summary of the last hours as the artifact ``gptflow-summary``."""
-    rows = read_day(hours)
-    publish_day(rows, hours)
-    return headline(rows, hours)
 
 
 def _flow_runs(client: SyncPrefectClient, begin: datetime, end: datetime) -> list[FlowRun]:
