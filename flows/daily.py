@@ -1,7 +1,7 @@
 """The summary of a day: every run with its state, duration and most telling metric, failures first.
 
-``gptflow summary`` prints it and keeps it in Prefect as the artifact ``gptflow-summary``, whose page
-has the earlier ones.
+``gptflow summary`` prints it and keeps it in Prefect as the artifact ``gptflow-summary``, whose
+page has the earlier ones.
 """
 
 from collections import Counter
