@@ -42,7 +42,7 @@ def follow_home() -> int:
 
 
 def _replace(database: sqlite3.Connection, table: str, column: str, old: str, new: str) -> int:
-    change = f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # nosec B608
+    change = f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
     there = f"substr({column}, 1, ?) = ?"
     changed = database.execute(f"{change} WHERE {there}", (new, len(old) + 1, len(old), old))
     return changed.rowcount
