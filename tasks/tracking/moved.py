@@ -3,9 +3,11 @@
 MLflow has no command for this, so the columns are changed in its database.
 """
 
-import sqlite3
-from contextlib import closing
 from urllib.parse import quote
+
+import sqlalchemy
+from sqlalchemy import ColumnClause, Connection, Update, column, func, literal, table
+from sqlalchemy.pool import NullPool
 
 from tasks.paths import tracked_artifacts, tracking_database
 
@@ -29,20 +31,31 @@ def follow_home() -> int:
     file, here = tracking_database(), tracked_artifacts()
     if not file.is_file():
         return 0
-    address = f"file:{quote(str(file))}?mode=rw"
-    with closing(sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS)) as database:
-        found = database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
-        earlier = [
-            place for (place,) in found if place and place.endswith(_FOLDER) and place != here
-        ]
-        with database:
-            return sum(
-                _replace(database, *place, old, here) for old in earlier for place in _PLACES
-            )
+    address = f"sqlite:///file:{quote(str(file))}?mode=rw&uri=true"
+    engine = sqlalchemy.create_engine(
+        address, poolclass=NullPool, connect_args={"timeout": _LOCK_SECONDS}
+    )
+    with engine.begin() as database:
+        return sum(
+            database.execute(_change(*place, earlier, here)).rowcount
+            for earlier in _earlier_places(database, here)
+            for place in _PLACES
+        )
 
 
-def _replace(database: sqlite3.Connection, table: str, column: str, old: str, new: str) -> int:
-    change = f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
-    there = f"substr({column}, 1, ?) = ?"
-    changed = database.execute(f"{change} WHERE {there}", (new, len(old) + 1, len(old), old))
-    return changed.rowcount
+def _earlier_places(database: Connection, here: str) -> list[str]:
+    location: ColumnClause[str] = column("artifact_location")
+    found = database.scalars(
+        sqlalchemy.select(location).distinct().select_from(table("experiments"))
+    )
+    return [place for place in found if place and place.endswith(_FOLDER) and place != here]
+
+
+def _change(table_name: str, column_name: str, old: str, new: str) -> Update:
+    place: ColumnClause[str] = column(column_name)
+    changed = literal(new).concat(func.substr(place, len(old) + 1))
+    return (
+        sqlalchemy.update(table(table_name, place))
+        .where(func.substr(place, 1, len(old)) == old)
+        .values({place: changed})
+    )
