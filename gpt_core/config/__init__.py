@@ -20,6 +20,7 @@ from gpt_core.config.finetuning import (
     LoRAConfig,
 )
 from gpt_core.config.generation import DecodingConfig
+from gpt_core.config.judging import JudgeConfig, Scale
 from gpt_core.config.limits import LimitsConfig, current_limits, use_limits
 from gpt_core.config.loading import build_config, load_config, override_config, read_toml
 from gpt_core.config.model import BigramConfig, GPTConfig
@@ -57,6 +58,7 @@ __all__ = [
     "GPT2ImportConfig",
     "GPTConfig",
     "InstructionConfig",
+    "JudgeConfig",
     "LaunchConfig",
     "LimitsConfig",
     "LoRAConfig",
@@ -68,6 +70,7 @@ __all__ = [
     "ReadingConfig",
     "RegistryConfig",
     "RunConfig",
+    "Scale",
     "ScheduleConfig",
     "ShardConfig",
     "TokenizerConfig",

@@ -9,6 +9,7 @@ from gpt_core.config.data import LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
 from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
 from gpt_core.config.generation import DecodingConfig
+from gpt_core.config.judging import JudgeConfig
 from gpt_core.config.limits import LimitsConfig
 from gpt_core.config.model import GPTConfig
 from gpt_core.config.notify import NotifyConfig
@@ -166,6 +167,7 @@ class RunConfig(Section):
     classification: ClassificationConfig = field(default_factory=ClassificationConfig)
     instruction: InstructionConfig = field(default_factory=InstructionConfig)
     lora: LoRAConfig = field(default_factory=LoRAConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
