@@ -45,7 +45,7 @@ class JudgeConfig(Section):
 
     scale: Literal["rubric", "hundred", "both"] = "rubric"
     """1 to 5 by a rubric after a rationale; 0 to 100 by the prompt of well-known tutorials, to
-    compare with their figures; or both."""
+    compare with their metrics; or both."""
 
     samples: int = 1
     """Times that each answer is scored; its score is the median."""
@@ -85,7 +85,7 @@ class JudgeConfig(Section):
     """Times that a call without a reply is made."""
 
     reasks: int = 2
-    """Times that the judge is told what was wrong with its reply."""
+    """Times that the judge is asked again, with what was wrong with its reply."""
 
     breaker: int = 5
     """Answers in a row without a reply after which the judge is not asked any more."""
