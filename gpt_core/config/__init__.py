@@ -18,6 +18,8 @@ from gpt_core.config.finetuning import (
     FinetuningConfig,
     InstructionConfig,
     LoRAConfig,
+    LoRATarget,
+    LoRAVariant,
 )
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.judging import JudgeConfig, Scale
@@ -62,6 +64,8 @@ __all__ = [
     "LaunchConfig",
     "LimitsConfig",
     "LoRAConfig",
+    "LoRATarget",
+    "LoRAVariant",
     "LoaderConfig",
     "NotifyConfig",
     "NotifyEvent",

@@ -7,14 +7,13 @@ References:
     Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1.
 """
 
+import re
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from gpt_core.config import LoRAConfig
 from gpt_core.errors import ConfigError
-
-_ADAPTED = r"(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)"  # a block's linear layers
 
 
 def add_adapters(
@@ -27,7 +26,7 @@ def add_adapters(
 
     Args:
         model: A GPT or a classifier; it is changed in place.
-        config: Rank, scale and dropout.
+        config: Rank, scale, dropout, layers and variant.
         blocks: Indices of the blocks that get adapters.
         fully_trained: Names of modules that are trained themselves, such as a new head.
 
@@ -44,11 +43,15 @@ def add_adapters(
             "lora.rank needs the package peft: pip install 'gptflow[lora]', or set lora.rank=0"
         ) from error
     numbers = "|".join(map(str, blocks))
+    layers = "|".join(map(re.escape, config.targets))
     settings = peft.LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank
         lora_dropout=config.dropout,
-        target_modules=rf"(.*\.)?h\.({numbers})\.{_ADAPTED}",
+        target_modules=rf"(.*\.)?h\.({numbers})\.({layers})",
+        use_rslora=config.variant == "rslora",
+        use_dora=config.variant == "dora",
+        init_lora_weights="pissa" if config.variant == "pissa" else True,
         modules_to_save=list(fully_trained) or None,
     )
     wrapped: nn.Module = peft.PeftModel(model, settings)
