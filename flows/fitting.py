@@ -86,6 +86,12 @@ def _check_shape(flow: Flow, config: RunConfig, model: GPTConfig) -> None:
         raise ConfigError(
             f"classification.trainable_blocks is {blocks}, but the model has {model.n_layer} blocks"
         )
+    pad_to = config.classification.pad_to
+    if "classification" in sections and pad_to is not None and pad_to > model.context_length:
+        raise ConfigError(
+            f"classification.pad_to is {pad_to}, but the model's context has "
+            f"{model.context_length} tokens"
+        )
     if "lora" in sections and rank > model.n_embd:
         raise ConfigError(
             f"lora.rank is {rank}, but the model's matrices are {model.n_embd} wide: "

@@ -16,7 +16,7 @@ from typing import Literal
 
 from gpt_core.artifact import Draft, to_json_value
 from gpt_core.config import GPTConfig, build_config
-from gpt_core.config.checks import require
+from gpt_core.config.checks import require, require_at_least, require_positive
 from gpt_core.config.section import Section
 from gpt_core.errors import CheckpointError, ConfigError, DataError
 from gpt_core.files import read_json, write_json
@@ -55,10 +55,29 @@ class CheckpointDescription(Section):
     max_tokens: int | None = None
     """Fine-tuned model: longer inputs are truncated to this many tokens."""
 
+    token: Literal["first"] | None = None
+    """Classifier: the token that is classified; None for the last one."""
+
+    pad_to: int | None = None
+    """Classifier: every input is padded to this many tokens; None for no padding."""
+
+    temperature: float | None = None
+    """Classifier: divides the logits before they become probabilities; None for 1."""
+
+    positive: str | None = None
+    """Classifier: the label that ``threshold`` is about."""
+
+    threshold: float | None = None
+    """Classifier of two labels: the probability of ``positive`` from which on it is predicted with
+    the highest F1 on the validation split."""
+
     def __post_init__(self) -> None:
         is_classifier, is_instruction = self.kind == "classifier", self.kind == "instruction"
         require((self.labels is not None) == is_classifier, "labels belong to a classifier")
         require((self.template is not None) == is_instruction, "a template belongs to instructions")
+        require_at_least(self, 1, "pad_to")
+        if self.temperature is not None:
+            require_positive(self, "temperature")
 
 
 def write_checkpoint(

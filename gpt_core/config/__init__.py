@@ -14,6 +14,8 @@ from gpt_core.config.evaluation import (
     EvaluationConfig,
 )
 from gpt_core.config.finetuning import (
+    AblationConfig,
+    AblationRow,
     ClassificationConfig,
     FinetuningConfig,
     InstructionConfig,
@@ -47,6 +49,8 @@ __all__ = [
     "FIXED_VOCAB_SIZES",
     "IGNORED",
     "PRESETS",
+    "AblationConfig",
+    "AblationRow",
     "Benchmark",
     "BenchmarkConfig",
     "BigramConfig",

@@ -1,7 +1,7 @@
 """Fine-tuning: classification, instruction following and low-rank adapters."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from gpt_core.config.checks import (
     require,
@@ -17,6 +17,8 @@ LoRATarget = Literal["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"]
 output, and the two of the feed-forward network."""
 
 LoRAVariant = Literal["lora", "rslora", "dora", "pissa"]
+
+_MORE_MODELS = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,8 +115,18 @@ class ClassificationConfig(FinetuningConfig):
     """Longer texts are truncated at the end; None uses the model's context length."""
 
     trainable_blocks: int | None = None
-    """Train only this many last blocks, the final norm and the head; None trains everything. With
-    ``lora.rank`` above 0 only these blocks get adapters."""
+    """Train only this many last blocks, the final norm and the head; 0 trains the head alone, None
+    everything. With ``lora.rank`` above 0 only these blocks get adapters."""
+
+    token: Literal["last", "first"] = "last"
+    """The token whose hidden state is classified. Only the last one has seen the whole text."""
+
+    pad_to: int | None = None
+    """Pad every text to this many tokens, cut longer ones, and classify at the last position, be it
+    padding, as the tutorials do; None classifies at the last token of the text."""
+
+    positive: str | None = None
+    """The label whose precision, recall and F1 are given; None takes the rarer of two labels."""
 
     epochs: int = 5
     """Passes over the training examples."""
@@ -131,6 +143,14 @@ class ClassificationConfig(FinetuningConfig):
     seed: int = 1337
     """Seed of the split, the order and the head."""
 
+    seeds: int = 1
+    """Train this many classifiers, with the seeds from ``seed`` on, and report mean, deviation and
+    95 % interval; the one with the best validation metrics is kept."""
+
+    split_seed: int | None = None
+    """Seed of the split alone; None draws a split for each seed, so that the deviation includes it.
+    """
+
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train."""
 
@@ -139,8 +159,9 @@ class ClassificationConfig(FinetuningConfig):
 
     def __post_init__(self) -> None:
         self._check_common()
-        require_at_least(self, 0, "trainable_blocks")
-        require_named(self, "text_column", "label_column")
+        require_at_least(self, 0, "trainable_blocks", "split_seed")
+        require_at_least(self, 1, "pad_to", "seeds")
+        require_named(self, "text_column", "label_column", "positive")
         require(
             self.text_column != self.label_column,
             f"text_column and label_column must differ, got {self.text_column!r} for both",
@@ -202,3 +223,38 @@ class InstructionConfig(FinetuningConfig):
     def __post_init__(self) -> None:
         self._check_common()
         require_at_least(self, 1, "max_new_tokens")
+
+
+AblationRow = Literal[
+    "head", "last-block", "first-token", "padded", "padded-context", "all", "lora"
+]
+"""Rows of the table of ``gptflow classify-table``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AblationConfig(Section):
+    """Ways of fine-tuning a classifier, side by side: the table of ``classify-table``."""
+
+    checkpoints: tuple[str, ...] = ()
+    """Base models besides ``checkpoint``: directories of checkpoints or addresses of registered
+    models; at most two."""
+
+    rows: tuple[AblationRow, ...] = get_args(AblationRow)
+    """The head alone; the last block at the last or the first token, or padded to ``pad_to`` or to
+    the context; everything; adapters."""
+
+    pad_to: int = 120
+    """Tokens of the row ``padded``; at most the context length."""
+
+    rank: int = 16
+    """Rank of the row ``lora``, unless ``lora.rank`` is set."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "pad_to", "rank")
+        require(bool(self.rows), "rows must name at least one row")
+        require(len(set(self.rows)) == len(self.rows), "rows must name each row once")
+        require(
+            len(self.checkpoints) <= _MORE_MODELS,
+            f"checkpoints must be at most {_MORE_MODELS} besides checkpoint, got "
+            f"{len(self.checkpoints)}",
+        )

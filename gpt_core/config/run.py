@@ -7,7 +7,12 @@ from gpt_core.config.checks import require, require_named
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
-from gpt_core.config.finetuning import ClassificationConfig, InstructionConfig, LoRAConfig
+from gpt_core.config.finetuning import (
+    AblationConfig,
+    ClassificationConfig,
+    InstructionConfig,
+    LoRAConfig,
+)
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.judging import JudgeConfig
 from gpt_core.config.limits import LimitsConfig
@@ -168,6 +173,7 @@ class RunConfig(Section):
     instruction: InstructionConfig = field(default_factory=InstructionConfig)
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    ablation: AblationConfig = field(default_factory=AblationConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

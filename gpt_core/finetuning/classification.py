@@ -84,18 +84,18 @@ def finetune_classifier(
     splits, labels, counts = _read(examples, config, listeners)
     body = load_model(checkpoint.directory)
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
-    width = _width(config, body.config)
+    width, pad_to = _width(config, body.config), config.pad_to
     with seeded(config.seed, device):
         encoded, n_cut = _encode_splits(splits, tokenizer, labels, width, listeners)
         trained = _adapt(body, len(labels), config, lora).to(device)
-        objective = _Classification(trained, tokenizer.pad_id, device, encoded["validation"])
+        objective = _Classification(trained, tokenizer.pad_id, encoded["validation"], pad_to)
         loop = EpochLoop(trained, objective, config, listeners, out_dir)
         metrics = loop.run(encoded["train"])
         test = objective.predict(encoded["test"])
     model, adapters = merge_adapters(trained)
     settings, parents = (config, lora), (checkpoint, examples)
     with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
-        description = _describe(body.config, labels, width, loop.step)
+        description = _describe(body.config, config, labels, width, loop.step)
         write_finetuned(draft, model, tokenizer, description, adapters)
         draft.metrics |= metrics | counts | {"cut_examples": float(n_cut)}
         _write_test(draft, splits.test, test, labels)
@@ -116,21 +116,37 @@ def _read(
 
 def _width(config: ClassificationConfig, model: GPTConfig) -> int:
     """The number of tokens at which texts are cut."""
-    return min(config.max_tokens or model.context_length, model.context_length)
+    context = model.context_length
+    if config.pad_to is not None and config.pad_to > context:
+        raise ConfigError(
+            f"classification.pad_to is {config.pad_to}, but the model's context has {context} "
+            "tokens"
+        )
+    return min(config.max_tokens or context, config.pad_to or context, context)
 
 
 def _describe(
-    model: GPTConfig, labels: Sequence[str], max_tokens: int, step: int
+    model: GPTConfig,
+    config: ClassificationConfig,
+    labels: Sequence[str],
+    max_tokens: int,
+    step: int,
 ) -> CheckpointDescription:
     """The content of ``config.json``."""
     return CheckpointDescription(
-        kind="classifier", step=step, model=model, labels=tuple(labels), max_tokens=max_tokens
+        kind="classifier",
+        step=step,
+        model=model,
+        labels=tuple(labels),
+        max_tokens=max_tokens,
+        token="first" if config.token == "first" else None,
+        pad_to=config.pad_to,
     )
 
 
 def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRAConfig) -> nn.Module:
     """Add the head, and enable gradients for the configured parameters only."""
-    model = GPTClassifier(body, n_classes)
+    model = GPTClassifier(body, n_classes, config.token, config.pad_to)
     n_layer, n_blocks = model.config.n_layer, config.trainable_blocks
     if n_blocks is not None and n_blocks > n_layer:
         raise ConfigError(
@@ -174,23 +190,25 @@ class _Classification(Objective[EncodedExample]):
     Args:
         model: The classifier, perhaps with adapters.
         pad_id: Id that pads shorter rows.
-        device: Device of the model.
         validation: Examples that choose the best epoch.
+        pad_to: Every row is padded to this many tokens; None pads to the longest of a batch.
     """
 
     def __init__(
         self,
         model: nn.Module,
         pad_id: int,
-        device: torch.device,
         validation: Sequence[EncodedExample],
+        pad_to: int | None = None,
     ) -> None:
-        self.model, self.pad_id, self.device = model, pad_id, device
-        self.validation = validation
+        self.model, self.pad_id = model, pad_id
+        self.device = next(model.parameters()).device
+        self.validation, self.pad_to = validation, pad_to
 
     def logits(self, examples: Sequence[EncodedExample]) -> Tensor:
         """Logits of the labels, shape (B, K)."""
-        token_ids, lengths = pad([example.token_ids for example in examples], self.pad_id)
+        rows = [example.token_ids for example in examples]
+        token_ids, lengths = pad(rows, self.pad_id, self.pad_to)
         logits: Tensor = self.model(token_ids.to(self.device), lengths.to(self.device))
         return logits.float()
 
@@ -201,7 +219,7 @@ class _Classification(Objective[EncodedExample]):
 
     @override
     def size(self, example: EncodedExample) -> int:
-        return len(example.token_ids)
+        return self.pad_to or len(example.token_ids)
 
     @override
     def score(self) -> dict[str, float]:

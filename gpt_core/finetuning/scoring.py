@@ -57,7 +57,7 @@ def evaluate_classifier(
     with torch.inference_mode():
         for start in range(0, len(encoded), _BATCH):
             rows = encoded[start : start + _BATCH]
-            token_ids, lengths = pad(rows, tokenizer.pad_id)
+            token_ids, lengths = pad(rows, tokenizer.pad_id, model.pad_to)
             logits = model(token_ids.to(device), lengths.to(device))  # (B, K)
             predicted += [labels[index] for index in logits.argmax(dim=-1).tolist()]
     metrics, _ = classification_metrics(expected, predicted, labels)

@@ -3,6 +3,8 @@
 Shapes: B batch, T time, C width, K classes.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -10,23 +12,35 @@ from gpt_core.models.gpt import GPT
 
 
 class GPTClassifier(nn.Module):
-    """Classifies a text by a linear layer on the hidden state of its last token.
+    """Classifies a text by a linear layer on the hidden state of one of its tokens.
 
     Attention is causal, so only the last token has seen the whole text, and padding at the end
-    changes no logit.
+    changes no logit unless ``pad_to`` is set.
 
     Args:
         gpt: The body; its language-model head is removed.
         n_classes: K.
+        position: The token that is classified.
+        pad_to: Every text is padded to this many tokens and the last position counts as its last
+            token, be it padding; None classifies the last token of the text.
+        temperature: Divides the logits before they become probabilities, see ``probabilities``.
 
     References:
         Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training",
         section 3.2.
     """
 
-    def __init__(self, gpt: GPT, n_classes: int) -> None:
+    def __init__(
+        self,
+        gpt: GPT,
+        n_classes: int,
+        position: Literal["last", "first"] = "last",
+        pad_to: int | None = None,
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
         self.config = gpt.config
+        self.position, self.pad_to, self.temperature = position, pad_to, temperature
         self.gpt = gpt
         self.gpt.lm_head = None  # type: ignore[assignment]
         self.score = nn.Linear(gpt.config.n_embd, n_classes)
@@ -37,24 +51,46 @@ class GPTClassifier(nn.Module):
         """Compute the logits of the classes.
 
         Args:
-            token_ids: Padded at the end, shape (B, T).
+            token_ids: Padded at the end, to ``pad_to`` if that is set, shape (B, T).
             lengths: Number of tokens before the padding, at least 1, shape (B,).
 
         Returns:
             Logits, shape (B, K).
+
+        Raises:
+            ValueError: If the rows are not padded to ``pad_to``.
         """
+        if self.pad_to is not None and token_ids.shape[1] != self.pad_to:
+            raise ValueError(f"rows have {token_ids.shape[1]} tokens, not pad_to={self.pad_to}")
         hidden = self.gpt.hidden(token_ids)  # (B, T, C)
         rows = torch.arange(len(lengths), device=hidden.device)
-        logits: Tensor = self.score(hidden[rows, lengths - 1])  # (B, K)
+        last = lengths - 1 if self.pad_to is None else torch.full_like(lengths, self.pad_to - 1)
+        chosen = last if self.position == "last" else torch.zeros_like(lengths)
+        logits: Tensor = self.score(hidden[rows, chosen])  # (B, K)
         return logits
+
+    def probabilities(self, token_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the calibrated probabilities of the classes, ``softmax(logits / temperature)``.
+
+        Args:
+            token_ids: Padded at the end, to ``pad_to`` if that is set, shape (B, T).
+            lengths: Number of tokens before the padding, at least 1, shape (B,).
+
+        Returns:
+            Probabilities, shape (B, K).
+        """
+        logits: Tensor = self(token_ids, lengths)
+        return (logits.float() / self.temperature).softmax(dim=-1)
 
     def freeze_all_but(self, n_blocks: int) -> None:
         """Freeze all weights except those of the last blocks, the final norm and the head.
 
         Args:
-            n_blocks: Number of last blocks that stay trainable; 0 for norm and head alone.
+            n_blocks: Number of last blocks that stay trainable; 0 for the head alone.
         """
         self.gpt.requires_grad_(False)
+        if n_blocks == 0:
+            return
         first = len(self.gpt.h) - n_blocks
         for module in (*list(self.gpt.h)[max(0, first) :], self.gpt.ln_f):
             module.requires_grad_(True)

@@ -188,6 +188,12 @@ def load_classifier(
     shapes = classifier_shapes(description.model, len(labels))
     require_weights(checkpoint / WEIGHTS, shapes)
     with torch.random.fork_rng(devices=[]):  # its head draws weights, which are then replaced
-        model = GPTClassifier(allocate_model(description.model), len(labels))
+        model = GPTClassifier(
+            allocate_model(description.model),
+            len(labels),
+            description.token or "last",
+            description.pad_to,
+            description.temperature or 1.0,
+        )
     load_weights(model, checkpoint / WEIGHTS)
     return model.to(device).eval(), labels

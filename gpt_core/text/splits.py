@@ -56,7 +56,8 @@ def read_example_splits(
         DataError: If the file cannot be read, see ``read_examples``, or a split lacks a label.
     """
     file = read_examples(path, config.text_column, config.label_column)
-    rows = balance(file.rows, config.seed) if config.balanced else file.rows
+    seed = config.seed if config.split_seed is None else config.split_seed
+    rows = balance(file.rows, seed) if config.balanced else file.rows
     counts = Counter(example.label for example in file.rows)
     rarest, n_rarest = min(counts.items(), key=lambda item: item[1])
     hint = ""
@@ -67,7 +68,7 @@ def read_example_splits(
         )
     with _named(path, hint):
         fractions = config.validation_share, config.test_share
-        return split_examples(rows, *fractions, config.seed), file
+        return split_examples(rows, *fractions, seed), file
 
 
 def read_instruction_splits(

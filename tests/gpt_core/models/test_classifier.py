@@ -33,16 +33,41 @@ def test_logits_depend_on_every_token() -> None:
     assert not torch.allclose(model(token_ids, length), model(changed, length))
 
 
+def test_the_first_token_is_classified_where_asked_for() -> None:
+    model = classifier()
+    token_ids = torch.randint(13, (3, 12), generator=torch.Generator().manual_seed(1))
+    wanted = model.score(model.gpt.hidden(token_ids)[:, 0])
+    model.position = "first"
+    torch.testing.assert_close(model(token_ids, LENGTHS), wanted)
+
+
+def test_padding_to_a_length_classifies_the_last_position() -> None:
+    model = classifier()
+    model.pad_to = 12
+    token_ids = torch.randint(13, (3, 12), generator=torch.Generator().manual_seed(2))
+    wanted = model.score(model.gpt.hidden(token_ids)[:, 11])
+    torch.testing.assert_close(model(token_ids, LENGTHS), wanted)
+    with pytest.raises(ValueError, match="rows have 11 tokens, not pad_to=12"):
+        model(token_ids[:, :11], LENGTHS)
+
+
+def test_the_temperature_divides_the_logits() -> None:
+    model = classifier()
+    model.temperature = 2.5
+    token_ids = torch.randint(13, (3, 12), generator=torch.Generator().manual_seed(3))
+    wanted = torch.softmax(model(token_ids, LENGTHS) / 2.5, dim=-1)
+    torch.testing.assert_close(model.probabilities(token_ids, LENGTHS), wanted)
+
+
 @pytest.mark.parametrize("n_blocks", [0, 1, 2, 3, 4])
 def test_freezing_leaves_the_last_blocks_norm_and_head_trainable(n_blocks: int) -> None:
     model = classifier()
     model.freeze_all_but(n_blocks)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     last = tuple(f"gpt.h.{index}." for index in range(max(0, 3 - n_blocks), 3))
+    norm = ("gpt.ln_f.",) if n_blocks else ()  # nothing but the head for 0
     expected = {
-        name
-        for name, _ in model.named_parameters()
-        if name.startswith((*last, "gpt.ln_f.", "score."))
+        name for name, _ in model.named_parameters() if name.startswith((*last, *norm, "score."))
     }
     assert trained == expected
 
