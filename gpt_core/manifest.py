@@ -15,7 +15,9 @@ from gpt_core.files import canonical_json, read_json
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
-KINDS = ("raw", "documents", "tokenizer", "shards", "checkpoint", "report", "release")
+KINDS = (
+    "raw", "documents", "tokenizer", "shards", "checkpoint", "progress", "report", "release",
+)  # fmt: skip
 _MAX_NAME = 256  # bytes; no file system has longer names
 T = TypeVar("T")
 

@@ -169,7 +169,7 @@ def evaluate_language_model(
     return report
 
 
-@stage(package="finetuning", kind="checkpoint", trains=True)
+@stage(package="finetuning", kind="checkpoint", resumable=True, trains=True)
 def finetune_classifier(
     run: StageRun,
     checkpoint: Artifact,
@@ -191,7 +191,7 @@ def finetune_classifier(
     return classifier
 
 
-@stage(package="finetuning", kind="checkpoint", trains=True)
+@stage(package="finetuning", kind="checkpoint", resumable=True, trains=True)
 def finetune_instructions(
     run: StageRun,
     checkpoint: Artifact,

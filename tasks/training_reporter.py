@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pandas as pd
 
-from gpt_core.callbacks import Callback, RunInfo
+from gpt_core.callbacks import METRICS, Callback, RunInfo, read_records
 from tasks.stage import StageRun
 from tasks.tracking import CURVES, MLflowCallback, tracking_uri
 
@@ -39,7 +39,7 @@ class TrainingReporter(Callback):
                 all_closed.callback(tracker.close)
 
     def metrics(self) -> pd.DataFrame:
-        """The metrics of the steps that were done in this process, a row for each step."""
+        """The run's metrics, a row for each step; those of a process that was killed included."""
         return pd.DataFrame(self._rows)
 
     def on_start(self, run: RunInfo) -> None:
@@ -49,6 +49,7 @@ class TrainingReporter(Callback):
             tracker.on_start(run)
         self._stage.display.training_started(self._stage.name, run)
         if run.first_step:
+            self._rows = read_records(run.out_dir / METRICS)
             self._stage.display.notice(
                 f"{self._stage.name} continues at step {run.first_step:,} of {run.total_steps:,}, "
                 f"in MLflow's run {self._stage.record.run_id}"

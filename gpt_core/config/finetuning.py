@@ -1,11 +1,12 @@
 """Fine-tuning: classification, instruction following and low-rank adapters."""
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, Self, get_args
 
 from gpt_core.config.checks import (
     require,
     require_at_least,
+    require_at_most,
     require_named,
     require_positive,
     require_share,
@@ -19,6 +20,7 @@ output, and the two of the feed-forward network."""
 LoRAVariant = Literal["lora", "rslora", "dora", "pissa"]
 
 _MORE_MODELS = 2
+_FULL_RATE, _LORA_RATE = 5e-4, 2e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,23 +63,43 @@ class FinetuningConfig(Section):
     """
 
     __slots__ = ()
+    choose_by: str = "loss"  # a fine-tune that has neither of these has no such field
+    head_learning_rate: float = 1.0
     source: str
     validation_share: float
     test_share: float
     max_tokens: int | None
     epochs: int
+    patience: int | None
     batch_size: int
-    learning_rate: float
+    micro_batch: int | None
+    learning_rate: float | None
+    schedule: Literal["linear", "cosine", "constant"]
+    warmup_share: float
+    layer_decay: float
     weight_decay: float
+    save_seconds: float
     seed: int
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]
 
+    def peak_rate(self) -> float:
+        """The peak learning rate; without a given one the default of full training."""
+        return self.learning_rate or _FULL_RATE
+
+    def with_rate(self, lora: LoRAConfig) -> Self:
+        """Settings whose learning rate is a number: without a given one, that of the method."""
+        rate = self.learning_rate or (_LORA_RATE if lora.rank else _FULL_RATE)
+        return replace(self, learning_rate=rate)  # type: ignore[call-arg]  # each subclass has it
+
     def _check_common(self) -> None:
         require_named(self, "source")
-        require_at_least(self, 1, "max_tokens", "epochs", "batch_size")
-        require_at_least(self, 0, "seed", "weight_decay")
-        require_positive(self, "learning_rate")
+        counts = ("max_tokens", "epochs", "patience", "batch_size", "micro_batch")
+        require_at_least(self, 1, *counts)
+        require_at_least(self, 0, "seed", "weight_decay", "save_seconds")
+        require_positive(self, "learning_rate", "layer_decay")
+        require_at_most(self, 1, "layer_decay", "warmup_share")
+        require_at_least(self, 0, "warmup_share")
         require_share(self, "validation_share", "test_share")
         require(
             self.validation_share + self.test_share < 1,
@@ -112,7 +134,10 @@ class ClassificationConfig(FinetuningConfig):
     """Fraction of examples for the final metrics."""
 
     max_tokens: int | None = None
-    """Longer texts are truncated at the end; None uses the model's context length."""
+    """The longest text, see ``too_long``; None uses the model's context length."""
+
+    too_long: Literal["cut", "refuse"] = "cut"
+    """Texts of more than ``max_tokens`` are cut at the end and counted, or refused."""
 
     trainable_blocks: int | None = None
     """Train only this many last blocks, the final norm and the head; 0 trains the head alone, None
@@ -131,14 +156,45 @@ class ClassificationConfig(FinetuningConfig):
     epochs: int = 5
     """Passes over the training examples."""
 
+    choose_by: Literal["accuracy", "f1", "loss"] = "accuracy"
+    """The validation metric that chooses the best epoch: the accuracy, the mean F1 of the labels,
+    or the loss, which also decides between equal ones."""
+
+    patience: int | None = None
+    """Stop after this many epochs without a better one; None trains all ``epochs``."""
+
     batch_size: int = 16
     """Examples in one update."""
 
-    learning_rate: float = 5e-4
-    """Peak learning rate."""
+    micro_batch: int | None = None
+    """Examples computed at once; the gradients of an update's examples are added up. None computes
+    all of them at once."""
+
+    learning_rate: float | None = None
+    """Peak learning rate; None is 5e-4, and 2e-3 with adapters (``lora.rank`` above 0)."""
+
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls to 0 after the warm-up; ``constant`` stays at the peak."""
+
+    warmup_share: float = 0.1
+    """Fraction of the updates in which the learning rate rises to its peak."""
+
+    layer_decay: float = 1.0
+    """Each block's learning rate is that of the block above it times this, the embeddings' that of
+    the first block; the final norm and the head have the full rate."""
+
+    head_learning_rate: float = 1.0
+    """The head's learning rate as a multiple of ``learning_rate``."""
 
     weight_decay: float = 0.1
     """Decoupled decay of weight matrices."""
+
+    label_smoothing: float = 0.0
+    """Fraction of each label's probability that is spread over all labels."""
+
+    save_seconds: float = 120.0
+    """Seconds of training between the checkpoints from which a killed run continues; 0 saves after
+    every update."""
 
     seed: int = 1337
     """Seed of the split, the order and the head."""
@@ -162,6 +218,8 @@ class ClassificationConfig(FinetuningConfig):
         require_at_least(self, 0, "trainable_blocks", "split_seed")
         require_at_least(self, 1, "pad_to", "seeds")
         require_named(self, "text_column", "label_column", "positive")
+        require_positive(self, "head_learning_rate")
+        require_share(self, "label_smoothing")
         require(
             self.text_column != self.label_column,
             f"text_column and label_column must differ, got {self.text_column!r} for both",
@@ -170,7 +228,7 @@ class ClassificationConfig(FinetuningConfig):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstructionConfig(FinetuningConfig):
-    """Prompts to answers, with the loss on the answers only."""
+    """Prompts to answers, with the loss on the answers."""
 
     source: str = "samples"
     """A named source or a path to JSON or JSONL with instruction, input and output. Entries without
@@ -186,8 +244,13 @@ class InstructionConfig(FinetuningConfig):
     test_share: float = 0.1
     """Fraction of examples that are answered at the end."""
 
-    mask_prompt: bool = True
-    """Exclude the prompt's tokens from the loss."""
+    prompt_loss_weight: float = 0.0
+    """Weight of the prompt's tokens in the loss, where the answer's have 1; with 0 the prompt is
+    not learned."""
+
+    packing: bool = True
+    """Put an update's examples one after another without padding. Each sees only itself, so the
+    loss is the same."""
 
     max_tokens: int | None = None
     """The longest example, its prompt and answer together; None uses the model's context length."""
@@ -199,17 +262,38 @@ class InstructionConfig(FinetuningConfig):
     epochs: int = 3
     """Passes over the training examples."""
 
+    patience: int | None = None
+    """Stop after this many epochs without a lower validation loss; None trains all ``epochs``."""
+
     batch_size: int = 8
     """Examples in one update."""
 
-    learning_rate: float = 5e-4
-    """Peak learning rate."""
+    micro_batch: int | None = None
+    """Examples computed at once; the gradients of an update's examples are added up. None computes
+    all of them at once."""
+
+    learning_rate: float | None = None
+    """Peak learning rate; None is 5e-4, and 2e-3 with adapters (``lora.rank`` above 0)."""
+
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls to 0 after the warm-up; ``constant`` stays at the peak."""
+
+    warmup_share: float = 0.1
+    """Fraction of the updates in which the learning rate rises to its peak."""
+
+    layer_decay: float = 1.0
+    """Each block's learning rate is that of the block above it times this, the embeddings' that of
+    the first block; the final norm and the head have the full rate."""
 
     weight_decay: float = 0.1
     """Decoupled decay of weight matrices."""
 
-    max_new_tokens: int = 64
-    """Longest answer that is generated."""
+    save_seconds: float = 120.0
+    """Seconds of training between the checkpoints from which a killed run continues; 0 saves after
+    every update."""
+
+    max_new_tokens: int = 256
+    """Longest answer that is generated. Alpaca's answers have a median of 81 words."""
 
     seed: int = 1337
     """Seed of the split and the order."""
@@ -223,6 +307,8 @@ class InstructionConfig(FinetuningConfig):
     def __post_init__(self) -> None:
         self._check_common()
         require_at_least(self, 1, "max_new_tokens")
+        require_at_least(self, 0, "prompt_loss_weight")
+        require_at_most(self, 1, "prompt_loss_weight")
 
 
 AblationRow = Literal[

@@ -19,16 +19,16 @@ def encode_example(
     tokenizer: Tokenizer,
     template: PromptTemplate,
     *,
-    mask_prompt: bool = True,
     max_tokens: int | None = None,
 ) -> tuple[list[int], list[int]]:
     """Encode an example as ids and next-token targets: the prompt, the answer, end of document.
+
+    The targets within the prompt are ``IGNORED``.
 
     Args:
         example: The example.
         tokenizer: The model's tokenizer.
         template: The prompt template.
-        mask_prompt: Whether the targets within the prompt are ``IGNORED``.
         max_tokens: Longer examples are truncated at the end.
 
     Returns:
@@ -37,9 +37,7 @@ def encode_example(
     prompt = tokenizer.encode(template.format(example.instruction, example.input))
     answer = [*tokenizer.encode(example.output), tokenizer.eos_id]
     token_ids = [*prompt, *answer]
-    targets = token_ids[1:]
-    if mask_prompt:
-        targets = [IGNORED] * (len(prompt) - 1) + answer
+    targets = [IGNORED] * (len(prompt) - 1) + answer
     return token_ids[:-1][:max_tokens], targets[:max_tokens]
 
 

@@ -14,21 +14,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from gpt_core.artifact import Artifact, Draft, new_artifact
+from gpt_core.artifact import Artifact, Draft
 from gpt_core.callbacks import Callback, Callbacks
-from gpt_core.checkpoints import TOKENIZER, CheckpointDescription
+from gpt_core.checkpoints import CheckpointDescription
 from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
 from gpt_core.data import encode_texts, pad
-from gpt_core.errors import ConfigError
+from gpt_core.errors import ConfigError, DataError
 from gpt_core.evaluation import classification_metrics
 from gpt_core.execution import resolve_device
 from gpt_core.files import write_json
 from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
-from gpt_core.finetuning.saving import write_finetuned
-from gpt_core.models import GPT, GPTClassifier, evaluating, load_model
+from gpt_core.finetuning.progress import FinetuningRun
+from gpt_core.finetuning.saving import load_base, write_finetuned
+from gpt_core.models import GPT, GPTClassifier, evaluating
 from gpt_core.text import Example, ExampleSplits, read_example_splits, source_path
-from gpt_core.tokenizers import Tokenizer, load_tokenizer
+from gpt_core.tokenizers import Tokenizer
 
 _PREDICT_BATCH = 64
 PREDICTIONS = pa.schema(
@@ -81,21 +82,21 @@ def finetune_classifier(
         DivergenceError: If the loss is no longer a number.
     """
     device, listeners = resolve_device(config.device), Callbacks(callbacks)
+    config = config.with_rate(lora)
+    run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples))
     splits, labels, counts = _read(examples, config, listeners)
-    body = load_model(checkpoint.directory)
-    tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
-    width, pad_to = _width(config, body.config), config.pad_to
+    body, tokenizer = load_base(checkpoint)
+    width = _width(config, body.config)
     with seeded(config.seed, device):
-        encoded, n_cut = _encode_splits(splits, tokenizer, labels, width, listeners)
+        encoded, n_cut = _encode_splits(splits, tokenizer, labels, width, config, listeners)
         trained = _adapt(body, len(labels), config, lora).to(device)
-        objective = _Classification(trained, tokenizer.pad_id, encoded["validation"], pad_to)
-        loop = EpochLoop(trained, objective, config, listeners, out_dir)
+        objective = _Classification(trained, tokenizer.pad_id, encoded["validation"], config)
+        loop = EpochLoop(trained, objective, config, listeners, run)
         metrics = loop.run(encoded["train"])
         test = objective.predict(encoded["test"])
     model, adapters = merge_adapters(trained)
-    settings, parents = (config, lora), (checkpoint, examples)
-    with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
-        description = _describe(body.config, config, labels, width, loop.step)
+    description = _describe(body.config, config, labels, width, loop.step)
+    with run.result() as draft:
         write_finetuned(draft, model, tokenizer, description, adapters)
         draft.metrics |= metrics | counts | {"cut_examples": float(n_cut)}
         _write_test(draft, splits.test, test, labels)
@@ -165,6 +166,7 @@ def _encode_splits(
     tokenizer: Tokenizer,
     labels: list[str],
     width: int,
+    config: ClassificationConfig,
     listeners: Callback,
 ) -> tuple[dict[str, list[EncodedExample]], int]:
     """The encoded splits by name; also counts the texts that are cut at ``width`` tokens."""
@@ -178,9 +180,13 @@ def _encode_splits(
         n_cut += sum(len(token_ids) > width for token_ids in texts)
         total += len(texts)
     if n_cut:
-        listeners.on_notice(
-            f"{n_cut:,} of {total:,} texts are longer than {width} tokens: their ends are cut"
-        )
+        found = f"{n_cut:,} of {total:,} texts are longer than {width} tokens"
+        if config.too_long == "refuse":
+            raise DataError(
+                f"{found}: shorten them, use a model with a longer context, or set "
+                "classification.too_long=cut"
+            )
+        listeners.on_notice(f"{found}: their ends are cut")
     return encoded, n_cut
 
 
@@ -191,7 +197,7 @@ class _Classification(Objective[EncodedExample]):
         model: The classifier, perhaps with adapters.
         pad_id: Id that pads shorter rows.
         validation: Examples that choose the best epoch.
-        pad_to: Every row is padded to this many tokens; None pads to the longest of a batch.
+        config: The padding and the label smoothing.
     """
 
     def __init__(
@@ -199,11 +205,11 @@ class _Classification(Objective[EncodedExample]):
         model: nn.Module,
         pad_id: int,
         validation: Sequence[EncodedExample],
-        pad_to: int | None = None,
+        config: ClassificationConfig,
     ) -> None:
-        self.model, self.pad_id = model, pad_id
+        self.model, self.pad_id, self.validation = model, pad_id, validation
         self.device = next(model.parameters()).device
-        self.validation, self.pad_to = validation, pad_to
+        self.pad_to, self.label_smoothing = config.pad_to, config.label_smoothing
 
     def logits(self, examples: Sequence[EncodedExample]) -> Tensor:
         """Logits of the labels, shape (B, K)."""
@@ -215,7 +221,9 @@ class _Classification(Objective[EncodedExample]):
     @override
     def loss(self, examples: Sequence[EncodedExample]) -> Tensor:
         labels = torch.tensor([example.label for example in examples], device=self.device)
-        return F.cross_entropy(self.logits(examples), labels)
+        smoothing = self.label_smoothing
+        logits = self.logits(examples)
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
 
     @override
     def size(self, example: EncodedExample) -> int:
@@ -227,8 +235,12 @@ class _Classification(Objective[EncodedExample]):
             return {}
         log_probabilities = self.predict(self.validation)
         labels = torch.tensor([example.label for example in self.validation])
-        accuracy = (log_probabilities.argmax(dim=-1) == labels).float().mean().item()
-        return {"loss": F.nll_loss(log_probabilities, labels).item(), "accuracy": accuracy}
+        predicted = log_probabilities.argmax(dim=-1)
+        return {
+            "loss": F.nll_loss(log_probabilities, labels).item(),
+            "accuracy": (predicted == labels).float().mean().item(),
+            "f1": macro_f1(predicted, labels, log_probabilities.size(1)),
+        }
 
     @torch.inference_mode()
     def predict(self, examples: Sequence[EncodedExample]) -> Tensor:
@@ -242,6 +254,14 @@ class _Classification(Objective[EncodedExample]):
                 for index, row in zip(chosen, logits.log_softmax(dim=-1).cpu(), strict=True):
                     rows[index] = row
         return torch.stack(rows) if rows else torch.empty(0, 1)
+
+
+def macro_f1(predicted: Tensor, labels: Tensor, n_classes: int) -> float:
+    """Mean F1 of the labels that occur or are predicted, from their indices, shape (N,)."""
+    pairs = torch.bincount(labels * n_classes + predicted, minlength=n_classes**2)
+    confusion = pairs.view(n_classes, n_classes).double()  # rows: labels, columns: predictions
+    total = confusion.sum(dim=0) + confusion.sum(dim=1)
+    return (2 * confusion.diag() / total)[total > 0].mean().item()
 
 
 def _write_test(

@@ -16,7 +16,7 @@ from gpt_core.text import InstructionExample
 from gpt_core.tokenizers import Tokenizer
 
 Row = tuple[list[int], list[int]]
-"""Token ids and targets of one example."""
+"""Token ids and targets of one example; the targets within the prompt are ``IGNORED``."""
 
 
 class ExampleEncoder:
@@ -41,7 +41,8 @@ class ExampleEncoder:
         self.template = TEMPLATES[config.template]
         self.limit = min(config.max_tokens or context_length, context_length)
         self.counts = {"left_out_examples": 0.0, "cut_examples": 0.0}
-        """Metrics: the examples of each split that are used, and those left out and cut."""
+        """Metrics: the training and validation examples that are used, and those left out and
+        cut."""
 
     def describe(self, model: GPT, step: int) -> CheckpointDescription:
         """The content of the fine-tuned model's ``config.json``."""
@@ -69,9 +70,7 @@ class ExampleEncoder:
         """
         rows, n_cut = [], 0
         for example in examples:
-            token_ids, targets = encode_example(
-                example, self.tokenizer, self.template, mask_prompt=self.config.mask_prompt
-            )
+            token_ids, targets = encode_example(example, self.tokenizer, self.template)
             too_long = len(token_ids) > self.limit
             learnable = any(target >= 0 for target in targets[: self.limit])
             if too_long and not (learnable and self.config.too_long == "cut"):
@@ -81,9 +80,12 @@ class ExampleEncoder:
         n_left_out = len(examples) - len(rows)
         if split == "train" and not rows:
             raise DataError(self._nothing_fits(examples))
-        self._report(n_left_out, examples, f"the {split} part are left out")
+        where = "left out of the loss" if split == "test" else "left out"
+        self._report(n_left_out, examples, f"the {split} part are {where}")
         self._report(n_cut, examples, f"the {split} part are cut at the end")
         self.counts[f"{split}_examples"] = float(len(rows))
+        if split == "test":  # its examples are answered whatever their length
+            return rows
         self.counts["left_out_examples"] += n_left_out
         self.counts["cut_examples"] += n_cut
         return rows

@@ -1,7 +1,4 @@
-"""Fine-tune a language model to follow instructions.
-
-Shapes: B batch, T time.
-"""
+"""Fine-tune a language model to follow instructions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,32 +6,27 @@ from typing import TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from torch import Tensor
-from typing_extensions import override
 
-from gpt_core.artifact import Artifact, Draft, new_artifact
+from gpt_core.artifact import Artifact, Draft
 from gpt_core.callbacks import Callback, Callbacks
-from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import DecodingConfig, InstructionConfig, LoRAConfig
-from gpt_core.data import Batch, collate
-from gpt_core.evaluation import exact_match, rouge_l, token_loss
+from gpt_core.evaluation import exact_match, rouge_l
 from gpt_core.execution import resolve_device
-from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
-from gpt_core.finetuning.example_encoder import ExampleEncoder, Row
+from gpt_core.finetuning.answer_loss import AnswerLoss
+from gpt_core.finetuning.epochs import EpochLoop, seeded
+from gpt_core.finetuning.example_encoder import ExampleEncoder
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
-from gpt_core.finetuning.saving import write_finetuned
+from gpt_core.finetuning.progress import FinetuningRun
+from gpt_core.finetuning.saving import load_base, write_finetuned
 from gpt_core.generation import generate
-from gpt_core.models import GPT, load_model, next_token_loss
+from gpt_core.models import GPT
 from gpt_core.text import (
     InstructionExample,
     InstructionSplits,
     read_instruction_splits,
     source_path,
 )
-from gpt_core.tokenizers import load_tokenizer
 
-_SCORE_BATCH = 32
 _N_SAMPLES = 3  # answers that the callbacks receive
 ANSWERS = pa.schema(
     [
@@ -44,9 +36,10 @@ ANSWERS = pa.schema(
         ("answer", pa.string()),
         ("exact_match", pa.bool_()),
         ("rouge_l", pa.float64()),
+        ("ended", pa.bool_()),
     ]
 )
-"""Columns of ``answers.parquet``."""
+"""Columns of ``answers.parquet``; an answer has ended if it was not cut at ``max_new_tokens``."""
 
 
 class Answer(TypedDict):
@@ -58,6 +51,7 @@ class Answer(TypedDict):
     answer: str
     exact_match: bool
     rouge_l: float
+    ended: bool
 
 
 def finetune_instructions(
@@ -89,25 +83,25 @@ def finetune_instructions(
         DivergenceError: If the loss is no longer a number.
     """
     device, listeners = resolve_device(config.device), Callbacks(callbacks)
+    config = config.with_rate(lora)
+    run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples))
     splits, counts = _read(examples, config, listeners)
     with seeded(config.seed, device):
-        body = load_model(checkpoint.directory)
-        tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
+        body, tokenizer = load_base(checkpoint)
         encoder = ExampleEncoder(tokenizer, config, body.config.context_length, listeners)
         training = encoder.encode(splits.train, "train")
         validation = encoder.encode(splits.validation, "validation")
         trained = _with_adapters(body, lora).to(device)
-        objective = _AnswerLoss(trained, tokenizer.pad_id, device, validation)
-        loop = EpochLoop(trained, objective, config, listeners, out_dir)
-        metrics = loop.run(training)
+        objective = AnswerLoss(trained, tokenizer.pad_id, validation, config)
+        loop = EpochLoop(trained, objective, config, listeners, run)
+        metrics = loop.run(training) | _test_loss(objective, encoder, splits.test)
     model, adapters = merge_adapters(trained)
     assert isinstance(model, GPT)
     answers = generate_answers(model, encoder, splits.test, listeners)
     _report_samples(answers[:_N_SAMPLES], listeners, loop.step)
-    settings, parents = (config, lora), (checkpoint, examples)
-    with new_artifact(out_dir, kind="checkpoint", config=settings, parents=parents) as draft:
+    with run.result() as draft:
         write_finetuned(draft, model, tokenizer, encoder.describe(model, loop.step), adapters)
-        draft.metrics |= metrics | counts | encoder.counts
+        draft.metrics |= metrics | encoder.counts | counts
         _write_answers(draft, answers)
     return draft.artifact
 
@@ -123,47 +117,17 @@ def _read(
     return splits, {name: float(n) for name, n in counts.items()}
 
 
+def _test_loss(
+    objective: AnswerLoss, encoder: ExampleEncoder, examples: Sequence[InstructionExample]
+) -> dict[str, float]:
+    """The loss of the test part's answers; none if no example fits."""
+    rows = encoder.encode(examples, "test")
+    return {"test_loss": objective.answer_loss(rows)} if rows else {}
+
+
 def _with_adapters(body: GPT, lora: LoRAConfig) -> GPT:
     """Add adapters to all blocks if LoRA is on; PEFT's wrapper is called like the model."""
     return cast(GPT, add_adapters(body, lora, range(body.config.n_layer))) if lora.rank else body
-
-
-class _AnswerLoss(Objective[Row]):
-    """Next-token loss on the answers.
-
-    Args:
-        model: The language model, perhaps with adapters.
-        pad_id: Id that pads shorter rows.
-        device: Device of the model.
-        validation: Examples that choose the best epoch.
-    """
-
-    def __init__(
-        self, model: GPT, pad_id: int, device: torch.device, validation: Sequence[Row]
-    ) -> None:
-        self.model, self.pad_id, self.device = model, pad_id, device
-        self.validation = sorted(validation, key=self.size)
-
-    @override
-    def loss(self, examples: Sequence[Row]) -> Tensor:
-        batch = collate(examples, self.pad_id)
-        logits = self.model(batch.token_ids.to(self.device))
-        return next_token_loss(logits, batch.targets.to(self.device))
-
-    @override
-    def size(self, example: Row) -> int:
-        return len(example[0])
-
-    @override
-    def score(self) -> dict[str, float]:
-        if not self.validation:
-            return {}
-        return {"loss": token_loss(self.model, self._batches(), self.device)[0]}
-
-    def _batches(self) -> list[Batch]:
-        rows = self.validation
-        groups = (rows[start : start + _SCORE_BATCH] for start in range(0, len(rows), _SCORE_BATCH))
-        return [collate(group, self.pad_id) for group in groups]
 
 
 def generate_answers(
@@ -183,8 +147,14 @@ def generate_answers(
             f"{context} tokens: their beginning is not seen"
         )
     new = generate(model, prompts, decoding, encoder.tokenizer.eos_id)
-    texts = [encoder.tokenizer.decode(token_ids) for token_ids in new]
-    return [_score_answer(*pair) for pair in zip(examples, texts, strict=True)]
+    return [
+        _score_answer(
+            example,
+            encoder.tokenizer.decode(token_ids),
+            ended=len(token_ids) < decoding.max_new_tokens,
+        )
+        for example, token_ids in zip(examples, new, strict=True)
+    ]
 
 
 def _report_samples(answers: Sequence[Answer], listeners: Callback, step: int) -> None:
@@ -193,7 +163,7 @@ def _report_samples(answers: Sequence[Answer], listeners: Callback, step: int) -
         listeners.on_sample(step, f"{asked}\n", answer["answer"])
 
 
-def _score_answer(example: InstructionExample, answer: str) -> Answer:
+def _score_answer(example: InstructionExample, answer: str, *, ended: bool) -> Answer:
     return {
         "instruction": example.instruction,
         "input": example.input,
@@ -201,16 +171,18 @@ def _score_answer(example: InstructionExample, answer: str) -> Answer:
         "answer": answer,
         "exact_match": exact_match(answer, example.output),
         "rouge_l": rouge_l(answer, example.output),
+        "ended": ended,
     }
 
 
 def mean_scores(answers: Sequence[Answer]) -> dict[str, float]:
-    """The means of the answers' metrics; empty without answers."""
+    """The means of the answers' metrics and the fraction that ended; empty without answers."""
     if not answers:
         return {}
     return {
         "exact_match": sum(row["exact_match"] for row in answers) / len(answers),
         "rouge_l": sum(row["rouge_l"] for row in answers) / len(answers),
+        "stop_rate": sum(row["ended"] for row in answers) / len(answers),
     }
 
 

@@ -1,4 +1,4 @@
-"""Save a fine-tuned model as a checkpoint that every reader of checkpoints opens."""
+"""Load the model to fine-tune; save the result as a checkpoint that every reader opens."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,10 +6,20 @@ from functools import partial
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gpt_core.artifact import Draft
-from gpt_core.checkpoints import ADAPTER, CheckpointDescription, write_checkpoint
-from gpt_core.models import save_weights
-from gpt_core.tokenizers import Tokenizer
+from gpt_core.artifact import Artifact, Draft
+from gpt_core.checkpoints import ADAPTER, TOKENIZER, CheckpointDescription, write_checkpoint
+from gpt_core.models import GPT, load_model, save_weights
+from gpt_core.tokenizers import Tokenizer, load_tokenizer
+
+
+def load_base(checkpoint: Artifact) -> tuple[GPT, Tokenizer]:
+    """The language model to fine-tune, on the CPU, and its tokenizer.
+
+    Raises:
+        CheckpointError: If the checkpoint is damaged or a classifier's.
+    """
+    body = load_model(checkpoint.directory)
+    return body, load_tokenizer(checkpoint.directory / TOKENIZER)
 
 
 def write_finetuned(

@@ -24,6 +24,7 @@ from gpt_core.config import GPTConfig
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import Dropout
 from gpt_core.models.manual_attention import manual_attention, prefers_manual_backward
+from gpt_core.models.packing import Packing
 
 
 def explicit_attention(
@@ -177,23 +178,31 @@ class MultiHeadAttention(nn.Module):
         self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
         self.residual_dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, cache: KVCache | None = None, packing: Packing | None = None
+    ) -> Tensor:
         """Compute the update of the residual stream.
 
         Args:
             x: The normalized residual stream, shape (B, T, C).
             cache: Keys and values of earlier tokens; those of ``x`` are appended to it.
+            packing: The sequences that one row holds (B is 1): each attends to itself alone.
 
         Returns:
             Shape (B, T, C), to be added to the stream.
         """
-        B, T, C = x.shape
-        qkv = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head)
+        qkv = self.c_attn(x)  # (B, T, 3 C)
+        if packing is not None:
+            qkv = packing.unpack(qkv)  # a row for each sequence
+        B, T, C = qkv.size(0), qkv.size(1), x.size(2)
+        qkv = qkv.view(B, T, 3, self.n_head, C // self.n_head)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, T, D)
         if cache is not None:
             key, value = cache.extend(self.layer, key, value)  # each (B, H, S, D)
         heads = self.attend(query, key, value)  # (B, H, T, D)
         concatenated = heads.transpose(1, 2).reshape(B, T, C)
+        if packing is not None:
+            concatenated = packing.pack(concatenated)
         out: Tensor = self.residual_dropout(self.c_proj(concatenated))
         return out
 

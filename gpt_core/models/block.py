@@ -9,6 +9,7 @@ from gpt_core.config import GPTConfig
 from gpt_core.models.attention import MultiHeadAttention
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import FeedForward, LayerNorm
+from gpt_core.models.packing import Packing
 
 
 class TransformerBlock(nn.Module):
@@ -30,9 +31,11 @@ class TransformerBlock(nn.Module):
         self.ln_2 = build_norm(config)
         self.mlp = FeedForward(config)
 
-    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, cache: KVCache | None = None, packing: Packing | None = None
+    ) -> Tensor:
         """Update the residual stream: (B, T, C) to (B, T, C)."""
-        x = x + self.attn(self.ln_1(x), cache)
+        x = x + self.attn(self.ln_1(x), cache, packing)
         out: Tensor = x + self.mlp(self.ln_2(x))
         return out
 

@@ -18,6 +18,7 @@ from gpt_core.errors import ConfigError
 from gpt_core.models.block import TransformerBlock, build_norm
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import Dropout, Embedding
+from gpt_core.models.packing import Packing
 
 
 class GPT(nn.Module):
@@ -111,34 +112,41 @@ class GPT(nn.Module):
         logits: Tensor = self.lm_head(self.hidden(token_ids, cache)[:, -1])
         return logits
 
-    def hidden(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
+    def hidden(
+        self, token_ids: Tensor, cache: KVCache | None = None, packing: Packing | None = None
+    ) -> Tensor:
         """Compute the final hidden states: the input of the head.
 
         Args:
             token_ids: Shape (B, T).
             cache: Keys and values of earlier tokens; those of the new tokens are appended.
+            packing: The sequences that one row holds (B is 1, no cache): each has positions from 0
+                and sees itself alone, so its states are those of a row of its own.
 
         Returns:
             Shape (B, T, C), normalized by ``ln_f``.
 
         Raises:
-            ValueError: If T plus the cached tokens exceeds the context length.
+            ValueError: If T plus the cached tokens, or a packed sequence, exceeds the context
+                length.
         """
         start = 0 if cache is None else cache.length
-        end = start + token_ids.size(1)
+        end = start + token_ids.size(1) if packing is None else packing.longest
         if end > self.config.context_length:
             raise ValueError(
                 f"{end} tokens exceed the context length of {self.config.context_length}"
             )
         positions = torch.arange(start, end, device=token_ids.device)  # (T,)
+        if packing is not None:
+            positions = packing.positions
         x = self.dropout(self.wte(token_ids) + self.wpe(positions))  # (B, T, C)
         if self.bf16_residual and torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         for block in self.h:
             if self.recompute and torch.is_grad_enabled():
-                x = checkpoint(block, x, use_reentrant=False)
+                x = checkpoint(block, x, None, packing, use_reentrant=False)
             else:
-                x = block(x, cache)
+                x = block(x, cache, packing)
         if cache is not None:
             cache.advance(token_ids.size(1))
         out: Tensor = self.ln_f(x)

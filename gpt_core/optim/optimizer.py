@@ -48,10 +48,10 @@ class Optimizers:
             part.zero_grad(set_to_none=True)
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """Set the learning rate of the next step."""
+        """Set the learning rate of the next step; a group's own factor multiplies it."""
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = learning_rate * group.get("rate_factor", 1.0)
 
     def state_dict(self) -> OptimizersState:
         """State for ``load_state_dict``."""
@@ -89,7 +89,9 @@ class Optimizers:
             part.state[parameter][key] = value
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizers:
+def build_optimizer(
+    model: nn.Module, config: OptimizerConfig, factors: Mapping[str, float] | None = None
+) -> Optimizers:
     """Build the optimizer of a model's trainable parameters.
 
     Weight decay applies to matrices and embeddings only: norms and biases do not overfit by
@@ -98,12 +100,22 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizers:
     Args:
         model: On its training device.
         config: Learning rate, weight decay and moments.
+        factors: With AdamW, what each parameter's learning rate is multiplied by, by its name;
+            None gives all the same.
 
     References:
         Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
     """
     trainable = {name: value for name, value in model.named_parameters() if value.requires_grad}
     hidden = {name for name, value in trainable.items() if _is_hidden_matrix(name, value)}
+    if factors is not None and len(set(factors.values())) > 1:
+        by_factor = sorted({factors[name] for name in trainable})
+        groups = [
+            group | {"rate_factor": factor}
+            for factor in by_factor
+            for group in _groups([p for n, p in trainable.items() if factors[n] == factor], config)
+        ]
+        return Optimizers([_adamw_of(groups, config)])
     if config.kind == "adamw" or not hidden:
         return Optimizers([_adamw(list(trainable.values()), config)])
     rest = [value for name, value in trainable.items() if name not in hidden]
@@ -140,12 +152,21 @@ def _is_joint(name: str) -> bool:
 
 
 def _adamw(parameters: Sequence[Tensor], config: OptimizerConfig) -> torch.optim.AdamW:
+    return _adamw_of(_groups(parameters, config), config)
+
+
+def _groups(parameters: Sequence[Tensor], config: OptimizerConfig) -> list[dict[str, object]]:
+    """The parameters with and those without weight decay."""
     groups: list[dict[str, object]] = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
+    return [group for group in groups if group["params"]]
+
+
+def _adamw_of(groups: list[dict[str, object]], config: OptimizerConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        groups,
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,

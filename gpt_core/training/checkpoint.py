@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -118,11 +118,11 @@ def save_checkpoint(
         if sharded_state is not None:
             sharded_state.rename(draft.directory / SHARDED_STATE)
         draft.metrics |= snapshot.metrics
-        _sync_records(out_dir)
+        sync_records(out_dir)
     return draft.artifact
 
 
-def _sync_records(out_dir: Path) -> None:
+def sync_records(out_dir: Path) -> None:
     """Flush the run's records to disk: their steps are not repeated once the checkpoint is."""
     for name in (METRICS, SAMPLES):
         if (out_dir / name).is_file():
@@ -135,7 +135,19 @@ def step_of(checkpoint: Artifact | None) -> int:
 
 
 def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
+    """Find the newest intact checkpoint of a pretraining run, see ``find_latest``."""
+    return find_latest(out_dir, "checkpoint", _require_resumable)
+
+
+def find_latest(
+    out_dir: Path, kind: str, require: Callable[[Artifact], None]
+) -> tuple[Artifact | None, list[str]]:
     """Find the newest intact checkpoint, verifying every byte.
+
+    Args:
+        out_dir: The run's directory.
+        kind: The kind of artifact that its checkpoints are.
+        require: Raises a CheckpointError or a DataError for one that cannot be resumed from.
 
     Returns:
         The checkpoint or None, and a sentence for each newer one that is damaged.
@@ -144,9 +156,9 @@ def latest_checkpoint(out_dir: Path) -> tuple[Artifact | None, list[str]]:
     intact: Artifact | None = None
     for directory in list_steps(out_dir):
         try:
-            checkpoint = read_artifact(directory, "checkpoint")
+            checkpoint = read_artifact(directory, kind)
             verify(checkpoint)
-            _require_resumable(checkpoint)
+            require(checkpoint)
         except (DataError, CheckpointError) as error:
             damaged.append(str(error))
             continue
@@ -245,12 +257,33 @@ def require_same_run(
     manifest = checkpoint.manifest()
     if config.compute.fit_memory:
         config = config.with_micro_batch(manifest.config_int("training", "micro_batch"))
-    difference = _first_difference(manifest.config, to_json_value(config), "")
-    made_from, wanted = set(manifest.parents.values()), {p.fingerprint for p in parents}
-    if difference is None and parents[0].fingerprint not in made_from:
-        difference = "the token shards are not the ones it was trained on"
-    if difference is None and made_from != wanted:
-        difference = "it did not begin as the same model"
+    other = "the token shards are not the ones it was trained on"
+    if parents[0].fingerprint in manifest.parents.values():
+        other = "it did not begin as the same model"
+    require_same_origin(checkpoint, config, parents, other)
+
+
+def require_same_origin(
+    checkpoint: Artifact,
+    settings: object,
+    parents: Sequence[Artifact],
+    other_parents: str = "the model or the data are others",
+) -> None:
+    """Raise unless a checkpoint was made by these settings from these artifacts.
+
+    Args:
+        checkpoint: The one to resume from.
+        settings: The configuration of the run to resume.
+        parents: What that run is made from.
+        other_parents: What is said if these differ.
+
+    Raises:
+        CheckpointError: Naming the first setting that differs, or that the parents do.
+    """
+    manifest = checkpoint.manifest()
+    difference = _first_difference(manifest.config, to_json_value(settings), "")
+    if difference is None and set(manifest.parents.values()) != {p.fingerprint for p in parents}:
+        difference = other_parents
     if difference is not None:
         raise CheckpointError(
             f"{checkpoint.path} belongs to another run: {difference}; train into another directory"
@@ -283,6 +316,9 @@ def require_compatible(initial: Artifact, config: PretrainConfig, shards: Artifa
 
 def _first_difference(saved: object, wanted: object, path: str) -> str | None:
     """Describe the first leaf that differs between two trees of settings, or None."""
+    if isinstance(saved, list) and isinstance(wanted, list) and len(saved) == len(wanted):
+        pairs = (_first_difference(*pair, path) for pair in zip(saved, wanted, strict=True))
+        return next(filter(None, pairs), None)
     if isinstance(saved, dict) and isinstance(wanted, dict):
         for key in sorted(saved.keys() | wanted.keys()):
             found = _first_difference(saved.get(key), wanted.get(key), f"{path}.{key}".strip("."))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -97,6 +97,13 @@ class PendingCheckpoint:
         return save_checkpoint(self._out_dir, self._snapshot, sharded_state=folder)
 
 
+class Pending(Protocol):
+    """Something on its way to disk."""
+
+    def finish(self) -> Artifact | None:
+        """Write it; None on a process that writes nothing."""
+
+
 class BackgroundSaver:
     """Writes one checkpoint at a time in a thread; leaving the context waits for it."""
 
@@ -110,7 +117,7 @@ class BackgroundSaver:
     def __exit__(self, *error: object) -> None:
         self._executor.shutdown(wait=True)
 
-    def start(self, checkpoint: PendingCheckpoint) -> None:
+    def start(self, checkpoint: Pending) -> None:
         """Start writing a checkpoint; call ``wait`` for the previous one first."""
         self._writing = self._executor.submit(checkpoint.finish)
 

@@ -1,7 +1,7 @@
 """The training state of a checkpoint as a file, the same bytes for the same state."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar, cast
@@ -38,7 +38,7 @@ class _Disk:
         """Leave that to the file's owner: a failed one would be reported by torch."""
 
 
-def write_state(state: TrainerState, path: Path) -> None:
+def write_state(state: Mapping[str, object], path: Path) -> None:
     """Write a training state; equal states give equal bytes.
 
     Args:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gpt_core.config import ClassificationConfig, OptimizerConfig
 from gpt_core.errors import DivergenceError
 from gpt_core.finetuning.epochs import EpochLoop, Objective, draw_batches, seeded
+from gpt_core.finetuning.progress import FinetuningRun
 
 CPU = torch.device("cpu")
 
@@ -33,7 +34,7 @@ class Pull(Objective[float]):
     def loss(self, examples: Sequence[float]) -> Tensor:
         self.batches.append(list(examples))
         self.modes.append(("loss", self.model.training))
-        return (self.model.weight - torch.tensor(examples)).square().mean()
+        return (self.model.weight - torch.tensor(examples)).square().sum()
 
     def score(self) -> dict[str, float]:
         self.weights.append(self.model.weight.item())
@@ -44,10 +45,14 @@ class Pull(Objective[float]):
         return 3
 
 
-def trained(objective: Pull, recorder: Any, **settings: Any) -> dict[str, float]:
+def run_in(folder: Path) -> FinetuningRun:
+    return FinetuningRun(folder / "out", "settings", [])
+
+
+def trained(objective: Pull, recorder: Any, tmp_path: Path, **settings: Any) -> dict[str, float]:
     settings = {"epochs": 3, "batch_size": 4, "learning_rate": 0.1, **settings}
     config = ClassificationConfig(**settings)
-    loop = EpochLoop(objective.model, objective, config, recorder, Path("out"))
+    loop = EpochLoop(objective.model, objective, config, recorder, run_in(tmp_path))
     return loop.run([1.0] * 30)
 
 
@@ -84,9 +89,11 @@ def test_batches_of_about_equal_length_save_padding_and_differ_by_epoch() -> Non
     ],
     ids=["lowest loss", "highest accuracy", "lowest loss of equal accuracies"],
 )
-def test_the_best_epoch_is_kept(recorder: Any, metrics: list[dict[str, float]], best: int) -> None:
+def test_the_best_epoch_is_kept(
+    recorder: Any, metrics: list[dict[str, float]], best: int, tmp_path: Path
+) -> None:
     objective = Pull(metrics)
-    kept = trained(objective, recorder)
+    kept = trained(objective, recorder, tmp_path)
     assert objective.model.weight.item() == objective.weights[best]
     assert len(set(objective.weights)) == 3
     assert kept == {f"validation_{n}": v for n, v in metrics[best].items()} | {
@@ -95,21 +102,21 @@ def test_the_best_epoch_is_kept(recorder: Any, metrics: list[dict[str, float]], 
 
 
 def test_every_epoch_trains_in_training_mode_and_validates_in_evaluation_mode(
-    recorder: Any,
+    recorder: Any, tmp_path: Path
 ) -> None:
     objective = Pull([{"loss": 1.0}] * 3)
     objective.model.eval()  # as load_model returns it
-    trained(objective, recorder)
+    trained(objective, recorder, tmp_path)
     assert set(objective.modes) == {("loss", True), ("score", False)}
     assert [name for name, _ in objective.modes] == (["loss"] * 8 + ["score"]) * 3
     assert not objective.model.training
 
 
-def test_the_updates_are_those_of_a_plain_loop(recorder: Any) -> None:
+def test_the_updates_are_those_of_a_plain_loop(recorder: Any, tmp_path: Path) -> None:
     examples = [(i * 7 % 13 - 6) / 3 for i in range(30)]  # some gradients are clipped
     config = ClassificationConfig(epochs=3, batch_size=4, learning_rate=0.1, weight_decay=0.3)
     objective = Pull([{}, {}, {}])
-    loop = EpochLoop(objective.model, objective, config, recorder, Path("out"))
+    loop = EpochLoop(objective.model, objective, config, recorder, run_in(tmp_path))
     loop.run(examples)
     twin = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(twin.weight)
@@ -127,7 +134,7 @@ def test_the_updates_are_those_of_a_plain_loop(recorder: Any) -> None:
 
 
 def test_the_throughput_counts_the_time_of_training_alone(
-    recorder: Any, monkeypatch: pytest.MonkeyPatch
+    recorder: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
@@ -143,7 +150,7 @@ def test_the_throughput_counts_the_time_of_training_alone(
 
     objective = Slow([{"loss": 1.0}] * 3)
     config = ClassificationConfig(epochs=3, batch_size=4)
-    loop = EpochLoop(objective.model, objective, config, recorder, Path("out"))
+    loop = EpochLoop(objective.model, objective, config, recorder, run_in(tmp_path))
     now[0] += 1000.0
     loop.run([1.0] * 30)
     name = "train/tokens_per_second"
@@ -155,15 +162,17 @@ def test_the_throughput_counts_the_time_of_training_alone(
     assert rates == pytest.approx(expected)
 
 
-def test_without_a_validation_split_the_last_epoch_is_kept(recorder: Any) -> None:
+def test_without_a_validation_split_the_last_epoch_is_kept(recorder: Any, tmp_path: Path) -> None:
     objective = Pull([{}, {}, {}])
-    assert trained(objective, recorder) == {}
+    assert trained(objective, recorder, tmp_path) == {}
     assert objective.model.weight.item() == objective.weights[2]
 
 
-def test_callbacks_receive_the_losses_and_the_validation_metrics(recorder: Any) -> None:
+def test_callbacks_receive_the_losses_and_the_validation_metrics(
+    recorder: Any, tmp_path: Path
+) -> None:
     objective = Pull([{"loss": 1.0}] * 3)
-    trained(objective, recorder)
+    trained(objective, recorder, tmp_path)
     run = recorder.runs[0]
     assert (run.total_steps, run.n_parameters, run.tokens_per_step) == (24, 1, 11)
     assert recorder.ends == [24]
@@ -174,24 +183,28 @@ def test_callbacks_receive_the_losses_and_the_validation_metrics(recorder: Any) 
     assert losses[10] > losses[20] > 0
 
 
-def test_a_logged_loss_is_the_mean_since_the_last_one(recorder: Any) -> None:
+def test_a_logged_loss_is_the_mean_since_the_last_one(recorder: Any, tmp_path: Path) -> None:
     objective = Pull([{}])
-    trained(objective, recorder, epochs=1, learning_rate=1e-30)  # the weight stays 0
+    trained(objective, recorder, tmp_path, epochs=1, learning_rate=1e-30)  # the weight stays 0
     assert [each["train/loss"] for _, each in recorder.metrics] == [pytest.approx(1.0)]
 
 
-def test_a_learning_rate_that_is_too_high_stops_the_training(recorder: Any) -> None:
-    sentence = "is not a number by step 10: lower the learning rate, which is 1e"
+def test_a_learning_rate_that_is_too_high_stops_the_training(recorder: Any, tmp_path: Path) -> None:
+    sentence = "is not a number at step [23]: lower the learning rate, which is 1e"
     with pytest.raises(DivergenceError, match=sentence):
-        trained(Pull([{"loss": 1.0}] * 3), recorder, learning_rate=1e38, weight_decay=10.0)
+        trained(
+            Pull([{"loss": 1.0}] * 3), recorder, tmp_path, learning_rate=1e38, weight_decay=10.0
+        )
 
 
-def test_the_same_seed_gives_the_same_order_and_another_gives_another(recorder: Any) -> None:
+def test_the_same_seed_gives_the_same_order_and_another_gives_another(
+    recorder: Any, tmp_path: Path
+) -> None:
     orders = []
     for seed in (1, 1, 2):
         objective = Pull([{}])
         config = ClassificationConfig(epochs=1, batch_size=4, seed=seed)
-        loop = EpochLoop(objective.model, objective, config, recorder, Path("out"))
+        loop = EpochLoop(objective.model, objective, config, recorder, run_in(tmp_path))
         loop.run([float(i) for i in range(30)])
         orders.append(objective.batches)
     assert orders[0] == orders[1] != orders[2]

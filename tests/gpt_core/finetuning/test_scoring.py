@@ -46,4 +46,6 @@ def test_a_follower_has_the_metrics_of_its_own_test_part_again(
     asked = replace(config, template="alpaca")  # the model's own template is used
     report = evaluate_instructions(made, instructions, asked, tmp_path / "report")
     metrics = made.metrics()
-    assert report.metrics() == {name: metrics[name] for name in ("exact_match", "rouge_l")}
+    assert report.metrics() == {
+        name: metrics[name] for name in ("exact_match", "rouge_l", "stop_rate")
+    }
