@@ -1,4 +1,4 @@
-"""The display of a deployed run: what a terminal would show goes to Prefect's log of the run."""
+"""A display of a run in Prefect: what a terminal shows goes to Prefect's log of the run."""
 
 import logging
 from collections.abc import Mapping

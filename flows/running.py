@@ -4,7 +4,7 @@ A deployment names a flow by a module and an attribute; the attributes of this m
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
@@ -27,7 +27,7 @@ from tasks.addresses import hide_passwords, redact_logs
 from tasks.automations import TAG, register_automations
 from tasks.leftovers import remove_leftovers
 from tasks.liveness import close_dead_runs, hold_flow_run, note_outcome
-from tasks.progress import current_display, use_display
+from tasks.progress import Displays, current_display, use_display
 from tasks.promotion import promote_models
 from tasks.reporting import report_run
 from tasks.stage import flow_tags
@@ -136,8 +136,8 @@ def _missed() -> State[None] | None:
 
 
 def _display() -> AbstractContextManager[None]:
-    """A deployed run shows its progress in Prefect's log of the run."""
-    return use_display(RunLog(prefect.get_run_logger())) if _is_deployed() else nullcontext()
+    """Show the run where the caller does, and in Prefect's log of it as well."""
+    return use_display(Displays(current_display(), RunLog(prefect.get_run_logger())))
 
 
 def _run_name() -> str:

@@ -27,7 +27,7 @@ from tasks.tracking.curves import send_curves
 from tasks.tracking.differences import find_difference
 from tasks.tracking.metrics import send_unsent
 from tasks.tracking.models import log_model
-from tasks.tracking.names import metric_name
+from tasks.tracking.names import RESULTS, metric_name
 from tasks.tracking.params import flatten, plain_name, shorten
 from tasks.tracking.registry import RegisteredVersion, model_name, register, version_of
 from tasks.tracking.resuming import run_file
@@ -79,6 +79,9 @@ class FlowRecord:
     models: list[RegisteredVersion] = field(default_factory=list)
     """The versions of registered models that its stages made or found."""
 
+    details: dict[str, float] = field(default_factory=dict)
+    """The stages' other metrics, recorded when the flow ends: MLflow shows the first ones first."""
+
     def note(self, stage: str, artifact: Artifact, label: str = "") -> None:
         """Record and show a stage's result, made now or cached, so that flows can be compared.
 
@@ -89,8 +92,9 @@ class FlowRecord:
                 the flow.
         """
         if not label:
-            metrics = artifact.metrics().items()
-            log_metrics(self.run_id, {metric_name(stage, name): n for name, n in metrics})
+            metrics = {metric_name(stage, name): n for name, n in artifact.metrics().items()}
+            self.details.update((k, v) for k, v in metrics.items() if k not in RESULTS)
+            log_metrics(self.run_id, {k: v for k, v in metrics.items() if k in RESULTS})
         name = f"artifact.{stage}.{label}" if label else f"artifact.{stage}"
         tags = {plain_name(name): artifact.path}
         if artifact.path not in self.made:
@@ -224,6 +228,7 @@ def tracked_flow(name: str, config: NamedConfig, tags: Mapping[str, str]) -> Ite
             token = _FLOW.set(record)
             try:
                 yield record
+                log_metrics(run_id, record.details)
             finally:
                 _FLOW.reset(token)
 

@@ -44,6 +44,9 @@ def test_everything_is_kept_in_the_home(
     assert rows(home / ".prefect" / "prefect.db", "select state_name from flow_run") == [
         ("Completed",)
     ]
+    log = [line for (line,) in rows(home / ".prefect" / "prefect.db", "select message from log")]
+    assert any(line.startswith("clean_corpus is done in") for line in log), "as on the terminal"
+    assert any("validation/loss" in line for line in log)
     store = MlflowClient(sqlite_address(home / "mlflow" / "mlflow.db"))
     (experiment,) = (e for e in store.search_experiments() if e.name != "Default")
     runs = store.search_runs([experiment.experiment_id])

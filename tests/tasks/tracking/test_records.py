@@ -126,6 +126,9 @@ def test_a_flow_has_the_curves_and_the_models_of_its_stages_made_now_or_cached(
             history = client().get_metric_history(flow.run_id, f"loss/{name}")
             assert sorted((m.step, m.value) for m in history) == points, "each step once"
     fresh, cached_run = (run.data.tags for run in runs)
+    names = ["loss/train", "loss/validation", "result/validation_loss", "stage/pretrain/step"]
+    assert sorted(runs[0].data.metrics) == names
+    assert list(runs[0].data.metrics)[-1] == names[-1], "what MLflow's pages show last"
     assert runs[0].data.metrics["result/validation_loss"] == 2.5
     assert runs[0].data.metrics["stage/pretrain/step"] == 4.0
     assert "cached" not in fresh
