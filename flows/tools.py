@@ -47,6 +47,10 @@ def generate(
             help="A checkpoint's directory or models:/NAME@ALIAS; the newest if not given.",
         ),
     ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="An adapter for it, used without merging."),
+    ] = None,
 ) -> None:
     """Continue a prompt. Settings are those of the section generation, such as temperature=0.5."""
     settings = [word for word in words or [] if _SETTING.fullmatch(word)]
@@ -55,15 +59,19 @@ def generate(
         raise ConfigError(f"one prompt is expected, put it in quotes; there are {len(prompts)}")
     named = [f"generation.{setting.removeprefix('generation.')}" for setting in settings]
     decoding = load_config("tiny", settings=named).generation
-    _generate("".join(prompts), decoding, checkpoint)
+    _generate("".join(prompts), decoding, checkpoint, adapter)
 
 
-def _generate(prompt: str, decoding: DecodingConfig, checkpoint: str | None) -> None:
+def _generate(
+    prompt: str, decoding: DecodingConfig, checkpoint: str | None, adapter: Path | None
+) -> None:
     from gpt_core.artifact import verify
     from gpt_core.generation import stream_text
-    from tasks.paths import newest_checkpoint
+    from tasks.paths import expand_path, newest_checkpoint
     from tasks.reads import REGISTERED, Given
 
+    if adapter is not None and checkpoint is None:
+        raise ConfigError("--adapter needs --checkpoint DIR, the model that it was trained on")
     named = checkpoint or newest_checkpoint()
     if named is None:
         raise DataError("there is no checkpoint yet: make one with gptflow run")
@@ -71,7 +79,8 @@ def _generate(prompt: str, decoding: DecodingConfig, checkpoint: str | None) -> 
     if checkpoint is None or checkpoint.startswith(REGISTERED):
         typer.echo(f"from {model.path}", err=True)
     verify(model, skip=[TRAINING_STATE])
-    pieces = stream_text(model.directory, prompt, decoding)
+    place = None if adapter is None else expand_path(str(adapter)).resolve()
+    pieces = stream_text(model.directory, prompt, decoding, place)
     first = next(pieces, "")  # raises before anything is printed
     sys.stdout.write(prompt + first)
     for piece in pieces:

@@ -5,7 +5,9 @@ model.safetensors     the weights
 tokenizer/            the tokenizer
 training_state.pt     state to resume pretraining, and with FSDP
 training_state/       the shards of the optimizer's state
-adapter.safetensors   the adapters of a fine-tuned model, already merged into the weights
+adapter/              the adapter of a fine-tuned model in PEFT's format, see
+                      ``gpt_core.models.adapter_files``; with ``lora.merge=false`` in place of the
+                      weights, else they have its update in them
 """
 
 import re
@@ -26,7 +28,7 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer"
 TRAINING_STATE = "training_state.pt"
 SHARDED_STATE = "training_state"
-ADAPTER = "adapter.safetensors"
+ADAPTER = "adapter"
 
 _STEP = re.compile(r"step-[0-9]{8,18}")
 
@@ -84,7 +86,7 @@ def write_checkpoint(
     draft: Draft,
     description: CheckpointDescription,
     *,
-    save_weights: Callable[[Path], str],
+    save_weights: Callable[[Path], str] | None,
     save_tokenizer: Callable[[Path], object],
 ) -> None:
     """Write the files that every checkpoint has.
@@ -92,10 +94,12 @@ def write_checkpoint(
     Args:
         draft: The unfinished artifact; its ``info`` receives the description without the model.
         description: The content of ``config.json``.
-        save_weights: Writes the safetensors file and returns its SHA-256.
+        save_weights: Writes the safetensors file and returns its SHA-256; None for a checkpoint
+            that has only an adapter.
         save_tokenizer: Writes the tokenizer's directory.
     """
-    draft.checksums[WEIGHTS] = save_weights(draft.directory / WEIGHTS)
+    if save_weights is not None:
+        draft.checksums[WEIGHTS] = save_weights(draft.directory / WEIGHTS)
     save_tokenizer(draft.directory / TOKENIZER)
     values = to_json_value(description)
     assert isinstance(values, dict)

@@ -72,8 +72,8 @@ def finetune_classifier(
 
     Returns:
         A checkpoint artifact with the test split's metrics, every test text with its prediction in
-        ``predictions.parquet`` and the confusion matrix in ``confusion.json``; adapters are merged
-        into the weights and also stored by themselves.
+        ``predictions.parquet`` and the confusion matrix in ``confusion.json``; an adapter is
+        saved by itself, and with ``lora.merge`` the weights with its update.
 
     Raises:
         DataError: If the table cannot be read, or a split lacks a label.
@@ -94,10 +94,10 @@ def finetune_classifier(
         loop = EpochLoop(trained, objective, config, listeners, run)
         metrics = loop.run(encoded["train"])
         test = objective.predict(encoded["test"])
-    model, adapters = merge_adapters(trained)
+    model, adapter = merge_adapters(trained)
     description = _describe(body.config, config, labels, width, loop.step)
     with run.result() as draft:
-        write_finetuned(draft, model, tokenizer, description, adapters)
+        write_finetuned(draft, model, tokenizer, description, adapter, checkpoint, lora)
         draft.metrics |= metrics | counts | {"cut_examples": float(n_cut)}
         _write_test(draft, splits.test, test, labels)
     return draft.artifact

@@ -74,8 +74,7 @@ def finetune_instructions(
         callbacks: Receive losses, some answers, and notices of examples that do not fit.
 
     Returns:
-        A checkpoint artifact with the test split's answers and scores in ``answers.parquet`` and
-        their means as metrics; adapters are merged into the weights and also stored separately.
+        A checkpoint artifact; the test split's answers with scores are in ``answers.parquet``.
 
     Raises:
         DataError: If the list cannot be read, is too short, or no prompt fits into the context.
@@ -95,12 +94,13 @@ def finetune_instructions(
         objective = AnswerLoss(trained, tokenizer.pad_id, validation, config)
         loop = EpochLoop(trained, objective, config, listeners, run)
         metrics = loop.run(training) | _test_loss(objective, encoder, splits.test)
-    model, adapters = merge_adapters(trained)
+    model, adapter = merge_adapters(trained)
     assert isinstance(model, GPT)
     answers = generate_answers(model, encoder, splits.test, listeners)
     _report_samples(answers[:_N_SAMPLES], listeners, loop.step)
     with run.result() as draft:
-        write_finetuned(draft, model, tokenizer, encoder.describe(model, loop.step), adapters)
+        shown = encoder.describe(model, loop.step)
+        write_finetuned(draft, model, tokenizer, shown, adapter, checkpoint, lora)
         draft.metrics |= metrics | encoder.counts | counts
         _write_answers(draft, answers)
     return draft.artifact

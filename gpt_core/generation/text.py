@@ -8,7 +8,7 @@ from gpt_core.config import DecodingConfig
 from gpt_core.data import TEMPLATES
 from gpt_core.errors import CheckpointError
 from gpt_core.generation.decoding import stream
-from gpt_core.models import GPT, load_model
+from gpt_core.models import GPT, load_adapted, load_model
 from gpt_core.tokenizers import StreamDecoder, Tokenizer, load_tokenizer
 
 
@@ -30,34 +30,41 @@ def continue_text(
     yield from _to_text(stream(model, token_ids, decoding, tokenizer.eos_id), tokenizer)
 
 
-def stream_text(checkpoint: Path, prompt: str, decoding: DecodingConfig) -> Iterator[str]:
+def stream_text(
+    checkpoint: Path, prompt: str, decoding: DecodingConfig, adapter: Path | None = None
+) -> Iterator[str]:
     """Generate from a checkpoint: the continuation of a prompt, or the answer to an instruction.
 
     Args:
         checkpoint: A checkpoint's directory.
         prompt: The beginning of a document; for a model tuned on instructions, the instruction.
         decoding: Sampling, and the maximum number of new tokens.
+        adapter: The directory of an adapter for this checkpoint, or of a checkpoint that has one.
 
     Yields:
         Pieces of text, as ``continue_text``.
 
     Raises:
-        CheckpointError: If the checkpoint is incomplete, damaged or a classifier's, or its prompt
-            template is unknown.
+        CheckpointError: If the checkpoint is incomplete, damaged or a classifier's, its prompt
+            template is unknown, or the adapter does not belong to it.
     """
     if not checkpoint.is_dir():
         raise CheckpointError(f"{checkpoint} is not a directory, so it cannot be a checkpoint")
-    description = read_description(checkpoint)
-    model = load_model(checkpoint)
+    name = read_description(checkpoint).template
+    if adapter is None:
+        model = load_model(checkpoint)
+    else:
+        model, tuned = load_adapted(checkpoint, adapter)
+        name = tuned or name
     tokenizer = load_tokenizer(checkpoint / TOKENIZER)
-    if description.template is None:
+    if name is None:
         yield from continue_text(model, tokenizer, prompt, decoding)
         return
-    template = TEMPLATES.get(description.template)
+    template = TEMPLATES.get(name)
     if template is None:
         known = ", ".join(sorted(TEMPLATES))
         raise CheckpointError(
-            f"{checkpoint / CONFIG}: template must be one of {known}, got {description.template!r}"
+            f"{checkpoint / CONFIG}: template must be one of {known}, got {name!r}"
         )
     token_ids = tokenizer.encode(template.format(prompt))
     yield from _to_text(stream(model, token_ids, decoding, tokenizer.eos_id), tokenizer)

@@ -5,6 +5,19 @@ To learn how a GPT works, read ``layers``, ``attention``, ``block`` and ``gpt``,
 """
 
 from gpt_core.config import IGNORED
+from gpt_core.models.adapter_files import (
+    Adapter,
+    AdapterDescription,
+    find_adapter,
+    find_base,
+    holds_only_adapter,
+    read_adapter,
+    read_adapter_description,
+    to_file_name,
+    weights_fingerprint,
+    write_adapter,
+)
+from gpt_core.models.adapters import Adapters, import_peft
 from gpt_core.models.attention import (
     CausalAttention,
     MultiHeadAttention,
@@ -25,13 +38,12 @@ from gpt_core.models.gpt import GPT
 from gpt_core.models.head_loss import head_loss
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import GELU, FeedForward, LayerNorm
+from gpt_core.models.loading import load_adapted, load_classifier, load_model
 from gpt_core.models.loss import next_token_loss, perplexity
 from gpt_core.models.model_loss import model_loss
 from gpt_core.models.pickles import load_pickled
 from gpt_core.models.shapes import classifier_shapes, parameter_shapes
 from gpt_core.models.weights import (
-    load_classifier,
-    load_model,
     load_weights,
     require_weights,
     save_weights,
@@ -43,6 +55,9 @@ __all__ = [
     "GELU",
     "GPT",
     "IGNORED",
+    "Adapter",
+    "AdapterDescription",
+    "Adapters",
     "BigramLanguageModel",
     "CausalAttention",
     "CountedBigram",
@@ -59,9 +74,14 @@ __all__ = [
     "count_parameters",
     "evaluating",
     "explicit_attention",
+    "find_adapter",
+    "find_base",
     "fit_bigram",
     "flops_per_token",
     "head_loss",
+    "holds_only_adapter",
+    "import_peft",
+    "load_adapted",
     "load_classifier",
     "load_model",
     "load_pickled",
@@ -70,8 +90,13 @@ __all__ = [
     "next_token_loss",
     "parameter_shapes",
     "perplexity",
+    "read_adapter",
+    "read_adapter_description",
     "require_weights",
     "save_weights",
+    "to_file_name",
+    "weights_fingerprint",
     "weights_of",
+    "write_adapter",
     "write_tensors",
 ]

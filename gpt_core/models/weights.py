@@ -1,4 +1,4 @@
-"""Weights as safetensors files, and models from checkpoint directories."""
+"""Weights as safetensors files."""
 
 import hashlib
 import json
@@ -12,13 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gpt_core.checkpoints import WEIGHTS, read_description
 from gpt_core.errors import CheckpointError
 from gpt_core.files import Progress, atomic_write
-from gpt_core.models.classifier import GPTClassifier
-from gpt_core.models.factory import allocate_model
-from gpt_core.models.gpt import GPT
-from gpt_core.models.shapes import Shape, classifier_shapes, parameter_shapes
+from gpt_core.models.shapes import Shape
 
 _DTYPE_NAMES = {
     torch.float64: "F64",
@@ -145,55 +141,3 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
-
-
-def load_model(checkpoint: Path, device: torch.device | str = "cpu") -> GPT:
-    """Load the language model of a checkpoint directory, in evaluation mode.
-
-    Args:
-        checkpoint: The directory.
-        device: Device of the model.
-
-    Raises:
-        CheckpointError: If the checkpoint is incomplete, damaged or a classifier's.
-    """
-    description = read_description(checkpoint)
-    if description.kind == "classifier":
-        raise CheckpointError(f"{checkpoint} is a classifier, but a language model is needed")
-    require_weights(checkpoint / WEIGHTS, parameter_shapes(description.model))
-    model = allocate_model(description.model)
-    load_weights(model, checkpoint / WEIGHTS)
-    return model.to(device).eval()
-
-
-def load_classifier(
-    checkpoint: Path, device: torch.device | str = "cpu"
-) -> tuple[GPTClassifier, list[str]]:
-    """Load the classifier of a checkpoint directory, in evaluation mode, and its labels.
-
-    Args:
-        checkpoint: The directory.
-        device: Device of the model.
-
-    Returns:
-        The classifier, and the label of each class.
-
-    Raises:
-        CheckpointError: If the checkpoint is incomplete, damaged or not a classifier's.
-    """
-    description = read_description(checkpoint)
-    if description.labels is None:
-        raise CheckpointError(f"{checkpoint} is a language model, but a classifier is needed")
-    labels = list(description.labels)
-    shapes = classifier_shapes(description.model, len(labels))
-    require_weights(checkpoint / WEIGHTS, shapes)
-    with torch.random.fork_rng(devices=[]):  # its head draws weights, which are then replaced
-        model = GPTClassifier(
-            allocate_model(description.model),
-            len(labels),
-            description.token or "last",
-            description.pad_to,
-            description.temperature or 1.0,
-        )
-    load_weights(model, checkpoint / WEIGHTS)
-    return model.to(device).eval(), labels

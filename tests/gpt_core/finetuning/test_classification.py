@@ -110,7 +110,7 @@ def test_adapters_are_merged_and_also_stored_separately(
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     linear = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     assert changed == {f"h.1.{name}.weight" for name in linear}
-    assert "adapter.safetensors" in tuned.manifest().files
+    assert "adapter/adapter_model.safetensors" in tuned.manifest().files
 
 
 def test_callbacks_receive_losses_and_the_validation_accuracy(

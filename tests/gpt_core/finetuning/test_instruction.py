@@ -137,7 +137,12 @@ def test_adapters_are_merged_and_also_stored_separately(
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     linear = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     assert changed == {f"h.0.{name}.weight" for name in linear}
-    assert "adapter.safetensors" in finetuned.manifest().files
+    files = finetuned.manifest().files
+    assert {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"} <= files.keys()
+    metrics = finetuned.metrics()
+    assert metrics["adapter_bytes"] == files["adapter/adapter_model.safetensors"].bytes
+    assert metrics["adapter_parameters"] == 2 * 16 * 32
+    assert metrics["adapter_fraction"] == 2 * 16 * 32 / sum(p.numel() for p in after.values())
 
 
 def test_a_finetuned_model_can_be_finetuned_again(
