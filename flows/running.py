@@ -13,6 +13,7 @@ import prefect
 from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.context import TagsContext
+from prefect.states import Completed
 
 from flows.declarations import FLOWS, Flow, FlowResult
 from flows.forms import Form, form_class, resolve, to_config, to_form
@@ -26,12 +27,14 @@ from tasks.absence import Outcome, silence_logging_errors
 from tasks.addresses import hide_passwords, redact_logs
 from tasks.automations import TAG, register_automations
 from tasks.leftovers import remove_leftovers
-from tasks.liveness import close_dead_runs, hold_flow_run, note_outcome
+from tasks.liveness import close_dead_runs, has_completed, hold_flow_run, note_outcome
 from tasks.progress import Displays, current_display, use_display
 from tasks.promotion import promote_models
 from tasks.reporting import report_run
 from tasks.stage import flow_tags
 from tasks.tracking import tracked_flow
+
+_DONE = "An earlier start of this run completed it, while Prefect's server was away"
 
 PrefectFlow = prefect.Flow[..., FlowResult]
 
@@ -82,8 +85,11 @@ def as_prefect_flow(
         if missed is not None:
             return missed  # type: ignore[return-value]  # Prefect's own way to end a run
         redact_logs()
-        with _display(), Ending(flow.name, to_config(config)) as ending:
+        with _display():
             was_killed = hold_flow_run(runtime.flow_run.id)
+            if has_completed(runtime.flow_run.id):
+                return Completed(message=_DONE)  # type: ignore[return-value]
+        with _display(), Ending(flow.name, to_config(config)) as ending:
             remove_leftovers()
             complete = hide_passwords(resolve(to_config(config), preset, settings))
             ending.config = complete

@@ -23,6 +23,7 @@ from flows.running import as_prefect_flow
 from gpt_core.config import RunConfig
 from gpt_core.errors import ConfigError
 from tasks.automations import TAG, register_automations
+from tasks.claims import claim_runs
 from tasks.credentials import password_file
 from tasks.environment import is_server
 from tasks.servers import PrefectServer, running_prefect_server, start_mlflow_server
@@ -73,9 +74,10 @@ def serve_all(
             cancel_missed(client)
         typer.echo(f"Deployed {declared.path}: {', '.join(each.full_name for each, _ in built)}")
     deployments += [each for entry, each in built if entry.pool is None]
-    register_automations(restarts)
+    register_automations()
+    claim_runs()
     try:
-        with supervise(typer.echo):
+        with supervise(typer.echo, restarts):
             serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=_RUNS)
     finally:
         _pause(deployments, [entry for entry, _ in built])

@@ -1,14 +1,14 @@
-"""Prefect's automations of gptflow: runs without a heartbeat crash, killed ones start again.
+"""Prefect's automation of gptflow: runs without a heartbeat crash.
 
 A run sends a heartbeat every half minute, from a command and from a deployment alike. Prefect's
-server calls it crashed when none has come for a while, and puts a run of a deployment that was
-killed back into its schedule, as often as its number of starts allows. Both look only at runs with
-gptflow's tag, because the server may have runs of others too.
+server calls it crashed when none has come for a while; ``tasks.restarts`` starts it again. The
+automation looks only at runs with gptflow's tag, because the server may have runs of others too.
 """
 
 import logging
 import signal
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from httpx import HTTPError
@@ -23,8 +23,9 @@ TAG = "gptflow"
 """The tag of every deployment and every run of gptflow."""
 
 CRASH_SILENT = "gptflow: runs without a heartbeat crash"
-RESTART_KILLED = "gptflow: killed runs start again"
-"""The names of the automations."""
+"""The automation's name."""
+
+_FORMER = "gptflow: killed runs start again"  # of an earlier version, which did it several times
 
 SILENT_AFTER = timedelta(seconds=90)
 """Three heartbeats."""
@@ -42,27 +43,37 @@ _SIGNALS = (signal.SIGKILL, signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV)
 _BEAT = "prefect.flow-run.heartbeat"
 _ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
 _OWN = ResourceSpecification({"prefect.resource.id": f"prefect.tag.{TAG}"})
-_DEPLOYED = ResourceSpecification({"prefect.resource.role": "deployment"})
+_KILLED_MESSAGES = (
+    f"{SILENT}*",
+    f"{KILLED}*",
+    *(f"*exited with*status code: {code}.*" for each in _SIGNALS for code in (-each, 128 + each)),
+    "*exited with*status code: 1.*",  # Prefect knows of no outcome, else that would be the state
+    "Flow run could not start*",
+    "Request to * failed*",
+    "Request failed while attempting to contact the server*",
+)
 
 _log = logging.getLogger(__name__)
 
 
-def register_automations(restarts: int | None = None) -> None:
-    """Register both automations, or bring those of an earlier version up to date.
+def register_automations() -> None:
+    """Register the automation, or bring that of an earlier version up to date.
 
-    One that was switched off in Prefect's UI stays off.
-
-    Args:
-        restarts: How often a killed run is started again; None leaves that as it is.
+    If it was switched off in Prefect's UI, it stays off.
     """
-    wanted = [_crash_silent(), *([] if restarts is None else [_restart_killed(restarts)])]
     settings = {"timeout": _ANSWER_SECONDS}
     try:
         with get_client(sync_client=True, httpx_settings=settings) as client:
-            for automation in wanted:
-                _register(client, automation)
+            _register(client, _crash_silent())
+            for former in client.read_automations_by_name(_FORMER):
+                client.delete_automation(former.id)
     except (HTTPError, PrefectException, OSError) as error:
-        _log.info("Prefect did not take the automations: %s", error)
+        _log.info("Prefect did not take the automation: %s", error)
+
+
+def is_killed(message: str) -> bool:
+    """Whether a crashed run's message says that its process was killed, or found no server."""
+    return any(fnmatchcase(message, pattern) for pattern in _KILLED_MESSAGES)
 
 
 def _crash_silent() -> AutomationCore:
@@ -84,48 +95,6 @@ def _crash_silent() -> AutomationCore:
             ChangeFlowRunState(state=StateType.CRASHED, name=None, message=SILENT, force=False)
         ],
     )
-
-
-def _restart_killed(restarts: int) -> AutomationCore:
-    """Schedule a deployment's run again whose process was killed, some times at most.
-
-    The trigger looks at the number of starts, so that no run is started for ever, and at the
-    message, so that no run is started again that ended by an error of its own or was asked to end.
-    """
-    starts = [str(start) for start in range(1, restarts + 1)] or ["never"]
-    return AutomationCore(
-        name=RESTART_KILLED,
-        description="Registered by gptflow up, see docs/operations.md.",
-        trigger=EventTrigger(
-            expect={"prefect.flow-run.Crashed"},
-            match=ResourceSpecification(
-                {
-                    "prefect.resource.id": "prefect.flow-run.*",
-                    "prefect.run-count": starts,
-                    "prefect.state-message": [f"{SILENT}*", f"{KILLED}*", *_worker_messages()],
-                }
-            ),
-            match_related=[_OWN, _DEPLOYED],
-            for_each={"prefect.resource.id"},
-            posture=Posture.Reactive,
-            threshold=1,
-            within=timedelta(0),
-        ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.SCHEDULED,
-                name="AwaitingRetry",
-                message=f"It starts again and continues, {restarts} times at most",
-                force=False,
-            )
-        ],
-    )
-
-
-def _worker_messages() -> list[str]:
-    """Messages of Prefect's workers about killed processes: a signal, or a shell's code for it."""
-    codes = [code for each in _SIGNALS for code in (-each, 128 + each)]
-    return [f"*exited with*status code: {code}.*" for code in codes]
 
 
 def _register(client: SyncPrefectClient, wanted: AutomationCore) -> None:

@@ -28,6 +28,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from gpt_core.durable import make_directory
 from gpt_core.files import write_json
 from tasks.automations import KILLED
+from tasks.in_use import is_locked
 from tasks.notifications import config_of, killed_message, send_message
 from tasks.paths import running_dir
 from tasks.progress import current_display
@@ -37,6 +38,8 @@ _ANSWER_SECONDS = 5.0
 _KEPT_DAYS = 30  # of a run that the server does not know, since another server may
 _AWAY = (HTTPError, PrefectException, OSError)
 _OPEN = (StateType.RUNNING, StateType.PENDING)
+_UNTRUE = (StateType.RUNNING, StateType.CANCELLING)  # without a process
+_RETRY = "AwaitingRetry"
 
 
 _HELD: dict[str, FileLock] = {}
@@ -54,18 +57,25 @@ def hold_flow_run(run_id: UUID | str) -> bool:
     key = str(run_id)
     make_directory(running_dir())
     started_before = _path(key).exists()
-    was_killed = started_before and key not in _HELD and not _record(key).exists()
+    is_retry = key in _HELD
     lock = _HELD[key] = FileLock(_path(key))
     with suppress(Timeout):
         lock.acquire(blocking=False)
     if not lock.is_locked:
         current_display().notice("another process of this run is still alive: waiting for its end")
         lock.acquire()
-    _record(key).unlink(missing_ok=True)
+    was_killed = started_before and not is_retry and not _record(key).exists()
     if started_before:
-        with suppress(*_AWAY), _client() as client:
-            close_tasks(client, UUID(key), killed_state())
+        with suppress(*_AWAY), prefect_client() as client:
+            close_tasks(client, UUID(key), _ended_as(key))
+    if not has_completed(key):
+        _record(key).unlink(missing_ok=True)
     return was_killed
+
+
+def has_completed(run_id: UUID | str) -> bool:
+    """Whether an earlier process of a run noted that it completed, and Prefect missed that."""
+    return _ended_as(str(run_id)).type == StateType.COMPLETED
 
 
 @contextmanager
@@ -98,14 +108,20 @@ def close_dead_runs() -> int:
     if not found:
         return 0
     try:
-        with _client() as client:
+        with prefect_client() as client:
             return sum(_close_if_dead(client, path) for path in found)
     except _AWAY:
         return 0  # the next one does it
 
 
-def _client() -> SyncPrefectClient:
+def prefect_client() -> SyncPrefectClient:
+    """A client that does not wait long for an answer."""
     return get_client(sync_client=True, httpx_settings={"timeout": _ANSWER_SECONDS})
+
+
+def is_held(run_id: UUID) -> bool:
+    """Whether a process of this home works on a run."""
+    return str(run_id) in _HELD or is_locked(_path(str(run_id)))
 
 
 def close_tasks(client: SyncPrefectClient, run_id: UUID, state: State[object]) -> None:
@@ -136,6 +152,8 @@ def _close_if_dead(client: SyncPrefectClient, path: Path) -> bool:
     with lock:
         try:
             run = client.read_flow_run(UUID(_name(path)))
+            if run.state is not None and run.state.is_pending() and has_completed(run.id):
+                return False  # its next process reads that there is nothing left to do
             closed = _close(client, run)
             _tell_if_killed(client, run)
         except ObjectNotFound:
@@ -153,12 +171,19 @@ def _close(client: SyncPrefectClient, run: FlowRun) -> bool:
     close_tasks(client, run.id, state)
     current = run.state
     # A run has a lock from its work on: one that is pending has been put into the schedule again.
-    if current is None or current.type not in (StateType.RUNNING, StateType.CANCELLING):
+    if current is None or not (current.type in _UNTRUE or _is_mistaken(current, state)):
         return False
     if current.type == StateType.CANCELLING:
         state = State(type=StateType.CANCELLED, name="Cancelled")
     client.set_flow_run_state(run.id, state, force=True)
     return True
+
+
+def _is_mistaken(current: State[object], noted: State[object]) -> bool:
+    """Whether Prefect takes for crashed what completed or failed while its server was away."""
+    if noted.type not in (StateType.COMPLETED, StateType.FAILED):
+        return False
+    return current.type == StateType.CRASHED or current.name == _RETRY
 
 
 def _tell_if_killed(client: SyncPrefectClient, run: FlowRun) -> None:
@@ -179,7 +204,7 @@ def _revive(client: SyncPrefectClient, run_id: UUID) -> None:
         return
     if current is None or _record(str(run_id)).is_file():  # it ended, and its process does so
         return
-    if current.type == StateType.CRASHED or current.name == "AwaitingRetry":
+    if current.type == StateType.CRASHED or current.name == _RETRY:
         running = State(type=StateType.RUNNING, name="Running", message="Its process lives")
         client.set_flow_run_state(run_id, running, force=True)
 

@@ -20,6 +20,9 @@ from tasks.paths import project_root
 HOST = "127.0.0.1"
 """Where servers listen."""
 
+WORKER = "worker"
+"""The runs that a worker started, and all that they started."""
+
 _MARK = "GPTFLOW_PROCESS"
 _PORT_TRIES = 100
 _STOPPING_SECONDS = 5.0
@@ -84,13 +87,24 @@ def _processes() -> Iterator[Path]:
 
 def _kinds(pid: int) -> set[str]:
     """The kind of a process of this home, or nothing."""
-    try:
-        environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return set()  # it ended, or is another user's
+    environment = _environment(pid)
     prefix, suffix = f"{_MARK}=".encode(), b":" + os.fsencode(project_root())
     marks = [each for each in environment if each.startswith(prefix) and each.endswith(suffix)]
     return {each.removeprefix(prefix).removesuffix(suffix).decode() for each in marks}
+
+
+def variable(pid: int, name: str) -> str:
+    """A variable of a process's environment, empty if it has none."""
+    prefix = f"{name}=".encode()
+    found = (each for each in _environment(pid) if each.startswith(prefix))
+    return next(found, b"").removeprefix(prefix).decode(errors="replace")
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # it ended, or is another user's
 
 
 def start_detached(

@@ -1,4 +1,4 @@
-"""Supervise servers and runs while ``gptflow up`` runs: restart the ones, close the others.
+"""Supervise servers and runs while ``gptflow up`` runs: restart them, and close what has ended.
 
 Everything is done by one background thread, which nothing waits for.
 """
@@ -17,6 +17,7 @@ from prefect.runner import _scheduled_run_poller as poller
 from prefect.utilities.services import critical_service_loop
 
 from tasks.liveness import close_dead_runs
+from tasks.restarts import Restarts
 from tasks.servers import Server, recorded_servers, restart
 from tasks.tracking import close_abandoned
 
@@ -32,15 +33,17 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def supervise(tell: Callable[[str], None]) -> Iterator[None]:
-    """Start dead servers again and close dead runs during the block.
+def supervise(tell: Callable[[str], None], restarts: int = 0) -> Iterator[None]:
+    """Start dead servers and killed runs again and close dead runs during the block.
 
     Args:
         tell: Is called with a line for everything that was done.
+        restarts: How often a killed run of a deployment is started again.
     """
     _never_give_up()
     stop = threading.Event()
-    work = partial(_work, stop, [_Supervised(server) for server in recorded_servers()], tell)
+    servers = [_Supervised(server) for server in recorded_servers()]
+    work = partial(_work, stop, servers, Restarts(restarts), tell)
     thread = threading.Thread(target=work, name="supervision", daemon=True)
     thread.start()
     try:
@@ -73,14 +76,26 @@ def _never_give_up() -> None:
         module.critical_service_loop = patient  # type: ignore[attr-defined]
 
 
-def _work(stop: threading.Event, servers: list[_Supervised], tell: Callable[[str], None]) -> None:
+def _work(
+    stop: threading.Event,
+    servers: list[_Supervised],
+    restarts: Restarts,
+    tell: Callable[[str], None],
+) -> None:
+    ended = "closed {} runs in {} whose process had ended"
+    tasks = (
+        (close_dead_runs, ended.format("{}", "Prefect")),
+        (restarts.close_lost, ended.format("{}", "Prefect")),
+        (close_abandoned, ended.format("{}", "MLflow")),
+        (restarts.start_killed, "started {} runs again that had been killed"),
+    )
     while not stop.wait(_PAUSE_SECONDS):
         for each in servers:
             _attempt(partial(each.look_after, tell), f"{each.server.kind}'s server")
-        for close, store in ((close_dead_runs, "Prefect"), (close_abandoned, "MLflow")):
-            closed = _attempt(close, f"the runs in {store}")
-            if closed:
-                tell(f"closed {closed} runs in {store} whose process had ended")
+        for function, line in tasks:
+            number = _attempt(function, function.__name__)
+            if number:
+                tell(line.format(number))
 
 
 def _attempt(function: Callable[[], R], what: str) -> R | None:

@@ -16,15 +16,16 @@ from filelock import FileLock, Timeout
 from gpt_core.errors import DataError
 from gpt_core.files import write_json
 from tasks import processes
+from tasks.claims import mark_orphans
 from tasks.credentials import make_private
 from tasks.in_use import is_locked, running_flows
 from tasks.paths import prefect_dir, project_root
+from tasks.processes import WORKER
 from tasks.servers import MLFLOW, PREFECT, stop_mlflow_server, stop_prefect_server
 
 POOL_WORKER = "pool-worker"
 """A worker of a work pool, with the runs that it started."""
 
-_WORKER = "worker"  # the runs that a worker started, and all that they started
 _SAVING_SECONDS = 60.0  # for a last checkpoint, before runs are killed
 _ENDING_SECONDS = _SAVING_SECONDS + 30.0
 
@@ -47,11 +48,12 @@ def only_up() -> Iterator[None]:
             f"gptflow up runs already in {project_root()}: use it, or stop it with gptflow down"
         ) from None
     with held:
-        processes.end([_WORKER])
+        mark_orphans()
+        processes.end([WORKER])
         stop_mlflow_server()
         processes.end([MLFLOW])
         write_json(_record_file(), {"pid": os.getpid(), "started": _start_time(os.getpid())})
-        os.environ.update(processes.mark(_WORKER))
+        os.environ.update(processes.mark(WORKER))
         try:
             yield
         finally:
@@ -73,7 +75,7 @@ def nothing_runs() -> Iterator[None]:
     except Timeout:
         raise DataError(f"gptflow up runs {advice}") from None
     with held, FileLock(prefect_dir() / "server.lock"):
-        if processes.running([_WORKER, POOL_WORKER, MLFLOW, PREFECT]) or running_flows():
+        if processes.running([WORKER, POOL_WORKER, MLFLOW, PREFECT]) or running_flows():
             raise DataError(f"a server or a run is running {advice}")
         yield
 
@@ -125,12 +127,12 @@ def is_up_running() -> bool:
 
 def left_by_up() -> list[int]:
     """The processes that a ``gptflow up`` started and, if it runs no more, left."""
-    return processes.running([_WORKER, MLFLOW])
+    return processes.running([WORKER, MLFLOW])
 
 
 def _end_all() -> bool:
     """End what has the mark of this home; the servers last, so that runs can report their end."""
-    ended = processes.end([_WORKER, POOL_WORKER], _SAVING_SECONDS)
+    ended = processes.end([WORKER, POOL_WORKER], _SAVING_SECONDS)
     stopped = [stop_mlflow_server(), stop_prefect_server()]
     return ended + processes.end([MLFLOW, PREFECT]) > 0 or any(stopped)
 

@@ -135,7 +135,7 @@ def test_without_a_server_runs_are_closed_later(
 ) -> None:
     kill(process(run))
     with monkeypatch.context() as patch:
-        patch.setattr(liveness, "_client", unreachable)
+        patch.setattr(liveness, "prefect_client", unreachable)
         assert close_dead_runs() == 0
     assert close_dead_runs() == 1
 
