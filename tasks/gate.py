@@ -62,11 +62,17 @@ class Row:
         difference = self.candidate - self.champion
         return -difference if self.metric in _LOWER_IS_BETTER else difference
 
+    @property
+    def is_lowest(self) -> bool:
+        """Whether both models have the worst possible score, which says nothing for either."""
+        return self.metric not in _LOWER_IS_BETTER and self.candidate == self.champion == 0
+
     def sentence(self) -> str:
         """Both values, such as ``bits_per_byte on held-out text 1.92, the champion's is 1.83``."""
+        nothing = ", so that neither can do it" if self.is_lowest else ""
         return (
             f"{self.metric} on {self.test} {self.candidate:.5g}, the champion's is "
-            f"{self.champion:.5g}"
+            f"{self.champion:.5g}{nothing}"
         )
 
 
@@ -87,8 +93,14 @@ class Verdict:
 
     @property
     def worse(self) -> tuple[Row, ...]:
-        """The deciding rows in which the candidate is worse; one of them is enough to refuse."""
-        return tuple(row for row in self.deciding if not row.gain >= 0)
+        """The deciding rows in which the candidate is worse, or as bad as can be.
+
+        One of them is enough to refuse.
+        """
+        return tuple(row for row in self.deciding if not row.gain >= 0 or self._says_nothing(row))
+
+    def _says_nothing(self, row: Row) -> bool:
+        return all(each.is_lowest for each in self.rows if each.test == row.test)
 
 
 def compare(candidate: Artifact, champion: Artifact, config: RunConfig) -> Verdict:

@@ -150,7 +150,9 @@ def _outcome(
         sentence = f"{name} is the champion: {because}"
     else:
         assert before is not None
-        sentence = f"{name} is worse than the champion, version {before.version}: {because}"
+        worse = verdict is not None and any(not row.gain >= 0 for row in verdict.worse)
+        compared = "worse" if worse else "no better"
+        sentence = f"{name} is {compared} than the champion, version {before.version}: {because}"
     return Promotion(
         version=version, before=before, verdict=verdict, is_champion=promoted, sentence=sentence
     )

@@ -19,9 +19,18 @@ def test_the_first_metric_that_differs_decides() -> None:
     worse = Row("held-out text", "bits_per_byte", 1.9, 1.8)
     assert worse.gain < 0 < better.gain
     assert Verdict((equal, better)).deciding == (better,)
-    assert Verdict((equal,)).worse == ()
     assert Verdict((equal, better, worse)).worse == (worse,), "one test is enough to refuse"
     assert worse.sentence() == "bits_per_byte on held-out text 1.9, the champion's is 1.8"
+
+
+def test_a_tie_of_models_that_get_nothing_right_promotes_nothing() -> None:
+    exact = Row("instructions", "exact_match", 0.0, 0.0)
+    similar, nothing = (Row("instructions", "rouge_l", value, value) for value in (0.3, 0.0))
+    assert Verdict((exact, nothing)).worse == (exact,)
+    assert exact.sentence().endswith("0, the champion's is 0, so that neither can do it")
+    assert Verdict((exact, similar)).worse == (), "they can do something, equally well"
+    perfect = Row("text", "bits_per_byte", 0.0, 0.0)
+    assert Verdict((perfect,)).worse == (), "the best that there is"
 
 
 def test_a_loss_that_is_no_number_is_worse() -> None:
