@@ -47,7 +47,7 @@ class Restarts:
     def __init__(self, allowed: int) -> None:
         self._allowed = allowed
         self._rounds: dict[UUID, tuple[UUID | None, int]] = {}
-        self._settled: set[UUID | None] = set()
+        self._decided: set[UUID | None] = set()
 
     def close_lost(self) -> int:
         """Close the runs that the worker of this home took and that have no process.
@@ -65,7 +65,7 @@ class Restarts:
             wanted = FlowRunFilter(id=FlowRunFilterId(any_=taken[:_PAGE]))
             runs = client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE)
             alive = claims.living()  # read later than the states, so that a new one is seen
-            _forget_unknown(set(taken[:_PAGE]) - {run.id for run in runs})
+            _release_unknown(set(taken[:_PAGE]) - {run.id for run in runs})
             lost = [run for run in runs if run.id not in alive and self._is_lost(run, rounds)]
             return sum(_close(client, run) for run in lost)
 
@@ -104,7 +104,7 @@ class Restarts:
             return sum(
                 self._start(client, run)
                 for run in crashed
-                if run.state_id not in self._settled
+                if run.state_id not in self._decided
                 and run.id not in alive
                 and not is_held(run.id)  # it did not crash, and close_dead_runs says so
             )
@@ -114,7 +114,7 @@ class Restarts:
         orphan = claims.is_orphan(run.id)
         message = (run.state.message if run.state else None) or ""
         if not (orphan or is_killed(message)) or self._starts(client, run.id) >= self._allowed:
-            self._settled.add(run.state_id)
+            self._decided.add(run.state_id)
             return False
         text = f"{_AGAIN}, {self._allowed} times at most"
         again: State[None] = Scheduled(name="AwaitingRetry", message=text, scheduled_time=now())
@@ -139,7 +139,7 @@ def _close(client: SyncPrefectClient, run: FlowRun) -> bool:
     return True
 
 
-def _forget_unknown(unknown: set[UUID]) -> None:
+def _release_unknown(unknown: set[UUID]) -> None:
     for run_id in unknown:
         if claims.age_seconds(run_id, time.time()) > _KEPT_DAYS * 86400:
             claims.release(run_id)

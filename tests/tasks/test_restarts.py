@@ -63,7 +63,7 @@ def process_of(run: FlowRun) -> "subprocess.Popen[bytes]":
     return started
 
 
-def forget(run: FlowRun) -> None:
+def release_lock(run: FlowRun) -> None:
     """Release the lock of a run, as the end of its process does."""
     liveness._HELD.pop(str(run.id)).release()
 
@@ -184,12 +184,12 @@ def test_what_completed_while_the_server_was_away_is_known_to_the_next_start(
     hold_flow_run(run.id)
     with note_outcome(run.id):
         pass
-    forget(run)  # its process ends
+    release_lock(run)  # its process ends
     client.set_flow_run_state(run.id, Pending(), force=True)
     assert close_dead_runs() == 0
     assert not hold_flow_run(run.id)
     assert has_completed(run.id)
-    forget(run)
+    release_lock(run)
     client.set_flow_run_state(run.id, Crashed(message=SILENT), force=True)
     assert close_dead_runs() == 1
     assert state(client, run).type == StateType.COMPLETED
