@@ -1,6 +1,5 @@
 """Killed runs start again, some times at most; runs that lost their process are found."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.runner._state_proposer import StateProposer
 from prefect.states import Cancelling, Completed, Crashed, Pending, Running
 from waiting import eventually
 
@@ -157,23 +155,6 @@ def test_an_ended_run_is_no_longer_looked_at(client: SyncPrefectClient, deployme
     claims.claim(unknown)
     assert Restarts(1).close_lost() == 0
     assert claims.claimed() == [unknown], f"{run.id} has ended, the other's server may come back"
-
-
-def test_the_worker_claims_a_run_before_it_asks_for_it(
-    client: SyncPrefectClient, deployment: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(StateProposer, "propose_pending", StateProposer.propose_pending)
-    claims.claim_runs()
-    claims.claim_runs()  # once is enough
-    run = run_in(client, deployment, claimed=False)
-
-    async def take() -> bool:
-        async with get_client() as asked:
-            return await StateProposer(client=asked).propose_pending(run)
-
-    assert asyncio.run(take())
-    assert claims.claimed() == [run.id]
-    assert state(client, run).type == StateType.PENDING
 
 
 def test_what_completed_while_the_server_was_away_is_known_to_the_next_start(
