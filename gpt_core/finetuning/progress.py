@@ -16,7 +16,13 @@ from torch import Tensor
 
 from gpt_core.artifact import Artifact, Draft, new_artifact
 from gpt_core.callbacks import Callback
-from gpt_core.checkpoints import TRAINING_STATE, step_directory, step_of_directory
+from gpt_core.checkpoints import (
+    TRAINING_STATE,
+    list_steps,
+    step_directory,
+    step_of_directory,
+)
+from gpt_core.durable import remove_directory
 from gpt_core.errors import CheckpointError
 from gpt_core.finetuning.best import BestState
 from gpt_core.optim import OptimizersState
@@ -124,6 +130,9 @@ class Checkpoints:
         checkpoint, notices = find_latest(self._run.out_dir, PROGRESS, _require_state)
         for notice in notices:
             self._callbacks.on_notice(notice)
+        for directory in list_steps(self._run.out_dir):  # a damaged one must not be kept as newest
+            if step_of_directory(directory) > step_of(checkpoint):
+                remove_directory(directory)
         if checkpoint is None:
             return None
         require_same_origin(checkpoint, self._run.settings, self._run.parents)

@@ -29,7 +29,8 @@ SETTINGS = [
     "training.eval_every=4", "training.eval_tokens=512", "training.sample_every=12",
     "training.save_every=4", "training.keep_last=2", "evaluation.max_tokens=512",
     "generation.max_new_tokens=4", "classification.epochs=1", "classification.max_tokens=8",
-    "instruction.epochs=1", "instruction.max_new_tokens=2",
+    "classification.batch_size=8", "classification.save_seconds=0",
+    "instruction.epochs=1", "instruction.max_new_tokens=2", "instruction.save_seconds=0",
 ]  # fmt: skip
 
 STAGES = {
