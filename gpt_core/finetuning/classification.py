@@ -3,44 +3,33 @@
 Shapes: B batch, T time, K classes, N examples.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from gpt_core.artifact import Artifact, Draft
+from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback, Callbacks
 from gpt_core.checkpoints import CheckpointDescription
 from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
 from gpt_core.data import encode_texts, pad
 from gpt_core.errors import ConfigError, DataError
-from gpt_core.evaluation import classification_metrics
 from gpt_core.execution import resolve_device
-from gpt_core.files import write_json
 from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
+from gpt_core.finetuning.measuring import Calibration, calibrate, write_test
 from gpt_core.finetuning.progress import FinetuningRun
 from gpt_core.finetuning.saving import load_base, write_finetuned
 from gpt_core.models import GPT, GPTClassifier, evaluating
-from gpt_core.text import Example, ExampleSplits, read_example_splits, source_path
+from gpt_core.text import ExampleSplits, positive_label, read_example_splits, source_path
 from gpt_core.tokenizers import Tokenizer
 
 _PREDICT_BATCH = 64
-PREDICTIONS = pa.schema(
-    [
-        ("text", pa.string()),
-        ("expected", pa.string()),
-        ("predicted", pa.string()),
-        ("probability", pa.float32()),
-    ]
-)
-"""Columns of ``predictions.parquet``; the probability is that of the predicted label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +60,8 @@ def finetune_classifier(
         callbacks: Receive losses and validation metrics.
 
     Returns:
-        A checkpoint artifact with the test split's metrics, every test text with its prediction in
-        ``predictions.parquet`` and the confusion matrix in ``confusion.json``; an adapter is
-        saved by itself, and with ``lora.merge`` the weights with its update.
+        A checkpoint artifact with the test split's metrics and what ``write_test`` writes; an
+        adapter is saved by itself, and with ``lora.merge`` the weights with its update.
 
     Raises:
         DataError: If the table cannot be read, or a split lacks a label.
@@ -84,7 +72,7 @@ def finetune_classifier(
     device, listeners = resolve_device(config.device), Callbacks(callbacks)
     config = config.with_rate(lora)
     run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples))
-    splits, labels, counts = _read(examples, config, listeners)
+    splits, labels, positive, counts = _read(examples, config, listeners)
     body, tokenizer = load_base(checkpoint)
     width = _width(config, body.config)
     with seeded(config.seed, device):
@@ -93,26 +81,28 @@ def finetune_classifier(
         objective = _Classification(trained, tokenizer.pad_id, encoded["validation"], config)
         loop = EpochLoop(trained, objective, config, listeners, run)
         metrics = loop.run(encoded["train"])
-        test = objective.predict(encoded["test"])
+        validation, test = (objective.predict(encoded[name]) for name in ("validation", "test"))
     model, adapter = merge_adapters(trained)
-    description = _describe(body.config, config, labels, width, loop.step)
+    calibration = calibrate(splits.validation, validation, labels, positive)
+    description = _describe(body.config, config, labels, width, loop.step, calibration)
     with run.result() as draft:
         write_finetuned(draft, model, tokenizer, description, adapter, checkpoint, lora)
         draft.metrics |= metrics | counts | {"cut_examples": float(n_cut)}
-        _write_test(draft, splits.test, test, labels)
+        write_test(draft, splits.test, test, labels, calibration)
     return draft.artifact
 
 
 def _read(
     examples: Artifact, config: ClassificationConfig, listeners: Callback
-) -> tuple[ExampleSplits, list[str], dict[str, float]]:
-    """The splits, the labels in the order of the classes, and metrics that count the rows."""
+) -> tuple[ExampleSplits, list[str], str | None, dict[str, float]]:
+    """The splits, the labels in the order of the classes, the positive one, and counts of rows."""
     splits, file = read_example_splits(source_path(examples), config)
     if file.notice:
         listeners.on_notice(file.notice)
     counts = {"blank_rows": float(file.n_left_out)}
     counts |= {f"{name}_examples": float(len(rows)) for name, rows in splits.by_name().items()}
-    return splits, sorted({example.label for example in file.rows}), counts
+    labels = Counter(example.label for example in file.rows)
+    return splits, sorted(labels), positive_label(config.positive, labels), counts
 
 
 def _width(config: ClassificationConfig, model: GPTConfig) -> int:
@@ -132,6 +122,7 @@ def _describe(
     labels: Sequence[str],
     max_tokens: int,
     step: int,
+    calibration: Calibration,
 ) -> CheckpointDescription:
     """The content of ``config.json``."""
     return CheckpointDescription(
@@ -142,6 +133,9 @@ def _describe(
         max_tokens=max_tokens,
         token="first" if config.token == "first" else None,
         pad_to=config.pad_to,
+        temperature=calibration.temperature,
+        positive=calibration.positive,
+        threshold=calibration.threshold,
     )
 
 
@@ -262,23 +256,3 @@ def macro_f1(predicted: Tensor, labels: Tensor, n_classes: int) -> float:
     confusion = pairs.view(n_classes, n_classes).double()  # rows: labels, columns: predictions
     total = confusion.sum(dim=0) + confusion.sum(dim=1)
     return (2 * confusion.diag() / total)[total > 0].mean().item()
-
-
-def _write_test(
-    draft: Draft, examples: Sequence[Example], log_probabilities: Tensor, labels: list[str]
-) -> None:
-    """Write metrics, predictions and the confusion matrix of the test split."""
-    best = log_probabilities.max(dim=-1)
-    predicted = [labels[i] for i in best.indices.tolist()]
-    expected = [example.label for example in examples]
-    metrics, confusion = classification_metrics(expected, predicted, labels)
-    draft.metrics |= {f"test_{name}": value for name, value in metrics.items()}
-    write_json(draft.directory / "confusion.json", confusion)
-    columns = [
-        [example.text for example in examples],
-        expected,
-        predicted,
-        best.values.exp().tolist(),
-    ]
-    table = pa.table(columns, schema=PREDICTIONS)
-    pq.write_table(table, draft.directory / "predictions.parquet")

@@ -3,9 +3,11 @@
 Shapes: B batch, K classes.
 """
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from gpt_core.artifact import Artifact
@@ -14,12 +16,17 @@ from gpt_core.checkpoints import TOKENIZER, read_description
 from gpt_core.config import ClassificationConfig, InstructionConfig, build_config
 from gpt_core.data import encode_texts, pad
 from gpt_core.errors import DataError
-from gpt_core.evaluation import classification_metrics, write_report
+from gpt_core.evaluation import measure_classifier, write_report
 from gpt_core.execution import resolve_device
 from gpt_core.finetuning.example_encoder import ExampleEncoder
 from gpt_core.finetuning.instruction import generate_answers, mean_scores
 from gpt_core.models import load_classifier, load_model
-from gpt_core.text import read_example_splits, read_instruction_splits, source_path
+from gpt_core.text import (
+    positive_label,
+    read_example_splits,
+    read_instruction_splits,
+    source_path,
+)
 from gpt_core.tokenizers import load_tokenizer
 
 _BATCH = 64
@@ -37,13 +44,13 @@ def evaluate_classifier(
         out_dir: Directory of the report.
 
     Returns:
-        A report artifact with accuracy, precision, recall and F1.
+        A report artifact with the metrics of ``gpt_core.evaluation.measure_classifier``.
 
     Raises:
         DataError: If the table cannot be read, or has a label that the classifier does not know.
         CheckpointError: If the checkpoint is damaged or no classifier's.
     """
-    splits, _ = read_example_splits(source_path(examples), config)
+    splits, file = read_example_splits(source_path(examples), config)
     device = resolve_device(config.device)
     model, labels = load_classifier(checkpoint.directory, device)
     expected = [example.label for example in splits.test]
@@ -53,15 +60,18 @@ def evaluate_classifier(
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
     width = read_description(checkpoint.directory).max_tokens or model.config.context_length
     encoded = encode_texts([example.text for example in splits.test], tokenizer, width)
-    predicted: list[str] = []
+    found: list[list[float]] = []
     with torch.inference_mode():
         for start in range(0, len(encoded), _BATCH):
             rows = encoded[start : start + _BATCH]
             token_ids, lengths = pad(rows, tokenizer.pad_id, model.pad_to)
-            logits = model(token_ids.to(device), lengths.to(device))  # (B, K)
-            predicted += [labels[index] for index in logits.argmax(dim=-1).tolist()]
-    metrics, _ = classification_metrics(expected, predicted, labels)
-    return write_report(out_dir, metrics, {}, config=config, parents=(checkpoint, examples))
+            found += model.probabilities(token_ids.to(device), lengths.to(device)).tolist()
+    counts = Counter(example.label for example in file.rows)
+    positive = positive_label(config.positive, counts)
+    measured = measure_classifier(expected, np.array(found), labels, positive)
+    tables = {"labels": measured.labels, "confusion": measured.confusion}
+    parents = (checkpoint, examples)
+    return write_report(out_dir, measured.metrics, tables, config=config, parents=parents)
 
 
 def evaluate_instructions(

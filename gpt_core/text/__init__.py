@@ -21,6 +21,7 @@ from gpt_core.text.examples import (
     read_examples,
     read_instructions,
 )
+from gpt_core.text.labels import positive_label
 from gpt_core.text.probe import TextProbe, probe_texts
 from gpt_core.text.reading import read_texts
 from gpt_core.text.records import RecordFormat, file_errors, read_objects, read_record_file
@@ -57,6 +58,7 @@ __all__ = [
     "iter_texts",
     "language_of",
     "path_exists",
+    "positive_label",
     "probe_texts",
     "read_documents",
     "read_example_splits",

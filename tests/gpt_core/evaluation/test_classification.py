@@ -2,9 +2,11 @@
 
 import random
 
+import numpy as np
 import pytest
+from sklearn import metrics as sk
 
-from gpt_core.evaluation import classification_metrics
+from gpt_core.evaluation import classification_metrics, measure_classifier
 
 
 def test_metrics_equal_those_computed_by_hand() -> None:
@@ -50,3 +52,45 @@ def test_no_examples_give_no_metrics_and_an_empty_matrix() -> None:
     metrics, rows = classification_metrics([], [], ["a", "b"])
     assert metrics == {}
     assert [row["predicted a"] + row["predicted b"] for row in rows] == [0, 0]
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_every_metric_of_probabilities_equals_scikit_learns(k: int) -> None:
+    rng = np.random.default_rng()
+    labels = ["a", "b", "c", "d"][:k]
+    targets = np.concatenate([np.arange(k), rng.integers(0, k, 400)])
+    scores = rng.normal(size=(len(targets), k)) + 1.5 * np.eye(k)[targets]
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    expected = [labels[i] for i in targets]
+    predicted = [labels[i] for i in p.argmax(axis=1)]
+    measured = measure_classifier(expected, p, labels, "b")
+    found = measured.metrics
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(expected, predicted))
+    assert found["f1"] == pytest.approx(sk.f1_score(expected, predicted, average="macro"))
+    weighted = sk.f1_score(expected, predicted, average="weighted")
+    assert found["f1_weighted"] == pytest.approx(weighted)
+    own = sk.f1_score(expected, predicted, labels=["b"], average="macro")
+    assert found["f1_positive"] == pytest.approx(own)
+    assert found["loss"] == pytest.approx(sk.log_loss(targets, p))
+    assert found["brier"] == pytest.approx(sk.brier_score_loss(targets, p, labels=range(k)))
+    if k == 2:
+        auroc = sk.roc_auc_score(targets, p[:, 1])
+        assert found["f1_positive"] == pytest.approx(sk.f1_score(targets, p.argmax(axis=1)))
+    else:
+        auroc = sk.roc_auc_score(targets, p, multi_class="ovr")
+    assert found["auroc"] == pytest.approx(auroc)
+    report = sk.classification_report(expected, predicted, output_dict=True)
+    for row in measured.labels:
+        wanted = report[row["label"]]
+        assert row["f1"] == pytest.approx(wanted["f1-score"])
+        assert (row["precision"], row["recall"], row["examples"]) == pytest.approx(
+            (wanted["precision"], wanted["recall"], wanted["support"])
+        )
+    assert found["accuracy_low"] < found["accuracy"] < found["accuracy_high"]
+    assert found["f1_positive_low"] < found["f1_positive"] < found["f1_positive_high"]
+
+
+def test_no_examples_have_no_probabilities_to_measure() -> None:
+    measured = measure_classifier([], np.zeros((0, 2)), ["a", "b"], "b")
+    assert measured.metrics == {}
+    assert len(measured.confusion) == 2

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from sklearn import metrics as sk
 
 from gpt_core.artifact import Artifact, read_artifact, to_json_value, verify
 from gpt_core.config import ClassificationConfig, LoRAConfig
@@ -58,9 +60,52 @@ def test_the_checkpoint_reproduces_the_recorded_predictions(
     for row in rows:
         token_ids, lengths = pad(encode_texts([row["text"]], tokenizer, limit), tokenizer.pad_id)
         with torch.inference_mode():
-            best = model(token_ids, lengths).softmax(dim=-1).max(dim=-1)
+            best = model.probabilities(token_ids, lengths).max(dim=-1)
         assert labels[int(best.indices)] == row["predicted"]
         assert best.values.item() == pytest.approx(row["probability"], abs=1e-5)
+
+
+def test_the_recorded_metrics_are_of_the_recorded_predictions(classifier: Artifact) -> None:
+    metrics = classifier.metrics()
+    rows = pq.read_table(classifier.directory / "predictions.parquet").to_pydict()
+    losses = np.array(rows["loss"])
+    assert metrics["test_loss"] == pytest.approx(losses.mean(), abs=1e-6)
+    correct = np.array(rows["expected"]) == np.array(rows["predicted"])
+    own = np.where(correct, rows["probability"], 1 - np.array(rows["probability"]))
+    np.testing.assert_allclose(-np.log(own), losses, atol=1e-4)
+    description = read_json(classifier.directory / "config.json")
+    found = sk.f1_score(rows["expected"], rows["predicted"], pos_label=description["positive"])
+    assert metrics["test_f1_positive"] == pytest.approx(found)
+    assert description["temperature"] == metrics["temperature"] != 1.0
+    assert description["threshold"] == metrics["threshold"]
+    labels = read_json(classifier.directory / "labels.json")
+    assert [row["label"] for row in labels] == ["ham", "spam"]
+    curves = read_json(classifier.directory / "reliability.json")
+    for curve in curves.values():
+        assert sum(row["examples"] for row in curve) == len(losses)
+    assert metrics["test_ece_uncalibrated"] >= 0
+
+
+def test_the_head_alone_and_padding_and_the_first_token_are_kept_with_the_checkpoint(
+    checkpoint: Artifact, messages: Artifact, tmp_path: Path
+) -> None:
+    config = replace(SHORT, trainable_blocks=0, token="first", pad_to=24)
+    tuned = finetune_classifier(checkpoint, messages, config, WHOLE, tmp_path / "tuned")
+    before = dict(load_model(checkpoint.directory).named_parameters())
+    model, labels = load_classifier(tuned.directory)
+    after = dict(model.gpt.named_parameters())
+    assert all(torch.equal(after[name], before[name]) for name in after)
+    assert (model.position, model.pad_to) == ("first", 24)
+    tokenizer = load_tokenizer(tuned.directory / "tokenizer")
+    row = pq.read_table(tuned.directory / "predictions.parquet").to_pylist()[0]
+    token_ids, lengths = pad(encode_texts([row["text"]], tokenizer, 24), tokenizer.pad_id, 24)
+    with torch.inference_mode():
+        best = model.probabilities(token_ids, lengths).max(dim=-1)
+    assert labels[int(best.indices)] == row["predicted"]
+    assert best.values.item() == pytest.approx(row["probability"], abs=1e-5)
+    too_long = replace(config, pad_to=10_000)
+    with pytest.raises(ConfigError, match="pad_to is 10000, but the model's context has"):
+        finetune_classifier(checkpoint, messages, too_long, WHOLE, tmp_path / "none")
 
 
 def test_the_confusion_matrix_counts_the_predictions(classifier: Artifact) -> None:
