@@ -5,6 +5,8 @@ once.
 """
 
 import gc
+import inspect
+import json
 import os
 import shutil
 import signal
@@ -71,8 +73,11 @@ def _command(flow: Flow) -> Callable[..., None]:
         preset: Preset = "tiny",
         config: ConfigFile = None,
         dry_run: DryRun = False,
+        **options: str | None,
     ) -> None:
         given = [flow.resolve_alias(each) for each in settings or []]
+        named = {flow.options[name]: value for name, value in options.items() if value is not None}
+        given += [f"{setting}={json.dumps(value)}" for setting, value in named.items()]
         resolved = hide_passwords(load_config(preset, config, given))
         unread = [redact(each) for each in given if not flow.reads_setting(each)]
         if unread:
@@ -82,6 +87,21 @@ def _command(flow: Flow) -> Callable[..., None]:
         else:
             _run(flow, resolved)
 
+    return _with_options(command, flow)
+
+
+def _with_options(command: Callable[..., None], flow: Flow) -> Callable[..., None]:
+    """Give a command the options of its flow, each the same as a setting."""
+    signature = inspect.signature(command)
+    parameters = [each for each in signature.parameters.values() if each.name != "options"]
+    for name, setting in flow.options.items():
+        shown = typer.Option(f"--{name}", help=f"The same as {setting}=.")
+        kind = Annotated[str | None, shown]
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        )
+        command.__annotations__[name] = kind
+    vars(command)["__signature__"] = signature.replace(parameters=parameters)
     return command
 
 
@@ -121,7 +141,8 @@ def _run(flow: Flow, config: RunConfig) -> None:
         typer.echo(sentence)
     server = PrefectServer()
     server.start()
-    console.print(f"gptflow {flow.name}: {config.name}, from {config.source}", highlight=False)
+    origin = flow.origin(config)
+    console.print(f"gptflow {flow.name}: {config.name}, from {origin}", highlight=False)
     with console.status("loading ..."), _without_gc():  # while the server starts
         from flows.display import TerminalDisplay
         from flows.running import run_flow

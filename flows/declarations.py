@@ -15,7 +15,7 @@ from flows.sections import SECTIONS, sections_read
 from gpt_core.artifact import Artifact
 from gpt_core.config import Benchmark, PretrainConfig, RunConfig
 from gpt_core.errors import ConfigError
-from tasks.reads import Given, Read, Release, Source
+from tasks.reads import Given, Read, Release, Source, answers_read
 
 FlowResult = Artifact | dict[str, Artifact]
 FlowFunction = Callable[[RunConfig], Artifact] | Callable[[RunConfig], dict[str, Artifact]]
@@ -68,6 +68,9 @@ class Flow:
 
     aliases: dict[str, str] = field(default_factory=dict)
     """Settings that may be given by a short name, as ``size=`` for ``gpt2.size=``."""
+
+    options: dict[str, str] = field(default_factory=dict)
+    """Settings that may also be given as an option, as ``--checkpoint DIR`` for ``checkpoint=``."""
 
     def __post_init__(self) -> None:
         unknown = set(self.sections) - SECTIONS
@@ -129,6 +132,12 @@ class Flow:
             return (*self.sections, *self.common_sections)
         making = {None: (*TEXT, *PRETRAINING), "gpt2": ("gpt2",)}.get(config.checkpoint, ())
         return tuple(dict.fromkeys(("checkpoint", *self.sections, *making, *self.common_sections)))
+
+    def origin(self, config: RunConfig) -> str:
+        """The source of a run, or what it has in place of one."""
+        if "judge" in self.sections and "source" not in self.form_sections:
+            return str(config.judge.answers or config.checkpoint)
+        return config.source
 
     def all_reads(self, config: RunConfig) -> list[Read]:
         """Everything the flow reads with this configuration, to make a missing checkpoint too."""
@@ -216,6 +225,12 @@ def _instruct() -> FlowFunction:
     return instruct
 
 
+def _judge() -> FlowFunction:
+    from flows.commands.judge import judge
+
+    return judge
+
+
 def _text(config: RunConfig) -> list[Read]:
     return [Source(config.source)]
 
@@ -225,7 +240,28 @@ def _messages(config: RunConfig) -> list[Read]:
 
 
 def _instructions(config: RunConfig) -> list[Read]:
-    return [Source(config.instruction.source, "instruction")]
+    return [Source(config.instruction.source, "instruction"), *_other_answers(config)]
+
+
+def _other_answers(config: RunConfig) -> list[Read]:
+    judge = config.judge
+    return [answers_read(judge.against)] if judge.url and judge.against else []
+
+
+def _answers(config: RunConfig) -> list[Read]:
+    if config.judge.url is None:
+        raise ConfigError(
+            "judge.url must be the address of a judge, such as http://127.0.0.1:11434/v1, and "
+            "judge.model its name there"
+        )
+    if (config.judge.answers is None) == (config.checkpoint is None):
+        raise ConfigError(
+            "give the answers: either --checkpoint DIR of a model that gptflow instruct made, or "
+            "--answers FILE"
+        )
+    if config.judge.answers is not None:
+        return [Source(config.judge.answers, "answers"), *_other_answers(config)]
+    return [Given(str(config.checkpoint), "checkpoint"), *_other_answers(config)]
 
 
 def _tokenizers(config: RunConfig) -> list[Read]:
@@ -253,7 +289,7 @@ FLOWS = index_by_name(
         load=_run,
         reads=lambda config: [*_text(config), *_messages(config), *_instructions(config)],
         sections=(
-            *TEXT, "evaluation", "generation", "classification", "instruction", "lora",
+            *TEXT, "evaluation", "generation", "classification", "instruction", "lora", "judge",
         ),
         makes_checkpoint=True,
     ),
@@ -322,8 +358,16 @@ FLOWS = index_by_name(
         help="Fine-tune on instructions.",
         load=_instruct,
         reads=_instructions,
-        sections=("instruction", "lora"),
+        sections=("instruction", "lora", "judge"),
         makes_checkpoint=True,
+    ),
+    Flow(
+        name="judge",
+        help="Have another model score answers.",
+        load=_judge,
+        reads=_answers,
+        sections=("checkpoint", "judge"),
+        options={"checkpoint": "checkpoint", "answers": "judge.answers"},
     ),
 )  # fmt: skip
 """Every flow by its name."""

@@ -41,7 +41,8 @@ def print_plan(flow: Flow, config: RunConfig, console: Console) -> None:
     for stage in planned:
         where = str(short(stage.artifact.directory)) if stage.done else ""
         table.add_row(stage.name, stage.state, where)
-    console.print(f"gptflow {flow.name}: {config.name}, from {config.source}\n", highlight=False)
+    origin = flow.origin(config)
+    console.print(f"gptflow {flow.name}: {config.name}, from {origin}\n", highlight=False)
     console.print(table, soft_wrap=True)
     pretraining = next((stage for stage in planned if stage.name == "pretrain"), None)
     if pretraining is not None:

@@ -12,6 +12,7 @@ from flows.fitting import (
     check_texts,
     check_tokenizers,
 )
+from flows.judgements import check_answers
 from gpt_core.config import GPT2ImportConfig, RunConfig, use_limits
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.text import path_exists, read_example_splits, read_instruction_splits
@@ -53,6 +54,7 @@ def _check_reads(flow: Flow, config: RunConfig) -> list[str]:
         check_benchmarks(config)
     notices = check_tables(flow, config)
     check_prompts(flow, config)
+    check_answers(flow, config)
     return notices
 
 

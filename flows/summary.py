@@ -9,6 +9,7 @@ from rich.text import Text
 
 from flows.declarations import FlowResult
 from flows.display import short
+from flows.judgements import print_judgements
 from gpt_core.artifact import REPORT, Artifact
 from gpt_core.config import RunConfig
 from gpt_core.files import read_json
@@ -61,6 +62,9 @@ def print_result(
     """
     if isinstance(result, dict):
         print_summary(console, config, result, seconds, prefect_url)
+        return
+    if result.manifest().info.get("report") == "judgements":
+        print_judgements(console, result, seconds)
         return
     compared = result.manifest().config if result.kind == "report" else None
     shown = {"tokenizers": print_comparison, "checkpoints": print_models}

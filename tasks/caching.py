@@ -125,13 +125,19 @@ def recorded_artifact(record: Path) -> Artifact | None:
 
 
 def cached_artifact(key: str) -> Artifact | None:
-    """The result that Prefect's cache holds under a stage's key, or None."""
+    """The complete result that Prefect's cache holds under a stage's key, or None."""
     record = results_dir() / key
-    return recorded_artifact(record) if record.is_file() else None
+    found = recorded_artifact(record) if record.is_file() else None
+    return None if found is None or _is_incomplete(found) else found
+
+
+def _is_incomplete(artifact: Artifact) -> bool:
+    """Whether a stage that runs again could make a better result, and says so in its manifest."""
+    return artifact.manifest().info.get("incomplete") is True
 
 
 def discard_damaged(key: str) -> None:
-    """Delete a cache record whose artifact was deleted or damaged, so that the stage runs again.
+    """Delete a cache record whose artifact is missing, damaged or incomplete: it is made again.
 
     An intact one is in use from now on.
     """
@@ -140,7 +146,7 @@ def discard_damaged(key: str) -> None:
         return
     with artifacts_locked(alone=False):
         artifact = recorded_artifact(record)
-        if artifact is None:
+        if artifact is None or _is_incomplete(artifact):
             record.unlink(missing_ok=True)
         else:
             mark_used(artifact)

@@ -110,6 +110,11 @@ def raw_dir() -> Path:
     return data_dir() / FOLDERS["raw"]
 
 
+def judge_replies() -> Path:
+    """The judge's replies, so that none is asked for twice."""
+    return data_dir() / "judge" / "replies.sqlite"
+
+
 def unsent_dir() -> Path:
     """Metrics that MLflow could not be sent yet."""
     return data_dir() / "unsent"

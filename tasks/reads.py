@@ -13,7 +13,7 @@ from tasks.paths import expand_path
 REGISTERED = "models:/"
 """The beginning of a registered model's address."""
 
-Role = Literal["text", "classification", "instruction"] | Benchmark
+Role = Literal["text", "classification", "instruction", "answers"] | Benchmark
 """The format that a source is read in."""
 
 
@@ -65,3 +65,10 @@ class Given:
 
 
 Read = Source | Release | Given
+
+
+def answers_read(named: str) -> Source | Given:
+    """Where answers come from: a checkpoint's directory, a registered model, or else a file."""
+    if named.startswith(REGISTERED) or expand_path(named).is_dir():
+        return Given(named, "checkpoint")
+    return Source(named, "answers")

@@ -18,6 +18,7 @@ from gpt_core.config import (
     EvaluationConfig,
     GPT2ImportConfig,
     InstructionConfig,
+    JudgeConfig,
     LaunchConfig,
     LoRAConfig,
     PretrainConfig,
@@ -26,7 +27,8 @@ from gpt_core.config import (
     TokenizerConfig,
 )
 from tasks import hub, launch, sources, tables
-from tasks.paths import artifact_dir
+from tasks.judging import judge_key
+from tasks.paths import artifact_dir, judge_replies
 from tasks.pieces import pieces_page
 from tasks.planning import PendingDownload
 from tasks.plots import confusion_matrix, loss_curves, metric_bars, zipf_curves
@@ -210,6 +212,28 @@ def finetune_instructions(
     run.record.log_table(tables.answers(model), "answers")
     run.record.log_model(model)
     return model
+
+
+@stage(package="judging", kind="report")
+def judge_answers(run: StageRun, answers: list[Artifact], config: JudgeConfig) -> Artifact:
+    """Have a model score answers, see ``gpt_core.judging.judge_answers``.
+
+    Args:
+        run: The stage's run.
+        answers: A checkpoint or file with answers, and perhaps another one to compare with.
+        config: The judge.
+    """
+    from gpt_core import judging
+
+    report = judging.judge_answers(
+        answers, config, run.out_dir, judge_replies(), key=judge_key(), progress=run.progress
+    )
+    run.display.notice(judging.report_headline(report))
+    run.record.log_table(tables.judgements(report), "judgements")
+    problem = run.record.log_assessments(report, str(config.model), config.traces)
+    if problem:
+        run.display.notice(f"MLflow has the table of answers, but no traces of them: {problem}")
+    return report
 
 
 @stage(package="evaluation", kind="report")

@@ -62,6 +62,11 @@ def answers(checkpoint: Artifact) -> pd.DataFrame:
     return pd.read_parquet(checkpoint.directory / "answers.parquet")
 
 
+def judgements(report: Artifact) -> pd.DataFrame:
+    """Every answer that a judge scored, with its score or the reason why it has none."""
+    return pd.read_parquet(report.directory / "judgements.parquet")
+
+
 def report(report: Artifact) -> pd.DataFrame:
     """The metrics of a report: ``metric`` and ``value``."""
     return pd.DataFrame(report.metrics().items(), columns=["metric", "value"])

@@ -1,5 +1,6 @@
 """A model to one that follows instructions."""
 
+from flows.commands.judge import judge_answers
 from flows.commands.pretrain import ensure_checkpoint
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
@@ -7,7 +8,13 @@ from tasks import stages
 
 
 def instruct(config: RunConfig, checkpoint: Artifact | None = None) -> Artifact:
-    """Fine-tune a model on instructions with answers; the model is made first if none is given."""
+    """Fine-tune a model on instructions with answers, and have its test answers judged.
+
+    The model is made first if none is given; without the address of a judge, nothing is judged.
+    """
     checkpoint = checkpoint or ensure_checkpoint(config)
     examples = stages.fetch_corpus(config.instruction.source, "instruction")
-    return stages.finetune_instructions(checkpoint, examples, config.instruction, config.lora)
+    model = stages.finetune_instructions(checkpoint, examples, config.instruction, config.lora)
+    if config.judge.url is not None:
+        judge_answers(model, config.judge)
+    return model

@@ -18,6 +18,8 @@ _RESULTS = {
     ("finetune_classifier", "test_f1"): "result/f1",
     ("finetune_instructions", "exact_match"): "result/exact_match",
     ("finetune_instructions", "rouge_l"): "result/rouge_l",
+    ("judge_answers", "score"): "result/judge_score",
+    ("judge_answers", "win_rate"): "result/win_rate",
 }
 RESULTS = tuple(_RESULTS.values())
 """The metrics that runs are compared by, the most important first."""

@@ -23,6 +23,7 @@ from tasks.commit import current_commit
 from tasks.paths import running_file
 from tasks.progress import current_display
 from tasks.tracking.abandoned import close_abandoned, hold_run
+from tasks.tracking.assessments import log_assessments
 from tasks.tracking.curves import send_curves
 from tasks.tracking.differences import find_difference
 from tasks.tracking.metrics import send_unsent
@@ -172,6 +173,10 @@ class StageRecord:
         """Record a checkpoint as a model, which the flow registers when the stage is complete."""
         name = model_name(checkpoint, self.flow.prefix)
         self._model_id = log_model(self.run_id, checkpoint, name, self.flow.experiment)
+
+    def log_assessments(self, report: Artifact, judge: str, limit: int) -> str:
+        """Record a judge's answers as traces; return why that failed, or an empty text."""
+        return log_assessments(self.run_id, report, judge, limit)
 
     def finish(self, artifact: Artifact, prefix: str = "") -> None:
         """Record the stage's result, with a prefix before the names of its metrics."""
