@@ -128,4 +128,5 @@ def with_head(body: GPT, description: CheckpointDescription) -> GPTClassifier:
             description.token or "last",
             description.pad_to,
             description.temperature or 1.0,
+            description.max_tokens if description.windows else None,
         )
