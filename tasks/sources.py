@@ -16,7 +16,6 @@ _SAMPLES: dict[Role, str] = {
     "text": "text",
     "classification": "messages.tsv",
     "instruction": "instructions.json",
-    "preference": "preferences.json",
 }
 
 

@@ -20,6 +20,7 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/finetuning.md",
     "docs/operations.md",
     "data/README.md",
 )

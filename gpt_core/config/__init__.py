@@ -29,7 +29,6 @@ from gpt_core.config.limits import LimitsConfig, current_limits, use_limits
 from gpt_core.config.loading import build_config, load_config, override_config, read_toml
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.notify import NotifyConfig, NotifyEvent
-from gpt_core.config.preference import PreferenceConfig
 from gpt_core.config.presets import PRESETS
 from gpt_core.config.recording import RegistryConfig, TrackingConfig
 from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
@@ -75,7 +74,6 @@ __all__ = [
     "NotifyConfig",
     "NotifyEvent",
     "OptimizerConfig",
-    "PreferenceConfig",
     "PretrainConfig",
     "ReadingConfig",
     "RegistryConfig",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow.genai.scorers import Scorer
 
 _NAME = "judge"
-_BASE_SECONDS, _SECONDS_EACH = 90.0, 3.0  # after which MLflow is not waited for
+_BASE_SECONDS, _SECONDS_EACH = 240.0, 3.0  # after which MLflow is not waited for
 _UNSCORED = "UNSCORED"
 
 
