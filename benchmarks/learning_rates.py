@@ -14,8 +14,8 @@ from gpt_core.config import ClassificationConfig, InstructionConfig, LoRAConfig
 from gpt_core.finetuning import finetune_classifier, finetune_instructions
 from gpt_core.text import register_source
 
-FULL = (1e-4, 3e-4, 1e-3, 3e-3)
-ADAPTERS = (1e-3, 3e-3, 1e-2, 3e-2)
+FULL = (3e-4, 1e-3, 3e-3)
+ADAPTERS = (1e-3, 3e-3, 1e-2)
 LORA = LoRAConfig(rank=8)
 
 
@@ -43,9 +43,9 @@ def row(
     folder: Path,
 ) -> str:
     """The best epochs' validation metrics at one rate."""
-    classify = ClassificationConfig(learning_rate=rate)
+    classify = ClassificationConfig(learning_rate=rate, epochs=1)
     answer = InstructionConfig(
-        learning_rate=rate, template="short", epochs=5, max_new_tokens=1, too_long="cut"
+        learning_rate=rate, template="short", epochs=2, max_new_tokens=1, too_long="cut"
     )
     classifier = finetune_classifier(checkpoint, messages, classify, lora, folder / "c").metrics()
     follower = finetune_instructions(checkpoint, tasks, answer, lora, folder / "i").metrics()

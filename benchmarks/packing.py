@@ -19,8 +19,9 @@ from gpt_core.models import GPT
 from gpt_core.text import read_instructions
 from gpt_core.tokenizers import GPT2Tokenizer
 
-SHAPE = GPTConfig(n_layer=4, n_head=4, n_embd=256, vocab_size=50_257, context_length=512)
-BATCH, UPDATES, TURNS = 8, 6, 3
+SHAPE = GPTConfig(n_layer=4, n_head=4, n_embd=128, vocab_size=50_257, context_length=512)
+EXAMPLES = 1000
+BATCH, UPDATES, TURNS = 8, 5, 3
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def main() -> None:
 def read_rows() -> list[Row]:
     """The examples that fit into the context."""
     tokenizer = GPT2Tokenizer.from_release(DATA / "gpt2")
-    examples = read_instructions(DATA / "instruct" / "alpaca_5k.json").rows
+    examples = read_instructions(DATA / "instruct" / "alpaca_5k.json").rows[:EXAMPLES]
     rows = (encode_example(example, tokenizer, ALPACA) for example in examples)
     return [row for row in rows if len(row[0]) <= SHAPE.context_length]
 

@@ -3,7 +3,8 @@
 Run from the checkout: ``python -m benchmarks.week [RUNS [SEED]]``. PostgreSQL, MLflow with
 passwords, an S3 server and ``gptflow up`` are started; a supervisor starts again what ends, and
 nothing else is done by hand. At the end every run is compared with Prefect, with MLflow and with
-the weights of the same training by the core alone. ``tests/faults/test_week.py`` is the short form.
+the weights of the same training by the core alone. ``tests/security/test_databases.py`` and
+``tests/faults/test_outages.py`` are shorter ones.
 """
 
 import sys

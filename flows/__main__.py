@@ -21,6 +21,7 @@ from typing import Annotated
 
 import typer
 
+from flows.adapting import adapters
 from flows.declarations import FLOWS, Flow
 from flows.output import secure_output
 from flows.tools import ConfigFile, Preset, Settings, tools
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(tools)
 app.add_typer(upkeep)
+app.add_typer(adapters, name="adapters")
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 

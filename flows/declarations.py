@@ -29,12 +29,13 @@ PRETRAINING = (*(section.name for section in fields(PretrainConfig)), "launch")
 COMMON = ("limits", "notify", "tracking")
 """The settings that hold for every flow; ``flows.running`` applies them, not its function."""
 
-_MAKING_MODELS = frozenset({"model", "gpt2", "classification", "instruction"})
+_MAKING_MODELS = frozenset({"model", "gpt2", "classification", "instruction", "preference"})
 """A flow that reads one of these sections registers models."""
 
 FIRST = (
-    "source", "checkpoint", "classification", "instruction", "benchmarks", "comparison", "gpt2",
-    "training", "model", "tokenizer", "optimizer", "schedule", "lora", "evaluation", "generation",
+    "source", "checkpoint", "classification", "instruction", "preference", "benchmarks",
+    "comparison", "gpt2", "training", "model", "tokenizer", "optimizer", "schedule", "lora",
+    "evaluation", "generation",
 )  # fmt: skip
 """The settings that are changed most, which forms show before the others."""
 
@@ -231,6 +232,12 @@ def _judge() -> FlowFunction:
     return judge
 
 
+def _prefer() -> FlowFunction:
+    from flows.commands.prefer import prefer
+
+    return prefer
+
+
 def _text(config: RunConfig) -> list[Read]:
     return [Source(config.source)]
 
@@ -262,6 +269,10 @@ def _answers(config: RunConfig) -> list[Read]:
     if config.judge.answers is not None:
         return [Source(config.judge.answers, "answers"), *_other_answers(config)]
     return [Given(str(config.checkpoint), "checkpoint"), *_other_answers(config)]
+
+
+def _preferences(config: RunConfig) -> list[Read]:
+    return [Source(config.preference.source, "preference")]
 
 
 def _tokenizers(config: RunConfig) -> list[Read]:
@@ -368,6 +379,14 @@ FLOWS = index_by_name(
         reads=_answers,
         sections=("checkpoint", "judge"),
         options={"checkpoint": "checkpoint", "answers": "judge.answers"},
+    ),
+    Flow(
+        name="prefer",
+        help="Tune on pairs of a better and a worse answer (DPO).",
+        load=_prefer,
+        reads=_preferences,
+        sections=("preference", "lora"),
+        makes_checkpoint=True,
     ),
 )  # fmt: skip
 """Every flow by its name."""

@@ -15,11 +15,18 @@ from flows.fitting import (
 from flows.judgements import check_answers
 from gpt_core.config import GPT2ImportConfig, RunConfig, use_limits
 from gpt_core.errors import ConfigError, DataError
-from gpt_core.text import path_exists, read_example_splits, read_instruction_splits
+from gpt_core.text import (
+    path_exists,
+    read_example_splits,
+    read_instruction_splits,
+    read_preference_splits,
+)
 from tasks.hub import release_of
 from tasks.paths import data_dir, expand_path, prefect_dir, project_root, tracking_dir
 from tasks.reads import Given, Source
 from tasks.sources import check_source, present_file
+
+_TABLES = ("classification", "instruction", "preference")  # roles of files of examples
 
 
 def check_flow(flow: Flow, config: RunConfig) -> list[str]:
@@ -79,13 +86,15 @@ def check_tables(flow: Flow, config: RunConfig) -> list[str]:
     """
     notices = []
     for read in flow.all_reads(config):
-        if not isinstance(read, Source) or read.role not in ("classification", "instruction"):
+        if not isinstance(read, Source) or read.role not in _TABLES:
             continue
         file = present_file(read)
         if file is None:
             continue  # the run downloads it
         if read.role == "classification":
             notices.append(read_example_splits(file, config.classification)[1].notice)
+        elif read.role == "preference":
+            notices.append(read_preference_splits(file, config.preference)[1].notice)
         else:
             notices.append(read_instruction_splits(file, config.instruction)[1].notice)
     return list(filter(None, notices))

@@ -57,6 +57,9 @@ class CheckpointDescription(Section):
     max_tokens: int | None = None
     """Fine-tuned model: longer inputs are truncated to this many tokens."""
 
+    windows: Literal[True] | None = None
+    """Classifier: longer texts are read in windows of ``max_tokens``, not truncated."""
+
     token: Literal["first"] | None = None
     """Classifier: the token that is classified; None for the last one."""
 

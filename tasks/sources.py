@@ -16,6 +16,7 @@ _SAMPLES: dict[Role, str] = {
     "text": "text",
     "classification": "messages.tsv",
     "instruction": "instructions.json",
+    "preference": "preferences.json",
 }
 
 

@@ -21,6 +21,7 @@ from gpt_core.config import (
     JudgeConfig,
     LaunchConfig,
     LoRAConfig,
+    PreferenceConfig,
     PretrainConfig,
     ReadingConfig,
     ShardConfig,
@@ -234,6 +235,27 @@ def judge_answers(run: StageRun, answers: list[Artifact], config: JudgeConfig) -
     if problem:
         run.display.notice(f"MLflow has the table of answers, but no traces of them: {problem}")
     return report
+
+
+@stage(package="finetuning", kind="checkpoint", resumable=True, trains=True)
+def finetune_preferences(
+    run: StageRun,
+    checkpoint: Artifact,
+    examples: Artifact,
+    config: PreferenceConfig,
+    lora: LoRAConfig,
+) -> Artifact:
+    """Tune a model on pairs of answers, see ``gpt_core.finetuning.finetune_preferences``."""
+    from gpt_core import finetuning
+
+    with TrainingReporter(run) as reporter:
+        model = finetuning.finetune_preferences(
+            checkpoint, examples, config, lora, run.out_dir, callbacks=[reporter]
+        )
+    run.record.log_figure(loss_curves(reporter.metrics()), "loss")
+    run.record.log_table(tables.answers(model), "answers")
+    run.record.log_model(model)
+    return model
 
 
 @stage(package="evaluation", kind="report")

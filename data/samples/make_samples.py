@@ -12,7 +12,7 @@ from pathlib import Path
 
 SEED = 20_26
 TEXT_BYTES = 300_000
-N_MESSAGES, N_INSTRUCTIONS = 800, 600
+N_MESSAGES, N_INSTRUCTIONS, N_PREFERENCES = 800, 600, 300
 
 NAMES = ["Adam", "Clara", "Daniel", "Edith", "Farid", "Grace", "Hanna", "Ibrahim", "Julia", "Karim",
          "Laila", "Martin", "Nora", "Omar", "Rosa", "Samir", "Tom", "Yusuf"]  # fmt: skip
@@ -224,6 +224,18 @@ def task(text: str, given: str, answer: str | None) -> dict[str, str]:
     return {"instruction": text, "input": given, "output": answer}
 
 
+def preference(draw: random.Random) -> dict[str, str]:
+    """A task with the right answer alone, and one that is wrong or hidden in chatter."""
+    asked = instruction(draw)
+    answer = asked.pop("output")
+    wrong = instruction(draw)["output"]
+    chatter = [f"Well, let me think. It may be {answer}, I suppose.",
+               f"I am not sure, but perhaps {answer}, or something like that.",
+               f"{answer}? No. Yes. {answer}, then, if you say so."]  # fmt: skip
+    worse = draw.choice([*chatter, wrong if wrong != answer else "I do not know."])
+    return {**asked, "chosen": answer, "rejected": worse}
+
+
 def write_all(folder: Path) -> None:
     """Write every sample file into a folder."""
     draw = random.Random(SEED)
@@ -237,6 +249,9 @@ def write_all(folder: Path) -> None:
     files["messages.tsv"] = "\n".join(["label\ttext", *rows]) + "\n"
     examples = [instruction(draw) for _ in range(N_INSTRUCTIONS)]
     files["instructions.json"] = json.dumps(examples, ensure_ascii=False, indent=1) + "\n"
+    apart = random.Random(SEED + 1)  # so that the files above do not depend on this one
+    pairs = [preference(apart) for _ in range(N_PREFERENCES)]
+    files["preferences.json"] = json.dumps(pairs, ensure_ascii=False, indent=1) + "\n"
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8", newline="\n")

@@ -29,6 +29,7 @@ from gpt_core.config.limits import LimitsConfig, current_limits, use_limits
 from gpt_core.config.loading import build_config, load_config, override_config, read_toml
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.notify import NotifyConfig, NotifyEvent
+from gpt_core.config.preference import PreferenceConfig
 from gpt_core.config.presets import PRESETS
 from gpt_core.config.recording import RegistryConfig, TrackingConfig
 from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
@@ -74,6 +75,7 @@ __all__ = [
     "NotifyConfig",
     "NotifyEvent",
     "OptimizerConfig",
+    "PreferenceConfig",
     "PretrainConfig",
     "ReadingConfig",
     "RegistryConfig",

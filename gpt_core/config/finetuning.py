@@ -136,8 +136,9 @@ class ClassificationConfig(FinetuningConfig):
     max_tokens: int | None = None
     """The longest text, see ``too_long``; None uses the model's context length."""
 
-    too_long: Literal["cut", "refuse"] = "cut"
-    """Texts of more than ``max_tokens`` are cut at the end and counted, or refused."""
+    too_long: Literal["cut", "refuse", "windows"] = "cut"
+    """Texts of more than ``max_tokens`` are cut at the end and counted; or refused; or read in
+    windows of that length, over which the logits are averaged."""
 
     trainable_blocks: int | None = None
     """Train only this many last blocks, the final norm and the head; 0 trains the head alone, None
@@ -220,6 +221,10 @@ class ClassificationConfig(FinetuningConfig):
         require_named(self, "text_column", "label_column", "positive")
         require_positive(self, "head_learning_rate")
         require_share(self, "label_smoothing")
+        require(
+            self.pad_to is None or self.too_long != "windows",
+            "too_long=windows reads every text whole, so pad_to cannot be set",
+        )
         require(
             self.text_column != self.label_column,
             f"text_column and label_column must differ, got {self.text_column!r} for both",

@@ -18,6 +18,7 @@ from gpt_core.config.judging import JudgeConfig
 from gpt_core.config.limits import LimitsConfig
 from gpt_core.config.model import GPTConfig
 from gpt_core.config.notify import NotifyConfig
+from gpt_core.config.preference import PreferenceConfig
 from gpt_core.config.recording import RegistryConfig, TrackingConfig
 from gpt_core.config.section import Section
 from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
@@ -171,6 +172,7 @@ class RunConfig(Section):
     gpt2: GPT2ImportConfig = field(default_factory=GPT2ImportConfig)
     classification: ClassificationConfig = field(default_factory=ClassificationConfig)
     instruction: InstructionConfig = field(default_factory=InstructionConfig)
+    preference: PreferenceConfig = field(default_factory=PreferenceConfig)
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     ablation: AblationConfig = field(default_factory=AblationConfig)

@@ -11,7 +11,9 @@ from torch import Tensor
 from gpt_core.tokenizers import Tokenizer
 
 
-def encode_texts(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[list[int]]:
+def encode_texts(
+    texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int | None
+) -> list[list[int]]:
     """Encode texts, truncated to ``max_tokens``; an empty text becomes one end-of-document id."""
     return [ids[:max_tokens] or [tokenizer.eos_id] for ids in tokenizer.encode_batch(texts)]
 

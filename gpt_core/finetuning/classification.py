@@ -131,6 +131,7 @@ def _describe(
         model=model,
         labels=tuple(labels),
         max_tokens=max_tokens,
+        windows=True if config.too_long == "windows" else None,
         token="first" if config.token == "first" else None,
         pad_to=config.pad_to,
         temperature=calibration.temperature,
@@ -141,7 +142,8 @@ def _describe(
 
 def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRAConfig) -> nn.Module:
     """Add the head, and enable gradients for the configured parameters only."""
-    model = GPTClassifier(body, n_classes, config.token, config.pad_to)
+    window = _width(config, body.config) if config.too_long == "windows" else None
+    model = GPTClassifier(body, n_classes, config.token, config.pad_to, window=window)
     n_layer, n_blocks = model.config.n_layer, config.trainable_blocks
     if n_blocks is not None and n_blocks > n_layer:
         raise ConfigError(
@@ -164,24 +166,27 @@ def _encode_splits(
     listeners: Callback,
 ) -> tuple[dict[str, list[EncodedExample]], int]:
     """The encoded splits by name; also counts the texts that are cut at ``width`` tokens."""
-    encoded, n_cut, total = {}, 0, 0
+    encoded, n_long, total = {}, 0, 0
+    windows = config.too_long == "windows"
     for name, examples in splits.by_name().items():
-        texts = encode_texts([example.text for example in examples], tokenizer, width + 1)
+        limit = None if windows else width + 1  # one more, to see which are longer
+        texts = encode_texts([example.text for example in examples], tokenizer, limit)
         encoded[name] = [
-            EncodedExample(token_ids[:width], labels.index(example.label))
+            EncodedExample(token_ids if windows else token_ids[:width], labels.index(example.label))
             for token_ids, example in zip(texts, examples, strict=True)
         ]
-        n_cut += sum(len(token_ids) > width for token_ids in texts)
+        n_long += sum(len(token_ids) > width for token_ids in texts)
         total += len(texts)
-    if n_cut:
-        found = f"{n_cut:,} of {total:,} texts are longer than {width} tokens"
+    if n_long:
+        found = f"{n_long:,} of {total:,} texts are longer than {width} tokens"
         if config.too_long == "refuse":
             raise DataError(
                 f"{found}: shorten them, use a model with a longer context, or set "
-                "classification.too_long=cut"
+                "classification.too_long=windows or cut"
             )
-        listeners.on_notice(f"{found}: their ends are cut")
-    return encoded, n_cut
+        done = "they are read in windows" if windows else "their ends are cut"
+        listeners.on_notice(f"{found}: {done}")
+    return encoded, 0 if windows else n_long
 
 
 class _Classification(Objective[EncodedExample]):

@@ -90,7 +90,7 @@ def finetune_instructions(
         encoder = ExampleEncoder(tokenizer, config, body.config.context_length, listeners)
         training = encoder.encode(splits.train, "train")
         validation = encoder.encode(splits.validation, "validation")
-        trained = _with_adapters(body, lora).to(device)
+        trained = with_adapters(body, lora).to(device)
         objective = AnswerLoss(trained, tokenizer.pad_id, validation, config)
         loop = EpochLoop(trained, objective, config, listeners, run)
         metrics = loop.run(training) | _test_loss(objective, encoder, splits.test)
@@ -125,7 +125,7 @@ def _test_loss(
     return {"test_loss": objective.answer_loss(rows)} if rows else {}
 
 
-def _with_adapters(body: GPT, lora: LoRAConfig) -> GPT:
+def with_adapters(body: GPT, lora: LoRAConfig) -> GPT:
     """Add adapters to all blocks if LoRA is on; PEFT's wrapper is called like the model."""
     return cast(GPT, add_adapters(body, lora, range(body.config.n_layer))) if lora.rank else body
 

@@ -58,8 +58,10 @@ def evaluate_classifier(
     if unknown:
         raise DataError(f"{checkpoint.path} does not know the label {unknown[0]!r:.200}")
     tokenizer = load_tokenizer(checkpoint.directory / TOKENIZER)
-    width = read_description(checkpoint.directory).max_tokens or model.config.context_length
-    encoded = encode_texts([example.text for example in splits.test], tokenizer, width)
+    description = read_description(checkpoint.directory)
+    width = description.max_tokens or model.config.context_length
+    texts = [example.text for example in splits.test]
+    encoded = encode_texts(texts, tokenizer, None if description.windows else width)
     found: list[list[float]] = []
     with torch.inference_mode():
         for start in range(0, len(encoded), _BATCH):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gpt_core.models.gpt import GPT
+from gpt_core.models.windows import mean_by_text, split_windows
 
 
 class GPTClassifier(nn.Module):
@@ -24,6 +25,8 @@ class GPTClassifier(nn.Module):
         pad_to: Every text is padded to this many tokens and the last position counts as its last
             token, be it padding; None classifies the last token of the text.
         temperature: Divides the logits before they become probabilities, see ``probabilities``.
+        window: Longer texts are read in windows of so many tokens, over which the logits are
+            averaged; None reads every text at once.
 
     References:
         Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training",
@@ -37,10 +40,12 @@ class GPTClassifier(nn.Module):
         position: Literal["last", "first"] = "last",
         pad_to: int | None = None,
         temperature: float = 1.0,
+        window: int | None = None,
     ) -> None:
         super().__init__()
         self.config = gpt.config
         self.position, self.pad_to, self.temperature = position, pad_to, temperature
+        self.window = window
         self.gpt = gpt
         self.gpt.lm_head = None  # type: ignore[assignment]
         self.score = nn.Linear(gpt.config.n_embd, n_classes)
@@ -62,6 +67,13 @@ class GPTClassifier(nn.Module):
         """
         if self.pad_to is not None and token_ids.shape[1] != self.pad_to:
             raise ValueError(f"rows have {token_ids.shape[1]} tokens, not pad_to={self.pad_to}")
+        if self.window is None or token_ids.shape[1] <= self.window:
+            return self._classify(token_ids, lengths)
+        windows, sizes, texts = split_windows(token_ids, lengths, self.window)
+        return mean_by_text(self._classify(windows, sizes), texts, len(lengths))
+
+    def _classify(self, token_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the logits of rows that fit into the context."""
         hidden = self.gpt.hidden(token_ids)  # (B, T, C)
         rows = torch.arange(len(lengths), device=hidden.device)
         last = lengths - 1 if self.pad_to is None else torch.full_like(lengths, self.pad_to - 1)

@@ -74,7 +74,7 @@ def load_classifier(
         return model.to(device).eval(), labels
     shapes = classifier_shapes(description.model, len(labels))
     require_weights(checkpoint / WEIGHTS, shapes)
-    model = _with_head(allocate_model(description.model), description)
+    model = with_head(allocate_model(description.model), description)
     load_weights(model, checkpoint / WEIGHTS)
     return model.to(device).eval(), labels
 
@@ -112,19 +112,21 @@ def _merge_own_adapter(checkpoint: Path, description: CheckpointDescription) -> 
     model: GPT | GPTClassifier = load_model(base.directory)
     if description.labels is not None:
         assert isinstance(model, GPT)
-        model = _with_head(model, description)
+        model = with_head(model, description)
     adapters = Adapters(model, weights_fingerprint(base))
     adapters.load(checkpoint / ADAPTER)
     adapters.merge_and_remove()
     return model
 
 
-def _with_head(body: GPT, description: CheckpointDescription) -> GPTClassifier:
-    with torch.random.fork_rng(devices=[]):  # the head draws weights, which are then replaced
+def with_head(body: GPT, description: CheckpointDescription) -> GPTClassifier:
+    """A classifier of a description with a new head, whose weights are then replaced."""
+    with torch.random.fork_rng(devices=[]):
         return GPTClassifier(
             body,
             len(description.labels or ()),
             description.token or "last",
             description.pad_to,
             description.temperature or 1.0,
+            description.max_tokens if description.windows else None,
         )

@@ -22,6 +22,13 @@ from gpt_core.text.examples import (
     read_instructions,
 )
 from gpt_core.text.labels import positive_label
+from gpt_core.text.preferences import (
+    PreferenceFile,
+    PreferencePair,
+    PreferenceSplits,
+    read_preference_splits,
+    read_preferences,
+)
 from gpt_core.text.probe import TextProbe, probe_texts
 from gpt_core.text.reading import read_texts
 from gpt_core.text.records import RecordFormat, file_errors, read_objects, read_record_file
@@ -46,6 +53,9 @@ __all__ = [
     "ExampleSplits",
     "InstructionExample",
     "InstructionSplits",
+    "PreferenceFile",
+    "PreferencePair",
+    "PreferenceSplits",
     "RecordFormat",
     "Split",
     "TextProbe",
@@ -66,6 +76,8 @@ __all__ = [
     "read_instruction_splits",
     "read_instructions",
     "read_objects",
+    "read_preference_splits",
+    "read_preferences",
     "read_record_file",
     "read_row_group",
     "read_texts",

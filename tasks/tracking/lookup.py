@@ -15,6 +15,7 @@ from tasks.tracking.store import client, experiment_ids
 
 RESULTS = (
     "export_huggingface",
+    "finetune_preferences",
     "finetune_instructions",
     "finetune_classifier",
     "pretrain",

@@ -28,6 +28,7 @@ from tasks.progress import current_display
 from tasks.tracking.store import UNREACHABLE, answers, client_for
 
 _BATCH = 500
+_REASON = 120  # characters
 _INT64 = 2**63
 _PAUSE_SECONDS = 1.0  # between batches, and at first between tries
 _LONGEST_PAUSE_SECONDS = 15.0
@@ -56,6 +57,8 @@ class MLflowCallback(Callback):
         self._queue: queue.Queue[Metric] = queue.Queue()
         self._ending = threading.Event()
         self._failure: DataError | None = None
+        self._notice = current_display().notice  # the thread has no display of its own
+        self._waits = False
         self._thread = threading.Thread(target=self._work, name="mlflow-metrics", daemon=True)
         self._thread.start()
 
@@ -100,15 +103,25 @@ class MLflowCallback(Callback):
             try:
                 if answers(self._uri):  # else MLflow itself would try for minutes
                     sender.send(waiting)
-                    waiting, pause = [], _PAUSE_SECONDS
-            except UNREACHABLE:
+                    waiting, pause, self._waits = [], _PAUSE_SECONDS, False
+                elif waiting:
+                    self._tell(ConnectionError("its server does not answer"))
+            except UNREACHABLE as error:
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                self._tell(error)
             if ending and not waiting and self._queue.empty():
                 return
             if give_up_at is not None and time.monotonic() > give_up_at:
                 self._save(waiting + _drain(self._queue))
                 return
             self._ending.wait(pause) if not ending else time.sleep(min(pause, 1.0))
+
+    def _tell(self, error: Exception) -> None:
+        """Say once in each while without MLflow that metrics wait; of one run of the two."""
+        if not self._waits and self._names is None:
+            reason = _reason(redact(str(error)))
+            self._notice(f"MLflow takes no metrics ({reason}): they wait and are sent later")
+        self._waits = True
 
     def _save(self, metrics: list[Metric]) -> None:
         try:
@@ -224,6 +237,13 @@ def _set_aside(file: Path, problem: str) -> None:
     kept = file.with_suffix(".damaged")
     file.replace(kept)
     current_display().notice(f"{problem}: it is kept as {kept} and not sent")
+
+
+def _reason(text: str) -> str:
+    """The telling line of an error: of a database's it is the one with the driver's exception."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no reason given"]
+    driver = [line for line in lines if line.startswith("(") and "Error)" in line]
+    return (driver or lines)[0].rpartition("Error) ")[2][:_REASON]
 
 
 def _drain(waiting: "queue.Queue[Metric]") -> list[Metric]:

@@ -20,6 +20,8 @@ _RESULTS = {
     ("finetune_instructions", "rouge_l"): "result/rouge_l",
     ("judge_answers", "score"): "result/judge_score",
     ("judge_answers", "win_rate"): "result/win_rate",
+    ("finetune_preferences", "test_reward_accuracy"): "result/reward_accuracy",
+    ("finetune_preferences", "test_reward_margin"): "result/reward_margin",
 }
 RESULTS = tuple(_RESULTS.values())
 """The metrics that runs are compared by, the most important first."""

@@ -76,6 +76,8 @@ def client_for(uri: str) -> MlflowClient:
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # It prints the traceback of each failed statement, whose error is raised anyway.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     require_answer(uri, _CONNECT_SECONDS)
     mlflow.set_tracking_uri(uri)
     try:

@@ -16,7 +16,7 @@ def test_the_committed_samples_are_what_the_script_makes(
     spec.loader.exec_module(module)
     module.write_all(tmp_path)
     made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(made) == 4
+    assert len(made) == 5
     for name in made:
         assert (folder / name).read_bytes() == (tmp_path / name).read_bytes(), name
 

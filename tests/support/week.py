@@ -39,7 +39,7 @@ SMALL = (
 
 _FAR = timedelta(days=7)  # from a run to the deployment's next, which is after the end
 _FIRST_AFTER_SECONDS = 45.0
-_AWAY_SECONDS, _HANG_SECONDS, _FULL_SECONDS = 20.0, 20.0, 10.0
+_AWAY_SECONDS, _HANG_SECONDS, _FULL_SECONDS = 20.0, 20.0, 10.0  # of servers, and of the disk
 _HOME_BYTES = 512 << 20
 _RETRIES, _RETRY_SECONDS = 5, 10  # of a run that fails, such as on a full disk
 
@@ -61,6 +61,9 @@ class Site:
 
     begin: datetime
     """When the first run is to start."""
+
+    away_seconds: float = _AWAY_SECONDS
+    """How long a server is away."""
 
     held: set[str] = field(default_factory=set)
     """The servers that are not started again for a while."""
@@ -93,12 +96,8 @@ class Site:
 
 
 def kill_run(site: Site) -> bool:
-    """Kill the run that works at the moment; whether there was one.
-
-    One that has not begun its work is not started again: Prefect counts no start of it.
-    """
-    begun = any((site.home / "data" / "running").glob("*.flow.lock"))
-    runs = site.pids("PREFECT__FLOW_RUN_ID") if begun else []
+    """Kill the runs that work at the moment, or are about to; whether there was one."""
+    runs = site.pids("PREFECT__FLOW_RUN_ID")
     for pid in runs:
         _send(pid, signal.SIGKILL)
     return bool(runs)
@@ -160,7 +159,7 @@ def prefect_away(site: Site) -> bool:
 def _away(site: Site, name: str) -> bool:
     site.held.add(name)
     site.parts[name].kill()
-    site.stopping.wait(_AWAY_SECONDS)
+    site.stopping.wait(site.away_seconds)
     site.held.discard(name)
     return True
 
@@ -195,7 +194,13 @@ FAULTS: dict[str, Callable[[Site], bool]] = {
 
 @contextmanager
 def site(
-    root: Path, folder: Path, runs: int, gap: float, hook: Hook, secrets: Mapping[str, str]
+    root: Path,
+    folder: Path,
+    runs: int,
+    gap: float,
+    hook: Hook,
+    secrets: Mapping[str, str],
+    away: float = _AWAY_SECONDS,
 ) -> Iterator[Site]:
     """Start an installation with scheduled runs.
 
@@ -206,6 +211,7 @@ def site(
         gap: Seconds from one to the next.
         hook: Gets the notifications.
         secrets: The values of ``compose.env.example``.
+        away: How many seconds a server is away.
     """
     home = folder / "home"
     home.mkdir(parents=True)
@@ -225,7 +231,7 @@ def site(
                 "GPTFLOW_NOTIFY": hook.address, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
             }  # fmt: skip
             up = Supervised(python("flows", "up"), folder / "up", "", environment)
-            made = Site(servers, home, up, small, begin)
+            made = Site(servers, home, up, small, begin, away)
             supervisor = threading.Thread(target=made.supervise)
             supervisor.start()
             try:

@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.runner._state_proposer import StateProposer
+from prefect.states import Scheduled
 
 from tasks import claims
 
@@ -29,7 +30,7 @@ def test_the_worker_claims_a_run_before_it_asks_for_it(
 
     async def take() -> bool:
         async with get_client() as client:
-            run = await client.create_flow_run(claimed)
+            run = await client.create_flow_run(claimed, state=Scheduled())
             assert claims.claimed() == []
             taken = await StateProposer(client=client).propose_pending(run)
             assert claims.claimed() == [run.id]

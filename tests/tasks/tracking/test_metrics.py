@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 
 from gpt_core.callbacks import RunInfo
 from tasks.progress import Display, use_display
 from tasks.servers import start_mlflow_server
 from tasks.tracking import MLflowCallback, client, tracking_uri
-from tasks.tracking.metrics import send_unsent
+from tasks.tracking.metrics import MetricSender, send_unsent
 from tasks.tracking.store import answers, experiment_id
 
 Start = Callable[[], None]
@@ -137,6 +139,31 @@ DAMAGED = (
     '{"uri": "URI", "run_id": "RUN", "metrics": [["loss", 1.0, 1e99, 2]]}',
     '{"uri": "URI", "run_id": "RUN", "metrics": [["a?!", 1.0, 1, 2]]}',
 )
+
+
+def test_metrics_that_mlflow_does_not_take_wait_and_that_is_said_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT INTO metrics]"
+    post, refusals = MetricSender._post, [f"while flushing:\n{full}", full]
+
+    def refuse(sender: MetricSender, metrics: list[Metric]) -> None:
+        if refusals:
+            raise MlflowException(refusals.pop())
+        post(sender, metrics)
+
+    monkeypatch.setattr(MetricSender, "_post", refuse)
+    run_id, display = new_run(), Notices()
+    with use_display(display):
+        own = MLflowCallback(run_id, tracking_uri())
+    for step in range(1, 4):
+        own.on_metrics(step, {"train/loss": 1.0 / step})
+    own.close()
+    assert refusals == []
+    assert steps(run_id) == [1, 2, 3]
+    assert display.notices == [
+        "MLflow takes no metrics (database or disk is full): they wait and are sent later"
+    ]
 
 
 def test_damaged_files_are_set_aside_and_stop_nothing(home: Path) -> None:

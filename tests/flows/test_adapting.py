@@ -1,0 +1,74 @@
+"""Adapters on the command line: used without merging, shown, merged; mistakes in one sentence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpt_core.artifact import Artifact, new_artifact, read_artifact, verify
+from gpt_core.checkpoints import CheckpointDescription, write_checkpoint
+from gpt_core.config import GPTConfig, InstructionConfig, LoRAConfig
+from gpt_core.finetuning import finetune_instructions
+from gpt_core.models import build_model, save_weights
+from gpt_core.text import register_source
+from gpt_core.tokenizers import ByteTokenizer
+
+SHAPE = GPTConfig(n_layer=1, n_head=2, n_embd=32, vocab_size=257, context_length=96)
+
+
+def write_base(directory: Path, seed: int) -> Artifact:
+    model = build_model(SHAPE, seed=seed)
+    with new_artifact(directory, kind="checkpoint") as draft:
+        write_checkpoint(
+            draft,
+            CheckpointDescription(kind="imported", step=0, model=SHAPE),
+            save_weights=lambda path: save_weights(model, path),
+            save_tokenizer=ByteTokenizer().save,
+        )
+    return draft.artifact
+
+
+@pytest.fixture
+def home(cli: Any, tmp_path: Path) -> Path:
+    """A base, another model, and a fine-tune that holds only an adapter."""
+    checkpoints = Path(cli.home) / "data" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    base = write_base(checkpoints / "base", 1)
+    write_base(checkpoints / "other", 2)
+    tasks = [{"instruction": f"Say {i}.", "output": "yes"} for i in range(60)]
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
+    examples = register_source(tmp_path / "tasks.json", tmp_path / "raw")
+    config = InstructionConfig(template="short", epochs=2, learning_rate=2e-2, max_new_tokens=4)
+    lora = LoRAConfig(rank=2, merge=False)
+    finetune_instructions(base, examples, config, lora, checkpoints / "tuned")
+    return checkpoints
+
+
+def test_an_adapter_is_used_shown_and_merged(cli: Any, home: Path) -> None:
+    base, other, tuned = (str(home / name) for name in ("base", "other", "tuned"))
+    ask = ["temperature=0", "max_new_tokens=3", "Say 1."]
+    alone, adapted, only, shown, merged, from_other, bare, twice, unknown = cli.run_several([
+        ["generate", "--checkpoint", base, *ask],
+        ["generate", "--checkpoint", base, "--adapter", tuned, *ask],
+        ["generate", "--checkpoint", tuned, *ask],
+        ["adapters", "show", f"{tuned}/adapter"],
+        ["adapters", "merge", tuned, "--out", str(home / "merged")],
+        ["generate", "--checkpoint", other, "--adapter", tuned, *ask],
+        ["generate", "--adapter", tuned, *ask],
+        ["adapters", "merge", tuned, "--out", str(home / "merged")],
+        ["adapters", "show", base],
+    ])  # fmt: skip
+    assert adapted.out == only.out
+    assert alone.out != adapted.out
+    assert "variant     LoRA, rank 2, alpha 16" in shown.out
+    assert "attn.c_attn, attn.c_proj, mlp.c_fc, mlp.c_proj in 1 blocks" in shown.out
+    assert "parameters  1,024, 4." in shown.out
+    assert "made for    instruction" in shown.out
+    assert "merged: " in merged.out
+    verify(read_artifact(home / "merged", "checkpoint"))
+    assert cli.run("generate", "--checkpoint", str(home / "merged"), *ask).out == only.out
+    assert "belongs to weights with the fingerprint" in from_other.user_error()
+    assert "--adapter needs --checkpoint DIR" in bare.user_error()
+    assert "exists already: name a directory that does not" in twice.user_error()
+    assert "is no adapter: neither it nor adapter in it" in unknown.user_error()
