@@ -118,7 +118,7 @@ def compare(candidate: Artifact, champion: Artifact, config: RunConfig) -> Verdi
     kind = read_description(candidate.directory).kind
     if kind == "classifier":
         tests = {"labelled test": _labelled(candidate)}
-    elif kind == "instruction":
+    elif kind == "instruction" and not _on_pairs(candidate):
         tests = {"instructions": _instructions(candidate)}
     else:
         tests = _texts(candidate, champion, config)
@@ -216,6 +216,11 @@ def _instructions(candidate: Artifact) -> Measure:
     from gpt_core.finetuning import evaluate_instructions
 
     return _on_examples(candidate, InstructionConfig, evaluate_instructions)
+
+
+def _on_pairs(candidate: Artifact) -> bool:
+    """Whether a model was tuned on pairs of answers, which are no test of another model."""
+    return "beta" in _tree(candidate)
 
 
 def _on_examples(

@@ -20,8 +20,8 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
-    "docs/finetuning.md",
     "docs/operations.md",
+    "docs/finetuning.md",
     "data/README.md",
 )
 

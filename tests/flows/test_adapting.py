@@ -5,28 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from models import byte_model
 
-from gpt_core.artifact import Artifact, new_artifact, read_artifact, verify
-from gpt_core.checkpoints import CheckpointDescription, write_checkpoint
-from gpt_core.config import GPTConfig, InstructionConfig, LoRAConfig
+from gpt_core.artifact import read_artifact, verify
+from gpt_core.config import InstructionConfig, LoRAConfig
 from gpt_core.finetuning import finetune_instructions
-from gpt_core.models import build_model, save_weights
 from gpt_core.text import register_source
-from gpt_core.tokenizers import ByteTokenizer
-
-SHAPE = GPTConfig(n_layer=1, n_head=2, n_embd=32, vocab_size=257, context_length=96)
-
-
-def write_base(directory: Path, seed: int) -> Artifact:
-    model = build_model(SHAPE, seed=seed)
-    with new_artifact(directory, kind="checkpoint") as draft:
-        write_checkpoint(
-            draft,
-            CheckpointDescription(kind="imported", step=0, model=SHAPE),
-            save_weights=lambda path: save_weights(model, path),
-            save_tokenizer=ByteTokenizer().save,
-        )
-    return draft.artifact
 
 
 @pytest.fixture
@@ -34,8 +18,8 @@ def home(cli: Any, tmp_path: Path) -> Path:
     """A base, another model, and a fine-tune that holds only an adapter."""
     checkpoints = Path(cli.home) / "data" / "checkpoints"
     checkpoints.mkdir(parents=True)
-    base = write_base(checkpoints / "base", 1)
-    write_base(checkpoints / "other", 2)
+    base = byte_model(checkpoints / "base", 1)
+    byte_model(checkpoints / "other", 2)
     tasks = [{"instruction": f"Say {i}.", "output": "yes"} for i in range(60)]
     (tmp_path / "tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
     examples = register_source(tmp_path / "tasks.json", tmp_path / "raw")

@@ -92,3 +92,20 @@ def language_model(home: Path, shards: Artifact, name: str, scale: float) -> Art
         )
         draft.metrics["validation_loss"] = 5.0 + scale
     return draft.artifact
+
+
+def byte_model(directory: Path, seed: int) -> Artifact:
+    """A model of bytes with random weights, and room for a short prompt."""
+    from gpt_core.checkpoints import write_checkpoint as write_files
+    from gpt_core.models import build_model, save_weights
+    from gpt_core.tokenizers import ByteTokenizer
+
+    shape = GPTConfig(n_layer=1, n_head=2, n_embd=32, context_length=96, vocab_size=257)
+    with new_artifact(directory, kind="checkpoint") as draft:
+        write_files(
+            draft,
+            CheckpointDescription(kind="imported", step=0, model=shape),
+            save_weights=partial(save_weights, build_model(shape, seed=seed)),
+            save_tokenizer=ByteTokenizer().save,
+        )
+    return draft.artifact
