@@ -98,11 +98,14 @@ def table(rates: dict[str, list[tuple[float, float]]]) -> list[str]:
 @contextmanager
 def training(folder: Path) -> Iterator[tuple[Path, dict[str, tuple[Callable[[], None], ...]]]]:
     """A pretraining with both servers behind proxies: its metrics file, and the outages."""
+    import supervised
+    import waiting
     from http_server import free_port
     from proxy import Proxy
     from supervised import Supervised, python
     from waiting import eventually
 
+    supervised._STARTUP_SECONDS = waiting.PATIENCE_SECONDS = 600.0  # on a machine with other work
     own = {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     ports = free_port(), free_port()
     store = f"sqlite:///{folder / 'mlflow.db'}"

@@ -1,10 +1,10 @@
 """Twenty scheduled runs on PostgreSQL and S3 while processes are killed at random.
 
-Run from the checkout: ``python -m benchmarks.week [RUNS [SEED]]``. PostgreSQL, MLflow with
-passwords, an S3 server and ``gptflow up`` are started; a supervisor starts again what ends, and
-nothing else is done by hand. At the end every run is compared with Prefect, with MLflow and with
-the weights of the same training by the core alone. ``tests/security/test_databases.py`` and
-``tests/faults/test_outages.py`` are shorter ones.
+Run from the checkout: ``python -m benchmarks.week [RUNS [SEED [AWAY]]]``, where AWAY is for how
+many seconds a server is away. PostgreSQL, MLflow with passwords, an S3 server and ``gptflow up``
+are started; a supervisor starts again what ends, and nothing else is done by hand. At the end every
+run is compared with Prefect, with MLflow and with the weights of the same training by the core
+alone. ``tests/security/test_databases.py`` is the short form.
 """
 
 import sys
@@ -17,7 +17,7 @@ from benchmarks.report import ROOT, publish
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-RUNS, SEED = 20, 1
+RUNS, SEED, AWAY_SECONDS = 20, 1, 20
 GAP_SECONDS = 15.0
 PAUSE_SECONDS = (15.0, 40.0)
 LIMIT_SECONDS = 5400.0
@@ -30,12 +30,13 @@ def main() -> None:
     from week import FAULTS, SECRETS, disturb, site, wait_until_finished
     from week_check import judge, orphans, table, train_undisturbed
 
-    runs, seed = (int(value) for value in (*sys.argv[1:3], RUNS, SEED)[:2])
+    given = [int(value) for value in sys.argv[1:4]]
+    runs, seed, away = (*given, *(RUNS, SEED, AWAY_SECONDS)[len(given) :])
     happened: list[str] = []
     with tempfile.TemporaryDirectory() as name, Hook().serving() as hook:
         folder = Path(name)
         undisturbed = train_undisturbed(ROOT, folder / "core", runs)
-        with site(ROOT, folder, runs, GAP_SECONDS, hook, SECRETS) as made:
+        with site(ROOT, folder, runs, GAP_SECONDS, hook, SECRETS, away) as made:
             started = time.monotonic()
 
             def disturbing() -> None:
@@ -55,7 +56,8 @@ def main() -> None:
     bad = [each for each in judged if each.problems]
     lines = [
         f"{runs} runs, {len(happened)} faults ({', '.join(each[9:] for each in happened)}) in "
-        f"{seconds:.0f} s; seed {seed}. Ended in time: {in_time}. Runs with a problem: {len(bad)}. "
+        f"{seconds:.0f} s; seed {seed}, servers away for {away} s. "
+        f"Ended in time: {in_time}. Runs with a problem: {len(bad)}. "
         f"Processes left: {len(left)}. Notifications: {len(hook.texts)}.",
         "",
         *table(judged),
