@@ -31,11 +31,11 @@ SETTINGS = (
     "model.context_length=64",
     "training.tokens_per_step=1024",
     "training.micro_batch=16",
-    "training.steps=1000000",
+    "training.steps=20000",
     "training.log_every=1",
-    "training.eval_every=1000000",
-    "training.sample_every=1000000",
-    "training.save_every=1000000",
+    "training.eval_every=20000",
+    "training.sample_every=20000",
+    "training.save_every=20000",
 )
 
 
