@@ -96,7 +96,21 @@ class Site:
 
 
 def kill_run(site: Site) -> bool:
-    """Kill the runs that work at the moment, or are about to; whether there was one."""
+    """Kill the run that works at the moment; whether there was one."""
+    return _has_begun(site) and _kill_runs(site)
+
+
+def kill_starting_run(site: Site) -> bool:
+    """Kill the run that has a process and has not begun its work; whether there was one."""
+    return not _has_begun(site) and _kill_runs(site)
+
+
+def _has_begun(site: Site) -> bool:
+    """Whether a run has begun its work: it is a start that Prefect counts, and has a lock."""
+    return any((site.home / "data" / "running").glob("*.flow.lock"))
+
+
+def _kill_runs(site: Site) -> bool:
     runs = site.pids("PREFECT__FLOW_RUN_ID")
     for pid in runs:
         _send(pid, signal.SIGKILL)
@@ -179,6 +193,7 @@ def disk_full(site: Site) -> bool:
 
 FAULTS: dict[str, Callable[[Site], bool]] = {
     "run killed": kill_run,
+    "starting run killed": kill_starting_run,
     "worker killed": kill_worker,
     "Prefect killed": kill_prefect,
     "MLflow killed": kill_mlflow,
