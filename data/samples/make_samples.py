@@ -12,7 +12,7 @@ from pathlib import Path
 
 SEED = 20_26
 TEXT_BYTES = 300_000
-N_MESSAGES, N_INSTRUCTIONS, N_PREFERENCES = 800, 600, 300
+N_MESSAGES, N_INSTRUCTIONS, N_PREFERENCES = 800, 1_600, 300
 
 NAMES = ["Adam", "Clara", "Daniel", "Edith", "Farid", "Grace", "Hanna", "Ibrahim", "Julia", "Karim",
          "Laila", "Martin", "Nora", "Omar", "Rosa", "Samir", "Tom", "Yusuf"]  # fmt: skip
@@ -102,14 +102,7 @@ ARABIC_SAYINGS = [
     "الْوَقْتُ كَالسَّيْفِ",
 ]
 
-OPPOSITES = {"hot": "cold", "big": "small", "fast": "slow", "light": "dark", "high": "low",
-             "open": "closed", "old": "new", "full": "empty", "wet": "dry", "near": "far",
-             "early": "late", "hard": "soft", "long": "short", "strong": "weak", "rich": "poor",
-             "happy": "sad", "loud": "quiet", "deep": "shallow", "wide": "narrow", "clean": "dirty"}  # fmt: skip
-WORDS = ["apple", "river", "stone", "lamp", "garden", "bread", "letter", "cloud", "silver", "window",
-         "candle", "market", "harbour", "winter", "paper", "bridge", "orange", "mirror", "needle",
-         "basket", "forest", "button", "ladder", "pepper", "rabbit", "summer", "table", "violin",
-         "water", "yellow", *OPPOSITES]  # fmt: skip
+DIACRITICS = dict.fromkeys(range(0x64B, 0x653))
 
 
 def english_document(draw: random.Random) -> str:
@@ -198,34 +191,43 @@ def message(draw: random.Random, label: str) -> str:
 
 
 def instruction(draw: random.Random) -> dict[str, str]:
-    """A task whose answer a program can check."""
-    word = draw.choice(WORDS)
-    three = draw.sample(WORDS, 3)
-    left, right = draw.randint(1, 20), draw.randint(1, 20)
-    hot = draw.choice(sorted(OPPOSITES))
+    """A question whose answer stands in a sentence of the kind that the texts have."""
+    sentence, answers = draw.choice([english_facts, arabic_facts])(draw)
+    asked = draw.choice(sorted(answers))
+    return {"instruction": asked, "input": sentence, "output": answers[asked]}
+
+
+def english_facts(draw: random.Random) -> tuple[str, dict[str, str]]:
+    """A sentence, and the questions that it answers."""
+    name, trade = draw.choice(NAMES), draw.choice(TRADES)
+    place, thing, season = draw.choice(PLACES), draw.choice(THINGS), draw.choice(SEASONS)
     return draw.choice([
-        task("Write the word in capital letters.", word, word.upper()),
-        task("Write the first letter of the word.", word, word[0]),
-        task("Write the last letter of the word.", word, word[-1]),
-        task("Give the opposite of the word.", hot, OPPOSITES[hot]),
-        task("Put the words in alphabetical order.", ", ".join(three), ", ".join(sorted(three))),
-        task("Write the words in reverse order.", ", ".join(three), ", ".join(three[::-1])),
-        task("Repeat the word twice.", word, f"{word} {word}"),
-        task("How many words are there?", " ".join(three[: draw.randint(1, 3)]), None),
-        task(f"Which number is larger, {left} or {right}?", "", str(max(left, right))),
-        task("Write the plural of the noun.", draw.choice(["lamp", "river", "stone", "letter"]), None),
+        (f"{season} {name} the {trade} went to {place} and found {thing} there.",
+         {f"Where did {name} go?": place, f"What did {name} find?": thing,
+          f"Who is {name}?": f"the {trade}", f"Who found {thing}?": name}),
+        (f"The {trade} of the town laughed and gave {name} {thing}.",
+         {"Who laughed?": f"the {trade}", f"Who got {thing}?": name, f"What did {name} get?": thing}),
     ])  # fmt: skip
 
 
-def task(text: str, given: str, answer: str | None) -> dict[str, str]:
-    """One example; an answer that hangs on the input alone is computed here."""
-    if answer is None:
-        answer = f"{given}s" if "plural" in text else str(len(given.split()))
-    return {"instruction": text, "input": given, "output": answer}
+def arabic_facts(draw: random.Random) -> tuple[str, dict[str, str]]:
+    """A sentence without diacritics, as cleaning leaves it, and the questions that it answers."""
+    name, other = (n.translate(DIACRITICS) for n in draw.sample(ARABIC_NAMES, 2))
+    trade, place, thing, time, saying = (
+        draw.choice(words).translate(DIACRITICS)
+        for words in (ARABIC_TRADES, ARABIC_PLACES, ARABIC_THINGS, ARABIC_TIMES, ARABIC_SAYINGS)
+    )
+    return draw.choice([
+        (f"{time} ذهب {name} {trade} إلى {place} فوجد {thing}.",
+         {"من ذهب؟": name, f"إلى أين ذهب {name}؟": place, f"ماذا وجد {name}؟": thing}),
+        (f"قال {other}: {saying}، ثم سكت.", {"من سكت؟": other, f"ماذا قال {other}؟": saying}),
+        (f"ورجع {name} إلى {place} وهو يقول: {saying}.",
+         {"من رجع؟": name, f"إلى أين رجع {name}؟": place, f"ماذا قال {name}؟": saying}),
+    ])  # fmt: skip
 
 
 def preference(draw: random.Random) -> dict[str, str]:
-    """A task with the right answer alone, and one that is wrong or hidden in chatter."""
+    """A question with the right answer alone, and one that is wrong or hidden in chatter."""
     asked = instruction(draw)
     answer = asked.pop("output")
     wrong = instruction(draw)["output"]

@@ -46,8 +46,8 @@ PRESETS: dict[str, Settings] = {
         "instruction": {
             "template": "short",
             "max_new_tokens": 16,
-            "epochs": 10,
-            "learning_rate": 1e-3,
+            "epochs": 6,
+            "learning_rate": 7e-4,
         },
     },
     "hadith": {

@@ -28,4 +28,4 @@ def test_the_samples_have_the_sizes_that_they_are_described_by(project_root: Pat
     rows = (folder / "messages.tsv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 801
     assert {row.split("\t")[0] for row in rows[1:]} == {"spam", "ham"}
-    assert len(json.loads((folder / "instructions.json").read_text(encoding="utf-8"))) == 600
+    assert len(json.loads((folder / "instructions.json").read_text(encoding="utf-8"))) == 1_600
