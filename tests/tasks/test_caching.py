@@ -1,12 +1,13 @@
 """A stage runs again if, and only if, something that it depends on has changed."""
 
+import json
 from pathlib import Path
 
 import grimp
 import pytest
 from prefect import flow
 
-from gpt_core.artifact import Artifact, read_artifact
+from gpt_core.artifact import Artifact, new_artifact, read_artifact
 from gpt_core.config import CleaningConfig, ReadingConfig, RunConfig
 from tasks.caching import (
     cached_artifact,
@@ -141,3 +142,18 @@ def test_only_a_damaged_record_is_discarded(prefect_home: Path, text: Path) -> N
     discard_damaged(record.name)
     assert not record.is_file()
     discard_damaged(record.name)
+
+
+@pytest.mark.parametrize("incomplete", [True, False])
+def test_a_result_that_is_marked_incomplete_is_made_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch, incomplete: bool
+) -> None:
+    monkeypatch.setattr("tasks.caching.results_dir", lambda: home)
+    with new_artifact(home / "data" / "reports" / "judged", kind="report") as draft:
+        draft.info["incomplete"] = incomplete
+    record = home / "key"
+    data = {"data": {"path": "data/reports/judged"}}
+    record.write_text(json.dumps({"result": json.dumps(data)}), encoding="utf-8")
+    assert (cached_artifact("key") is None) == incomplete
+    discard_damaged("key")
+    assert record.is_file() != incomplete

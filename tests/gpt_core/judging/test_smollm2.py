@@ -53,6 +53,7 @@ def test_a_model_that_cannot_judge_fails_the_check(
     scale: str, address: str, tmp_path: Path, shared_data: Path
 ) -> None:
     settings = {"rubric": {"check_items": 10}, "hundred": {"check_items": 3, "reasks": 0}}[scale]
+    settings |= {"read_seconds": 300, "answer_seconds": 600}  # for two busy cores
     config = JudgeConfig(url=address, model="SmolLM2-135M", scale=scale, **settings)  # type: ignore[arg-type]
     started = time.monotonic()
     report = judge_answers(
