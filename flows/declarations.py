@@ -243,11 +243,15 @@ def _text(config: RunConfig) -> list[Read]:
 
 
 def _messages(config: RunConfig) -> list[Read]:
-    return [Source(config.classification.source, "classification")]
+    examples = config.classification
+    names = [examples.source, *examples.held_sources().values()]
+    return [Source(name, "classification") for name in names]
 
 
 def _instructions(config: RunConfig) -> list[Read]:
-    return [Source(config.instruction.source, "instruction"), *_other_answers(config)]
+    examples = config.instruction
+    names = [examples.source, *examples.held_sources().values()]
+    return [*(Source(name, "instruction") for name in names), *_other_answers(config)]
 
 
 def _other_answers(config: RunConfig) -> list[Read]:

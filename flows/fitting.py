@@ -9,7 +9,7 @@ from gpt_core.errors import CheckpointError, ConfigError, DataError
 from gpt_core.text import TextProbe, probe_texts, read_instruction_splits
 from tasks.paths import expand_path
 from tasks.reads import Given, Source
-from tasks.sources import present_file
+from tasks.sources import present_examples, present_file
 
 _WITHOUT_GPU = ("auto", "cpu")
 
@@ -107,8 +107,8 @@ def check_prompts(flow: Flow, config: RunConfig) -> None:
     """
     given = config.checkpoint not in (None, "gpt2")
     is_byte = config.checkpoint is None and config.tokenizer.kind == "byte"
-    file = present_file(Source(config.instruction.source, "instruction"))
-    if "instruction" not in flow.sections_used(config) or file is None or not given | is_byte:
+    files = present_examples(config.instruction, "instruction")
+    if "instruction" not in flow.sections_used(config) or files is None or not given | is_byte:
         return
     from gpt_core.callbacks import Callback
     from gpt_core.finetuning.example_encoder import ExampleEncoder  # imports torch
@@ -120,7 +120,7 @@ def check_prompts(flow: Flow, config: RunConfig) -> None:
         folder = Given(str(config.checkpoint), "checkpoint").read().directory
         tokenizer = load_tokenizer(folder / TOKENIZER)
         context = read_description(folder).model.context_length
-    splits, _ = read_instruction_splits(file, config.instruction)
+    splits, _ = read_instruction_splits(files[0], config.instruction, files[1])
     ExampleEncoder(tokenizer, config.instruction, context, Callback()).encode(splits.train, "train")
 
 

@@ -24,9 +24,7 @@ from gpt_core.text import (
 from tasks.hub import release_of
 from tasks.paths import data_dir, expand_path, prefect_dir, project_root, tracking_dir
 from tasks.reads import Given, Source
-from tasks.sources import check_source, present_file
-
-_TABLES = ("classification", "instruction", "preference")  # roles of files of examples
+from tasks.sources import check_source, present_examples, present_file
 
 
 def check_flow(flow: Flow, config: RunConfig) -> list[str]:
@@ -84,20 +82,24 @@ def check_tables(flow: Flow, config: RunConfig) -> list[str]:
     Raises:
         DataError: If a file cannot be read, naming the place in it, or has too few examples.
     """
-    notices = []
-    for read in flow.all_reads(config):
-        if not isinstance(read, Source) or read.role not in _TABLES:
-            continue
-        file = present_file(read)
-        if file is None:
-            continue  # the run downloads it
-        if read.role == "classification":
-            notices.append(read_example_splits(file, config.classification)[1].notice)
-        elif read.role == "preference":
-            notices.append(read_preference_splits(file, config.preference)[1].notice)
-        else:
-            notices.append(read_instruction_splits(file, config.instruction)[1].notice)
-    return list(filter(None, notices))
+    notices: list[str] = []
+    sections = flow.sections_used(config)
+    if "classification" in sections:
+        files = present_examples(config.classification, "classification")
+        if files is not None:
+            path, held = files
+            notices += read_example_splits(path, config.classification, held)[1].notices
+    if "instruction" in sections:
+        files = present_examples(config.instruction, "instruction")
+        if files is not None:
+            path, held = files
+            notices += read_instruction_splits(path, config.instruction, held)[1].notices
+    if "preference" in sections:
+        file = present_file(Source(config.preference.source, "preference"))
+        if file is not None:
+            notice = read_preference_splits(file, config.preference)[1].notice
+            notices += [notice] if notice else []
+    return notices
 
 
 def _require_writable(folder: Path) -> None:

@@ -197,13 +197,24 @@ def _parent(artifact: Artifact, kind: str, known: Mapping[str, Artifact]) -> Art
     return next((each for each in found if each), None)
 
 
-def _examples(checkpoint: Artifact) -> Artifact:
-    found = _parent(checkpoint, "raw", artifacts_by_fingerprint())
-    if found is None:
+def _examples(checkpoint: Artifact) -> tuple[Artifact, dict[str, Artifact]]:
+    """The source of a fine-tune, and its files for validation and test where it has some."""
+    known, manifest = artifacts_by_fingerprint(), checkpoint.manifest()
+    digests = manifest.info.get("held")
+    held_digests = digests if isinstance(digests, Mapping) else {}
+    held = {name: known.get(digest) for name, digest in held_digests.items()}
+    sources = [
+        known.get(digest)
+        for name, digest in manifest.parents.items()
+        if name.startswith("raw:") and digest not in held_digests.values()
+    ]
+    source = next((each for each in sources if each), None)
+    present = {name: each for name, each in held.items() if each is not None}
+    if source is None or len(present) < len(held):
         raise DataError(
             f"the examples that {checkpoint.path} was tested on are not in this home any more"
         )
-    return found
+    return source, present
 
 
 def _labelled(candidate: Artifact) -> Measure:
@@ -226,14 +237,15 @@ def _on_pairs(candidate: Artifact) -> bool:
 def _on_examples(
     candidate: Artifact,
     config_class: type[C],
-    evaluate: Callable[[Artifact, Artifact, C, Path], Artifact],
+    evaluate: Callable[..., Artifact],
 ) -> Measure:
     """Measure fine-tuned models on the test part of the candidate's examples."""
-    examples, config = _examples(candidate), build_config(config_class, _tree(candidate))
+    examples, held = _examples(candidate)
+    config = build_config(config_class, _tree(candidate))
 
     def measure(checkpoint: Artifact) -> Mapping[str, float]:
-        make = partial(evaluate, checkpoint, examples, config)
-        return _kept("finetuning", make, checkpoint, examples, config)
+        make = partial(evaluate, checkpoint, examples, config, held=held)
+        return _kept("finetuning", make, checkpoint, examples, config, held)
 
     return measure
 

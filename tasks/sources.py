@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gpt_core.artifact import Artifact, fingerprint_of
+from gpt_core.config import FinetuningConfig
 from gpt_core.download import download
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, sha256_file
@@ -67,6 +68,21 @@ def present_file(source: Source) -> Path | None:
     return file if file.is_file() else None
 
 
+def present_examples(config: FinetuningConfig, role: Role) -> tuple[Path, dict[str, Path]] | None:
+    """The files of a fine-tune: its source's, and those that are splits of their own.
+
+    Returns:
+        None if one has yet to be downloaded.
+
+    Raises:
+        ConfigError: If there is no such source.
+    """
+    path = present_file(Source(config.source, role))
+    held = {name: present_file(Source(s, role)) for name, s in config.held_sources().items()}
+    present = {name: file for name, file in held.items() if file is not None}
+    return None if path is None or len(present) < len(held) else (path, present)
+
+
 def check_source(source: Source) -> None:
     """Check, before anything starts, that a source is present or can be fetched.
 
@@ -80,7 +96,7 @@ def check_source(source: Source) -> None:
             raise DataError(
                 f"{source.name} is not published as one file: {_by_hand(source.name, found)}"
             )
-    elif source.role != "text" and found.is_dir():
+    elif source.role not in ("text", "classification") and found.is_dir():
         raise DataError(f"{found} is a folder: give the file in it")
     elif not any(file.stat().st_size for file in source_files(found)):
         raise DataError(f"{found} is empty: there is nothing to read")

@@ -179,13 +179,14 @@ def finetune_classifier(
     examples: Artifact,
     config: ClassificationConfig,
     lora: LoRAConfig,
+    held: dict[str, Artifact],
 ) -> Artifact:
     """Fine-tune a classifier, see ``gpt_core.finetuning.finetune_classifier``."""
     from gpt_core import finetuning
 
     with TrainingReporter(run) as reporter:
         classifier = finetuning.finetune_classifier(
-            checkpoint, examples, config, lora, run.out_dir, callbacks=[reporter]
+            checkpoint, examples, config, lora, run.out_dir, held=held, callbacks=[reporter]
         )
     run.record.log_figure(loss_curves(reporter.metrics()), "loss")
     run.record.log_figure(confusion_matrix(tables.confusion(classifier)), "confusion")
@@ -201,13 +202,14 @@ def finetune_instructions(
     examples: Artifact,
     config: InstructionConfig,
     lora: LoRAConfig,
+    held: dict[str, Artifact],
 ) -> Artifact:
     """Fine-tune a model on instructions, see ``gpt_core.finetuning.finetune_instructions``."""
     from gpt_core import finetuning
 
     with TrainingReporter(run) as reporter:
         model = finetuning.finetune_instructions(
-            checkpoint, examples, config, lora, run.out_dir, callbacks=[reporter]
+            checkpoint, examples, config, lora, run.out_dir, held=held, callbacks=[reporter]
         )
     run.record.log_figure(loss_curves(reporter.metrics()), "loss")
     run.record.log_table(tables.answers(model), "answers")

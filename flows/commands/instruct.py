@@ -2,6 +2,7 @@
 
 from flows.commands.judge import judge_answers
 from flows.commands.pretrain import ensure_checkpoint
+from flows.examples import fetch_examples
 from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from tasks import stages
@@ -13,8 +14,10 @@ def instruct(config: RunConfig, checkpoint: Artifact | None = None) -> Artifact:
     The model is made first if none is given; without the address of a judge, nothing is judged.
     """
     checkpoint = checkpoint or ensure_checkpoint(config)
-    examples = stages.fetch_corpus(config.instruction.source, "instruction")
-    model = stages.finetune_instructions(checkpoint, examples, config.instruction, config.lora)
+    examples, held = fetch_examples(config.instruction, "instruction")
+    model = stages.finetune_instructions(
+        checkpoint, examples, config.instruction, config.lora, held
+    )
     if config.judge.url is not None:
         judge_answers(model, config.judge)
     return model

@@ -19,14 +19,12 @@ from gpt_core.config.finetuning import (
     ClassificationConfig,
     FinetuningConfig,
     InstructionConfig,
-    LoRAConfig,
-    LoRATarget,
-    LoRAVariant,
 )
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.judging import JudgeConfig, Scale
 from gpt_core.config.limits import LimitsConfig, current_limits, use_limits
 from gpt_core.config.loading import build_config, load_config, override_config, read_toml
+from gpt_core.config.lora import LoRAConfig, LoRATarget, LoRAVariant
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.notify import NotifyConfig, NotifyEvent
 from gpt_core.config.preference import PreferenceConfig

@@ -1,4 +1,4 @@
-"""Fine-tuning: classification, instruction following and low-rank adapters."""
+"""Fine-tuning: classification, instruction following, and what an ablation compares."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, Self, get_args
@@ -11,49 +11,12 @@ from gpt_core.config.checks import (
     require_positive,
     require_share,
 )
+from gpt_core.config.lora import LoRAConfig
 from gpt_core.config.section import Section
-
-LoRATarget = Literal["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"]
-"""A linear layer of a block: the projection to queries, keys and values, that of attention's
-output, and the two of the feed-forward network."""
-
-LoRAVariant = Literal["lora", "rslora", "dora", "pissa"]
+from gpt_core.config.text import is_encoding
 
 _MORE_MODELS = 2
 _FULL_RATE, _LORA_RATE = 5e-4, 2e-3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoRAConfig(Section):
-    """Low-rank adapters in place of full fine-tuning."""
-
-    rank: int = 0
-    """Rank of the update; 0 trains the weights themselves."""
-
-    alpha: float = 16.0
-    """The update is scaled by alpha / rank."""
-
-    dropout: float = 0.0
-    """Probability of dropping an adapter's input."""
-
-    targets: tuple[LoRATarget, ...] = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-    """The linear layers of each block that get adapters. All four with rank 8 are 0.9 % of the
-    parameters of GPT-2 124M, ``attn.c_attn`` alone is 0.2 %."""
-
-    variant: LoRAVariant = "lora"
-    """Passed to PEFT: ``rslora`` scales by alpha / √rank, ``dora`` also trains the length of each
-    weight's rows, ``pissa`` begins with the weight's largest singular vectors, and its adapter is
-    saved as one of twice the rank for the unchanged model."""
-
-    merge: bool = True
-    """Save the weights with the adapter's update in them, as well as the adapter; with
-    ``false`` only the adapter and which model it belongs to, which must then be kept."""
-
-    def __post_init__(self) -> None:
-        require(bool(self.targets), "targets must name at least one linear layer")
-        require_at_least(self, 0, "rank")
-        require_positive(self, "alpha")
-        require_share(self, "dropout")
 
 
 class FinetuningConfig(Section):
@@ -63,8 +26,12 @@ class FinetuningConfig(Section):
     """
 
     __slots__ = ()
-    choose_by: str = "loss"  # a fine-tune that has neither of these has no such field
+    choose_by: str = "loss"  # a fine-tune without one of these has no such field
     head_learning_rate: float = 1.0
+    encoding: str = "auto"
+    validation_source: str | None = None
+    test_source: str | None = None
+    near_duplicates: float | None = None
     source: str
     validation_share: float
     test_share: float
@@ -92,8 +59,20 @@ class FinetuningConfig(Section):
         rate = self.learning_rate or (_LORA_RATE if lora.rank else _FULL_RATE)
         return replace(self, learning_rate=rate)  # type: ignore[call-arg]  # each subclass has it
 
+    def held_sources(self) -> dict[str, str]:
+        """The sources that are splits of their own, by ``validation`` and ``test``."""
+        given = {"validation": self.validation_source, "test": self.test_source}
+        return {name: source for name, source in given.items() if source is not None}
+
     def _check_common(self) -> None:
-        require_named(self, "source")
+        require_named(self, "source", "validation_source", "test_source")
+        require_at_most(self, 1, "near_duplicates")
+        require_positive(self, "near_duplicates")
+        require(
+            self.encoding == "auto" or is_encoding(self.encoding),
+            "encoding must be auto or one that Python knows, such as utf-8 or cp1252, got "
+            f"{self.encoding!r}",
+        )
         counts = ("max_tokens", "epochs", "patience", "batch_size", "micro_batch")
         require_at_least(self, 1, *counts)
         require_at_least(self, 0, "seed", "weight_decay", "save_seconds")
@@ -113,9 +92,21 @@ class ClassificationConfig(FinetuningConfig):
     """Texts to labels, with a head on the last real token."""
 
     source: str = "samples"
-    """A named source or a path to a table of texts and labels (CSV, TSV, JSON, JSON lines or
-    Parquet). Rows without a text or a label are left out and counted; if they are more than a tenth
-    of all, the table is refused."""
+    """A named source or a path to texts and labels: a table (CSV, TSV, JSON, JSON lines, Parquet),
+    lines of ``label text`` or of fastText's ``__label__x text``, a folder with a file for each
+    label (its name or suffix is the label, each line a text), or one with a folder for each label
+    (each file a text). Rows without a text or a label are left out and counted; if they are more
+    than a tenth of all, the table is refused."""
+
+    validation_source: str | None = None
+    """Labelled texts for validation, by name or path; ``validation_share`` is not used then."""
+
+    test_source: str | None = None
+    """Labelled texts for test, by name or path; ``test_share`` is not used then."""
+
+    encoding: str = "auto"
+    """Character encoding of the files, by its name in Python, such as ``cp1252``. ``auto`` is
+    UTF-8, or UTF-16 and UTF-32 with a byte-order mark."""
 
     text_column: str = "text"
     """Name of the texts' column; in a TSV without a header the second column. The first line is a
@@ -124,8 +115,21 @@ class ClassificationConfig(FinetuningConfig):
     label_column: str = "label"
     """Name of the labels' column; in a TSV without a header the first column."""
 
-    balanced: bool = True
-    """Use as many examples of each label as the rarest has."""
+    two_labels: Literal["leave-out", "keep"] = "leave-out"
+    """Texts that have different labels in several rows are left out, or kept with all of them.
+    Either way they are counted and said."""
+
+    near_duplicates: float | None = 0.5
+    """Texts whose sets of three words in a row overlap by at least this fraction (their Jaccard
+    similarity) stay in one split, so that none is tested that nearly equals one of training. With a
+    ``validation_source`` or ``test_source``, those of training that nearly equal one of its are
+    left out. Case and punctuation do not matter, and numbers not in texts of eight other words
+    or more. None compares for equality alone."""
+
+    balance: Literal["none", "weights", "downsample"] = "weights"
+    """How training makes up for labels that are rarer than others: not at all, by weighting the
+    loss of each label by how rare it is, or by training on as many examples of each label as the
+    rarest has. The validation and test splits keep the mix of the source."""
 
     validation_share: float = 0.1
     """Fraction of examples for choosing the best epoch; with 0 the last epoch is used."""
@@ -236,9 +240,26 @@ class InstructionConfig(FinetuningConfig):
     """Prompts to answers, with the loss on the answers."""
 
     source: str = "samples"
-    """A named source or a path to JSON or JSONL with instruction, input and output. Entries without
-    an instruction or an output are left out and counted; if they are more than a tenth of all, the
-    file is refused."""
+    """A named source or a path to a table with instruction, output and perhaps input: JSON, JSON
+    lines, CSV, TSV or Parquet. Entries without an instruction or an output are left out and
+    counted; if they are more than a tenth of all, the file is refused."""
+
+    validation_source: str | None = None
+    """Instructions for validation, by name or path; ``validation_share`` is not used then."""
+
+    test_source: str | None = None
+    """Instructions for test, by name or path; ``test_share`` is not used then."""
+
+    encoding: str = "auto"
+    """Character encoding of the files, by its name in Python, such as ``cp1252``. ``auto`` is
+    UTF-8, or UTF-16 and UTF-32 with a byte-order mark."""
+
+    near_duplicates: float | None = 0.7
+    """Instructions whose sets of three words in a row, with their input and output, overlap by at
+    least this fraction (their Jaccard similarity) stay in one split, as those with equal
+    instruction and input do. With a ``validation_source`` or ``test_source``, those of training
+    that nearly equal one of its are left out. Case and punctuation do not matter. None compares
+    instruction and input for equality alone."""
 
     template: Literal["alpaca", "short"] = "alpaca"
     """The prompt template around an instruction."""

@@ -6,7 +6,8 @@ from typing import Literal, Self
 from typing_extensions import override
 
 from gpt_core.config.checks import require, require_at_least, require_positive
-from gpt_core.config.finetuning import FinetuningConfig, LoRAConfig
+from gpt_core.config.finetuning import FinetuningConfig
+from gpt_core.config.lora import LoRAConfig
 
 _FULL_RATE, _LORA_RATE = 5e-5, 5e-4
 _MAX_SMOOTHING = 0.5

@@ -11,11 +11,11 @@ from gpt_core.config.finetuning import (
     AblationConfig,
     ClassificationConfig,
     InstructionConfig,
-    LoRAConfig,
 )
 from gpt_core.config.generation import DecodingConfig
 from gpt_core.config.judging import JudgeConfig
 from gpt_core.config.limits import LimitsConfig
+from gpt_core.config.lora import LoRAConfig
 from gpt_core.config.model import GPTConfig
 from gpt_core.config.notify import NotifyConfig
 from gpt_core.config.preference import PreferenceConfig

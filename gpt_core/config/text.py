@@ -53,7 +53,7 @@ class ReadingConfig(Section):
             f"boundaries must be the name of a file beside the text, got {self.boundaries!r}",
         )
         require(
-            _is_encoding(self.encoding),
+            is_encoding(self.encoding),
             f"encoding must be one that Python knows, such as utf-8 or cp1256, got "
             f"{self.encoding!r}",
         )
@@ -232,7 +232,7 @@ _MIN_SIZES = {
 }
 
 
-def _is_encoding(name: str) -> bool:
+def is_encoding(name: str) -> bool:
     """Whether Python knows a text encoding of that name."""
     try:
         "".encode(name)

@@ -4,7 +4,7 @@ Shapes: B batch, T time, K classes, N examples.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,20 @@ from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
 from gpt_core.data import encode_texts, pad
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.execution import resolve_device
+from gpt_core.finetuning.contamination import count_seen_held, write_seen
 from gpt_core.finetuning.epochs import EpochLoop, Objective, seeded
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
 from gpt_core.finetuning.measuring import Calibration, calibrate, write_test
 from gpt_core.finetuning.progress import FinetuningRun
 from gpt_core.finetuning.saving import load_base, write_finetuned
 from gpt_core.models import GPT, GPTClassifier, evaluating
-from gpt_core.text import ExampleSplits, positive_label, read_example_splits, source_path
+from gpt_core.text import (
+    ExampleSplits,
+    label_weights,
+    positive_label,
+    read_example_splits,
+    source_path,
+)
 from gpt_core.tokenizers import Tokenizer
 
 _PREDICT_BATCH = 64
@@ -38,6 +45,8 @@ class EncodedExample:
 
     token_ids: list[int]
     label: int
+    weight: float = 1.0
+    """Weight of its loss; the mean over the training examples is 1."""
 
 
 def finetune_classifier(
@@ -47,6 +56,7 @@ def finetune_classifier(
     lora: LoRAConfig,
     out_dir: Path,
     *,
+    held: Mapping[str, Artifact] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Artifact:
     """Train a classification head, and as much of the body as configured, on labelled texts.
@@ -57,26 +67,24 @@ def finetune_classifier(
         config: The splits, the trainable blocks and the training settings.
         lora: Adapters instead of full training, if its rank is above 0.
         out_dir: Directory of the classifier.
+        held: The registered tables for ``validation`` and ``test``, where these are not split off.
         callbacks: Receive losses and validation metrics.
 
     Returns:
-        A checkpoint artifact with the test split's metrics and what ``write_test`` writes; an
-        adapter is saved by itself, and with ``lora.merge`` the weights with its update.
+        A checkpoint with the test metrics and tables of ``write_test``; adapters are apart.
 
     Raises:
         DataError: If the table cannot be read, or a split lacks a label.
         ConfigError: If ``trainable_blocks`` exceeds the model's blocks.
         CheckpointError: If the checkpoint is damaged or a classifier's.
-        DivergenceError: If the loss is no longer a number.
     """
     device, listeners = resolve_device(config.device), Callbacks(callbacks)
-    config = config.with_rate(lora)
-    run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples))
-    splits, labels, positive, counts = _read(examples, config, listeners)
+    config, held = config.with_rate(lora), held or {}
+    run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples, *held.values()))
+    splits, labels, positive, counts = _read(checkpoint, examples, config, held, listeners)
     body, tokenizer = load_base(checkpoint)
-    width = _width(config, body.config)
     with seeded(config.seed, device):
-        encoded, n_cut = _encode_splits(splits, tokenizer, labels, width, config, listeners)
+        encoded, n_cut = _encode_splits(splits, tokenizer, labels, body.config, config, listeners)
         trained = _adapt(body, len(labels), config, lora).to(device)
         objective = _Classification(trained, tokenizer.pad_id, encoded["validation"], config)
         loop = EpochLoop(trained, objective, config, listeners, run)
@@ -84,22 +92,30 @@ def finetune_classifier(
         validation, test = (objective.predict(encoded[name]) for name in ("validation", "test"))
     model, adapter = merge_adapters(trained)
     calibration = calibrate(splits.validation, validation, labels, positive)
-    description = _describe(body.config, config, labels, width, loop.step, calibration)
+    description = _describe(body.config, config, labels, loop.step, calibration)
     with run.result() as draft:
         write_finetuned(draft, model, tokenizer, description, adapter, checkpoint, lora)
+        write_seen(draft, splits.train, checkpoint, examples, held)
         draft.metrics |= metrics | counts | {"cut_examples": float(n_cut)}
         write_test(draft, splits.test, test, labels, calibration)
     return draft.artifact
 
 
 def _read(
-    examples: Artifact, config: ClassificationConfig, listeners: Callback
+    checkpoint: Artifact,
+    examples: Artifact,
+    config: ClassificationConfig,
+    held: Mapping[str, Artifact],
+    listeners: Callback,
 ) -> tuple[ExampleSplits, list[str], str | None, dict[str, float]]:
     """The splits, the labels in the order of the classes, the positive one, and counts of rows."""
-    splits, file = read_example_splits(source_path(examples), config)
-    if file.notice:
-        listeners.on_notice(file.notice)
+    files = {name: source_path(artifact) for name, artifact in held.items()}
+    splits, file = read_example_splits(source_path(examples), config, files)
+    for notice in file.notices:
+        listeners.on_notice(notice)
     counts = {"blank_rows": float(file.n_left_out)}
+    counts |= count_seen_held(splits, checkpoint, listeners)
+    counts |= {name: float(n) for name, n in file.counts.items()}
     counts |= {f"{name}_examples": float(len(rows)) for name, rows in splits.by_name().items()}
     labels = Counter(example.label for example in file.rows)
     return splits, sorted(labels), positive_label(config.positive, labels), counts
@@ -120,7 +136,6 @@ def _describe(
     model: GPTConfig,
     config: ClassificationConfig,
     labels: Sequence[str],
-    max_tokens: int,
     step: int,
     calibration: Calibration,
 ) -> CheckpointDescription:
@@ -130,7 +145,7 @@ def _describe(
         step=step,
         model=model,
         labels=tuple(labels),
-        max_tokens=max_tokens,
+        max_tokens=_width(config, model),
         windows=True if config.too_long == "windows" else None,
         token="first" if config.token == "first" else None,
         pad_to=config.pad_to,
@@ -161,18 +176,23 @@ def _encode_splits(
     splits: ExampleSplits,
     tokenizer: Tokenizer,
     labels: list[str],
-    width: int,
+    model: GPTConfig,
     config: ClassificationConfig,
     listeners: Callback,
 ) -> tuple[dict[str, list[EncodedExample]], int]:
-    """The encoded splits by name; also counts the texts that are cut at ``width`` tokens."""
+    """The encoded splits by name; also counts the texts that are longer than the width."""
     encoded, n_long, total = {}, 0, 0
-    windows = config.too_long == "windows"
+    width, windows = _width(config, model), config.too_long == "windows"
+    weights = label_weights(splits.train) if config.balance == "weights" else {}
     for name, examples in splits.by_name().items():
         limit = None if windows else width + 1  # one more, to see which are longer
         texts = encode_texts([example.text for example in examples], tokenizer, limit)
         encoded[name] = [
-            EncodedExample(token_ids if windows else token_ids[:width], labels.index(example.label))
+            EncodedExample(
+                token_ids if windows else token_ids[:width],
+                labels.index(example.label),
+                weights.get(example.label, 1.0),
+            )
             for token_ids, example in zip(texts, examples, strict=True)
         ]
         n_long += sum(len(token_ids) > width for token_ids in texts)
@@ -220,9 +240,16 @@ class _Classification(Objective[EncodedExample]):
     @override
     def loss(self, examples: Sequence[EncodedExample]) -> Tensor:
         labels = torch.tensor([example.label for example in examples], device=self.device)
-        smoothing = self.label_smoothing
-        logits = self.logits(examples)
-        return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
+        # Not divided by the weights of the batch, which would take them away again where all
+        # examples of a batch have the same label.
+        losses = F.cross_entropy(
+            self.logits(examples),
+            labels,
+            label_smoothing=self.label_smoothing,
+            reduction="none",
+        )  # (B,)
+        weights = torch.tensor([example.weight for example in examples], device=self.device)
+        return (losses * weights).sum()
 
     @override
     def size(self, example: EncodedExample) -> int:

@@ -1,6 +1,6 @@
 """Fine-tune a language model to follow instructions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -13,6 +13,7 @@ from gpt_core.config import DecodingConfig, InstructionConfig, LoRAConfig
 from gpt_core.evaluation import exact_match, rouge_l
 from gpt_core.execution import resolve_device
 from gpt_core.finetuning.answer_loss import AnswerLoss
+from gpt_core.finetuning.contamination import count_seen_held, write_seen
 from gpt_core.finetuning.epochs import EpochLoop, seeded
 from gpt_core.finetuning.example_encoder import ExampleEncoder
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
@@ -61,6 +62,7 @@ def finetune_instructions(
     lora: LoRAConfig,
     out_dir: Path,
     *,
+    held: Mapping[str, Artifact] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Artifact:
     """Train on prompts with answers, with the loss on the answers, then answer the test split.
@@ -71,6 +73,7 @@ def finetune_instructions(
         config: The prompt template, the splits and the training settings.
         lora: Adapters instead of full training, if its rank is above 0.
         out_dir: Directory of the model.
+        held: The registered lists for ``validation`` and ``test``, where these are not split off.
         callbacks: Receive losses, some answers, and notices of examples that do not fit.
 
     Returns:
@@ -79,42 +82,51 @@ def finetune_instructions(
     Raises:
         DataError: If the list cannot be read, is too short, or no prompt fits into the context.
         CheckpointError: If the checkpoint is damaged or a classifier's.
-        DivergenceError: If the loss is no longer a number.
     """
     device, listeners = resolve_device(config.device), Callbacks(callbacks)
-    config = config.with_rate(lora)
-    run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples))
-    splits, counts = _read(examples, config, listeners)
+    config, held = config.with_rate(lora), held or {}
+    run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples, *held.values()))
+    splits, counts = _read(checkpoint, examples, config, held, listeners)
     with seeded(config.seed, device):
         body, tokenizer = load_base(checkpoint)
         encoder = ExampleEncoder(tokenizer, config, body.config.context_length, listeners)
-        training = encoder.encode(splits.train, "train")
-        validation = encoder.encode(splits.validation, "validation")
+        training, validation = (encoder.encode(*part) for part in _tuned_on(splits))
         trained = with_adapters(body, lora).to(device)
         objective = AnswerLoss(trained, tokenizer.pad_id, validation, config)
         loop = EpochLoop(trained, objective, config, listeners, run)
         metrics = loop.run(training) | _test_loss(objective, encoder, splits.test)
     model, adapter = merge_adapters(trained)
     assert isinstance(model, GPT)
-    answers = generate_answers(model, encoder, splits.test, listeners)
-    _report_samples(answers[:_N_SAMPLES], listeners, loop.step)
+    answers = _answer_test(model, encoder, splits.test, listeners, loop.step)
+    shown = encoder.describe(model, loop.step)
     with run.result() as draft:
-        shown = encoder.describe(model, loop.step)
         write_finetuned(draft, model, tokenizer, shown, adapter, checkpoint, lora)
+        write_seen(draft, splits.train, checkpoint, examples, held)
         draft.metrics |= metrics | encoder.counts | counts
         _write_answers(draft, answers)
     return draft.artifact
 
 
+def _tuned_on(splits: InstructionSplits) -> list[tuple[list[InstructionExample], str]]:
+    """The parts that are encoded before training, with their names."""
+    return [(splits.train, "train"), (splits.validation, "validation")]
+
+
 def _read(
-    examples: Artifact, config: InstructionConfig, listeners: Callback
+    checkpoint: Artifact,
+    examples: Artifact,
+    config: InstructionConfig,
+    held: Mapping[str, Artifact],
+    listeners: Callback,
 ) -> tuple[InstructionSplits, dict[str, float]]:
     """The splits, and metrics that count the entries."""
-    splits, file = read_instruction_splits(source_path(examples), config)
-    if file.notice:
-        listeners.on_notice(file.notice)
-    counts = {"blank_rows": file.n_left_out, "test_examples": len(splits.test)}
-    return splits, {name: float(n) for name, n in counts.items()}
+    files = {name: source_path(artifact) for name, artifact in held.items()}
+    splits, file = read_instruction_splits(source_path(examples), config, files)
+    for notice in file.notices:
+        listeners.on_notice(notice)
+    counts = {"blank_rows": file.n_left_out, "test_examples": len(splits.test)} | file.counts
+    seen = count_seen_held(splits, checkpoint, listeners)
+    return splits, {name: float(n) for name, n in counts.items()} | seen
 
 
 def _test_loss(
@@ -157,10 +169,19 @@ def generate_answers(
     ]
 
 
-def _report_samples(answers: Sequence[Answer], listeners: Callback, step: int) -> None:
-    for answer in answers:
+def _answer_test(
+    model: GPT,
+    encoder: ExampleEncoder,
+    examples: Sequence[InstructionExample],
+    listeners: Callback,
+    step: int,
+) -> list[Answer]:
+    """Answer the test split, and report the first answers."""
+    answers = generate_answers(model, encoder, examples, listeners)
+    for answer in answers[:_N_SAMPLES]:
         asked = "\n".join(filter(None, [answer["instruction"], answer["input"]]))
         listeners.on_sample(step, f"{asked}\n", answer["answer"])
+    return answers
 
 
 def _score_answer(example: InstructionExample, answer: str, *, ended: bool) -> Answer:

@@ -18,10 +18,18 @@ from gpt_core.text.examples import (
     Example,
     ExampleFile,
     InstructionExample,
+    Row,
     read_examples,
     read_instructions,
 )
 from gpt_core.text.labels import positive_label
+from gpt_core.text.leakage import asked_text
+from gpt_core.text.near_duplicates import (
+    find_near_duplicates,
+    group_near_duplicates,
+    text_hash,
+)
+from gpt_core.text.parquet_files import parquet_errors
 from gpt_core.text.preferences import (
     PreferenceFile,
     PreferencePair,
@@ -36,7 +44,9 @@ from gpt_core.text.sources import path_exists, register_source, source_files, so
 from gpt_core.text.splits import (
     ExampleSplits,
     InstructionSplits,
+    Splits,
     balance,
+    label_weights,
     read_example_splits,
     read_instruction_splits,
     split_examples,
@@ -57,16 +67,23 @@ __all__ = [
     "PreferencePair",
     "PreferenceSplits",
     "RecordFormat",
+    "Row",
     "Split",
+    "Splits",
     "TextProbe",
+    "asked_text",
     "balance",
     "clean_corpus",
     "count_row_groups",
     "documents_file",
     "file_errors",
+    "find_near_duplicates",
+    "group_near_duplicates",
     "iter_documents",
     "iter_texts",
+    "label_weights",
     "language_of",
+    "parquet_errors",
     "path_exists",
     "positive_label",
     "probe_texts",
@@ -87,4 +104,5 @@ __all__ = [
     "split_examples",
     "split_instructions",
     "split_of",
+    "text_hash",
 ]

@@ -1,24 +1,34 @@
 """Read examples for fine-tuning: labelled texts and instructions with answers.
 
+Labelled texts are tables, lines or folders (``labelled_lines``), instructions are tables.
+
 A row whose text, label or instruction is null, empty or blank, or whose answer is null, is left out
 and counted. If that is so of more than ``limits.blank_rows`` of the rows, a tenth, the file is
 refused: another column may be meant. An empty answer is one: the model learns to say nothing.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from gpt_core.config import current_limits
 from gpt_core.errors import DataError
-from gpt_core.text.records import RecordFormat, read_record_file, require_unicode
+from gpt_core.text.labelled_lines import read_folder, read_lines, sniff_lines
+from gpt_core.text.records import (
+    RecordFormat,
+    read_column_names,
+    read_record_file,
+    require_unicode,
+)
 
 _FORMATS: dict[str, RecordFormat] = {
-    ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".parquet": "parquet",
 }  # fmt: skip
 
+_COLUMN_SETTINGS = ("classification.text_column", "classification.label_column")
 _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".xlsx", ".xls", ".ods")
 
 
@@ -44,71 +54,140 @@ Row = TypeVar("Row", Example, InstructionExample)
 
 @dataclass(frozen=True, slots=True)
 class ExampleFile(Generic[Row]):
-    """The examples of a file, and what was left out of it."""
+    """The examples of a file, and notices about them."""
 
     rows: list[Row]
     n_left_out: int
     """Rows that lack a value."""
 
-    notice: str
-    """A sentence on the rows that are left out; empty if there are none."""
+    notices: list[str] = field(default_factory=list)
+    """Sentences on rows that are left out and the like."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    """The numbers in the notices, by the names of metrics."""
 
 
 def read_examples(
-    path: Path, text_column: str = "text", label_column: str = "label"
+    path: Path,
+    text_column: str = "text",
+    label_column: str = "label",
+    encoding: str = "auto",
+    *,
+    labels: int = 2,
 ) -> ExampleFile[Example]:
-    """Read the labelled texts of a CSV, TSV, JSON, JSON-lines or Parquet file.
+    """Read the labelled texts of a table, of lines, or of a folder.
 
-    A TSV without a header has the label in its first column and the text in its second. A file of
-    an unknown suffix is read as TSV. Values that are numbers become text, and white space around a
-    label is not part of it.
+    A TSV without a header has the label in its first column and the text in its second. In a table
+    of two columns one of which has its name, the other is the other. A file of an unknown suffix is
+    read as TSV, or as lines of ``label text`` if it has no tabs. Values that are numbers become
+    text, and white space around a label is not part of it.
 
     Args:
-        path: The file.
+        path: The file or folder.
         text_column: Name of the column with the texts.
         label_column: Name of the column with the labels.
+        encoding: Encoding of the files, see ``open_text``.
+        labels: The least number of labels.
 
     Raises:
-        DataError: If the file cannot be read, naming the place in it, lacks a column, has too many
-            rows without a text or a label, or has fewer than two labels.
+        DataError: If a file cannot be read, naming the place in it, lacks a column, has too many
+            rows without a text or a label, or has fewer labels.
     """
-    form = _form_of(path)
-    columns, headerless = (text_column, label_column), (label_column, text_column)
-    settings = {
-        text_column: "classification.text_column",
-        label_column: "classification.label_column",
-    }
+    settings = dict(zip((text_column, label_column), _COLUMN_SETTINGS, strict=True))
     examples, blanks = [], _Blanks(path, settings)
-    for place, row in read_record_file(path, form, columns, headerless, settings):
-        where = f"{path}, {place}"
-        values = row if isinstance(row, dict) else {}
-        missing = next((column for column in columns if column not in values), None)
-        if missing is not None:
-            found = ", ".join(values) if isinstance(row, dict) else type(row).__name__
-            raise DataError(f"{where} has no {missing!r}; it has {found}; set {settings[missing]}")
-        text, label = (_to_text(values[column], column, where) for column in columns)
+    notices: list[str] = []
+    for place, label, text in _labelled(path, (text_column, label_column), encoding, notices):
         if not blanks.count(place, {text_column: text, label_column: label}):
             examples.append(Example(text, label.strip()))
     read = blanks.report(examples)
-    labels = sorted({example.label for example in examples})
-    if len(labels) < 2:
-        found = f"only the label {labels[0]!r:.80}" if labels else "no example"
-        raise DataError(f"{path} has {found}: a classifier needs at least two labels")
+    read.notices.extend(notices)
+    found = sorted({example.label for example in examples})
+    if len(found) < labels:
+        what = f"only the label {found[0]!r:.80}" if found else "no example"
+        need = "at least two labels" if labels > 1 else "labelled texts"
+        raise DataError(f"{path} has {what}: a classifier needs {need}")
     return read
 
 
-def read_instructions(path: Path) -> ExampleFile[InstructionExample]:
-    """Read the examples of a JSON array (``.json``) or of JSON lines (any other suffix).
+def _labelled(
+    path: Path, columns: tuple[str, str], encoding: str, notices: list[str]
+) -> Iterator[tuple[str, str, str]]:
+    """The place, label and text of each row of any form."""
+    setting = "classification.encoding"
+    if path.is_dir():
+        yield from read_folder(path, encoding, setting)
+        return
+    form = _form_of(path)
+    if form == "tsv":
+        sniffed = sniff_lines(path, encoding, setting)
+        if sniffed == "fasttext" or (sniffed and path.suffix.lower() != ".tsv"):
+            yield from read_lines(path, sniffed, encoding, setting)
+            return
+    yield from _rows_of_table(path, form, columns, encoding, notices)
+
+
+def _rows_of_table(
+    path: Path,
+    form: RecordFormat,
+    columns: tuple[str, str],
+    encoding: str,
+    notices: list[str],
+) -> Iterator[tuple[str, str, str]]:
+    names = read_column_names(path, form, encoding)
+    known = [column in names for column in columns]
+    if len(names) == 2 and any(known) and not all(known):
+        other = names[1 - names.index(columns[known.index(True)])]
+        missing = known.index(False)
+        notices.append(f"{path} has no {columns[missing]!r}: its column {other!r} is read")
+        columns = (other, columns[1]) if missing == 0 else (columns[0], other)
+    settings = dict(zip(columns, _COLUMN_SETTINGS, strict=True))
+    headerless = (columns[1], columns[0])
+    rows = read_record_file(
+        path,
+        form,
+        columns,
+        headerless,
+        settings,
+        encoding=encoding,
+        encoding_setting="classification.encoding",
+    )
+    for place, row in rows:
+        where = f"{path}, {place}"
+        values = row if isinstance(row, dict) else {}
+        absent = next((column for column in columns if column not in values), None)
+        if absent is not None:
+            found = ", ".join(values) if isinstance(row, dict) else type(row).__name__
+            raise DataError(f"{where} has no {absent!r}; it has {found}; set {settings[absent]}")
+        text, label = (_to_text(values[column], column, where) for column in columns)
+        yield place, label, text
+
+
+def read_instructions(path: Path, encoding: str = "auto") -> ExampleFile[InstructionExample]:
+    """Read instructions: a JSON array, JSON lines (any unknown suffix), CSV, TSV or Parquet.
+
+    Args:
+        path: The file.
+        encoding: Its encoding, see ``open_text``.
 
     Raises:
         DataError: If the file cannot be read, has too many entries with a blank ``instruction`` or
             a null ``output``, or naming the first entry that lacks one or holds anything but text.
     """
-    if path.suffix.lower() in (*_PACKED, ".csv", ".tsv", ".parquet"):
-        raise DataError(f"{path}: instructions are read from JSON (.json) or JSON lines (.jsonl)")
-    form: RecordFormat = "json" if path.suffix.lower() == ".json" else "jsonl"
+    if path.suffix.lower() in _PACKED:
+        raise DataError(
+            f"{path}: instructions are read from .json, .jsonl, .csv, .tsv and .parquet: unpack it"
+        )
+    form = _FORMATS.get(path.suffix.lower(), "jsonl")
     examples, blanks = [], _Blanks(path, {})
-    for place, row in read_record_file(path, form, ("instruction", "output")):
+    rows = read_record_file(
+        path,
+        form,
+        ("instruction", "output"),
+        encoding=encoding,
+        encoding_setting="instruction.encoding",
+        optional=("input",),
+    )
+    for place, row in rows:
         values = {"input": None, **row} if isinstance(row, dict) else {}
         for key in ("instruction", "input", "output"):
             if key not in values or not isinstance(values[key], str | None):
@@ -169,7 +248,7 @@ class _Blanks:
     def report(self, rows: list[Row]) -> ExampleFile[Row]:
         """The other rows with a notice; an error if these are too many."""
         if not self.n_rows:
-            return ExampleFile(rows, 0, "")
+            return ExampleFile(rows, 0)
         total = self.n_rows + len(rows)
         names = " or ".join(f"{name!r} (first {place})" for name, place in self.first.items())
         sentence = f"{self.n_rows:,} of {total:,} rows of {self.path} have no {names}"
@@ -180,4 +259,4 @@ class _Blanks:
                 f"{sentence}: give each row a value, or remove it{advice}, or raise "
                 "limits.blank_rows"
             )
-        return ExampleFile(rows, self.n_rows, f"{sentence}: they are left out")
+        return ExampleFile(rows, self.n_rows, [f"{sentence}: they are left out"])

@@ -37,6 +37,7 @@ def read_records(
     encoding_setting: str | None = None,
     settings: Mapping[str, str] | None = None,
     headerless: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> Iterator[Record]:
     """Stream the records of one file.
 
@@ -48,9 +49,9 @@ def read_records(
         encoding: Encoding of all formats but Parquet.
         encoding_setting: The setting that names the encoding, for error messages.
         settings: The settings that name the columns, for error messages.
-        headerless: Columns of a TSV whose first line is no header, the label's first. The line is
-            a header if it has another number of fields, names one of ``columns``, or begins with a
-            label that no other row has while others recur.
+        headerless: Columns of a TSV whose first line is no header, the label's first; it is one
+            if it has as many fields, none of the names, and a label that other rows have too.
+        optional: Columns that a table may have; a row lacks those that it has not.
 
     Yields:
         The place and the JSON value; for tables a dictionary of ``columns``.
@@ -59,7 +60,7 @@ def read_records(
         DataError: If the file cannot be read as that format or lacks a column.
     """
     if form == "parquet":
-        yield from _read_parquet(stream, where, columns, settings or {})
+        yield from _read_parquet(stream, where, columns, settings or {}, optional)
         return
     with open_text(stream, where, encoding, setting=encoding_setting) as text:
         if form == "json":
@@ -68,7 +69,13 @@ def read_records(
             yield from ((f"line {n}", value) for n, value in parse_json_lines(text, where))
         else:
             yield from read_table(
-                text, form, where, columns, headerless=headerless, settings=settings
+                text,
+                form,
+                where,
+                columns,
+                headerless=headerless,
+                settings=settings,
+                optional=optional,
             )
 
 
@@ -80,6 +87,7 @@ def read_table(
     *,
     headerless: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
+    optional: Sequence[str] = (),
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Stream the rows of a CSV or TSV; see ``read_records`` for the arguments.
 
@@ -99,18 +107,35 @@ def read_table(
             _require_columns(header, columns, where, settings or {})
         rows = _count_labels(chain([(line, first)], rows), labels)
         header = list(headerless)
+    read = [*columns, *(name for name in optional if name in header)]
     for line, row in rows:
         if len(row) != len(header):
             raise DataError(
                 f"{where}, line {line}: {len(row)} fields, the header has {len(header)}"
             )
-        yield f"line {line}", {name: row[header.index(name)] for name in columns}
+        yield f"line {line}", {name: row[header.index(name)] for name in read}
     if labels[first[0].strip()] == 1 < max(labels.values(), default=0):
         _require_columns([name.strip() for name in first], columns, where, settings or {})
 
 
+def read_column_names(path: Path, form: RecordFormat, encoding: str = "utf-8") -> list[str]:
+    """The names of a table's columns: the first line of a CSV or TSV, which may be a row of it.
+
+    Raises:
+        DataError: If the file is missing or cannot be read as that format.
+    """
+    with file_errors(path), path.open("rb") as stream:
+        if form == "parquet":
+            return list(open_parquet(stream, str(path)).schema_arrow.names)
+        if form not in ("csv", "tsv"):
+            return []
+        with open_text(stream, str(path), encoding) as text:
+            _, first = next(_split_fields(text, form, str(path)), (1, []))
+    return [name.strip() for name in first]
+
+
 def _split_fields(
-    lines: Iterable[str], form: Literal["csv", "tsv"], where: str
+    lines: Iterable[str], form: RecordFormat, where: str
 ) -> Iterator[tuple[int, list[str]]]:
     """Stream the line where each row begins, and its fields; blank lines are skipped."""
     limit = current_limits().cell_characters
@@ -148,15 +173,27 @@ def read_record_file(
     columns: Sequence[str],
     headerless: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
+    *,
+    encoding: str = "utf-8",
+    encoding_setting: str | None = None,
+    optional: Sequence[str] = (),
 ) -> Iterator[Record]:
-    """Stream the records of a UTF-8 or Parquet file; see ``read_records``.
+    """Stream the records of a file; see ``read_records``.
 
     Raises:
         DataError: If the file is missing, cannot be read as that format or lacks a column.
     """
     with file_errors(path), path.open("rb") as stream:
         yield from read_records(
-            stream, form, str(path), columns=columns, headerless=headerless, settings=settings
+            stream,
+            form,
+            str(path),
+            columns=columns,
+            encoding=encoding,
+            encoding_setting=encoding_setting,
+            settings=settings,
+            headerless=headerless,
+            optional=optional,
         )
 
 
@@ -223,11 +260,17 @@ def _reason(error: Exception) -> str:
 
 
 def _read_parquet(
-    stream: IO[bytes], where: str, columns: Sequence[str], settings: Mapping[str, str]
+    stream: IO[bytes],
+    where: str,
+    columns: Sequence[str],
+    settings: Mapping[str, str],
+    optional: Sequence[str],
 ) -> Iterator[Record]:
-    parquet = open_parquet(stream, where, columns)
-    _require_columns(parquet.schema_arrow.names, columns, where, settings)
-    for number, row in enumerate(iter_rows(parquet, columns, where)):
+    parquet = open_parquet(stream, where, [*columns, *optional])
+    names = parquet.schema_arrow.names
+    _require_columns(names, columns, where, settings)
+    read = [*columns, *(name for name in optional if name in names)]
+    for number, row in enumerate(iter_rows(parquet, read, where)):
         yield f"row {number}", row
 
 

@@ -12,6 +12,9 @@ from gpt_core.errors import DataError
 
 _CHUNK = 1 << 20  # characters
 _SNIFF_BYTES = 8192  # bytes searched for a NUL, which no text has
+_GUESS_BYTES = 1 << 16  # around the byte that cannot be decoded
+_FEW = 0.02  # of the bytes of a text in Latin letters are not ASCII
+_UNKNOWN = " to what it was written in"
 _WIDE_ENCODINGS = ("utf-16", "utf-32")  # in these NULs are common
 _BYTE_ORDER_MARKS = {
     "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"),
@@ -79,7 +82,8 @@ def open_text(
     Args:
         stream: The bytes.
         where: The stream's name in error messages.
-        encoding: A codec name that Python knows.
+        encoding: A codec name that Python knows, or ``auto`` for UTF-8, or UTF-16 or UTF-32 with a
+            byte-order mark.
         newline: As in ``open``: None translates all line ends to LF, ``""`` leaves them.
         setting: The setting that error messages advise to change, such as ``reading.encoding``;
             None advises to save the file as UTF-8.
@@ -88,7 +92,10 @@ def open_text(
         DataError: If the stream is binary or in another encoding, naming the byte and its line.
     """
     buffered = io.BufferedReader(cast(io.RawIOBase, stream))
-    _refuse_binary(buffered.peek(_SNIFF_BYTES)[:_SNIFF_BYTES], where, encoding, setting)
+    start = buffered.peek(_SNIFF_BYTES)[:_SNIFF_BYTES]
+    if encoding == "auto":
+        encoding = _marked_encoding(start) or "utf-8"
+    _refuse_binary(start, where, encoding, setting)
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     advice = f"set {setting}" if setting else "save it as UTF-8"
     with BoundedText(cast(IO[bytes], buffered), where, codec, newline) as text:
@@ -96,7 +103,9 @@ def open_text(
             yield text
         except UnicodeDecodeError as error:
             offset = buffered.tell() - len(error.object) + error.start
-            advice += " to what it was written in" if setting else ""
+            if setting:
+                likely = _guess_encoding(buffered, offset)
+                advice += f"={likely}, which it may be" if likely else _UNKNOWN
             raise DataError(
                 f"{where} is not {encoding}: byte 0x{error.object[error.start]:02x} at offset "
                 f"{offset} (line {_line_at(buffered, offset)}) cannot be decoded; {advice}"
@@ -109,11 +118,38 @@ def _refuse_binary(start: bytes, where: str, encoding: str, setting: str | None)
     """Raise if the first bytes contain a NUL and the encoding does not."""
     if b"\0" not in start or encoding.lower().replace("_", "-").startswith(_WIDE_ENCODINGS):
         return
+    wide = _marked_encoding(start)
+    if wide is not None:
+        advice = f"set {setting}={wide}" if setting else "save it as UTF-8"
+        raise DataError(f"{where} is {wide} text, not {encoding}: {advice}")
+    raise DataError(f"{where} is a binary file, not text: its first bytes contain NUL")
+
+
+def _marked_encoding(start: bytes) -> str | None:
+    """The encoding whose byte-order mark a file begins with."""
     for wide, marks in _BYTE_ORDER_MARKS.items():
         if start.startswith(marks):
-            advice = f"set {setting}={wide}" if setting else "save it as UTF-8"
-            raise DataError(f"{where} is {wide} text, not {encoding}: {advice}")
-    raise DataError(f"{where} is a binary file, not text: its first bytes contain NUL")
+            return wide
+    return None
+
+
+def _guess_encoding(buffered: io.BufferedIOBase, offset: int) -> str | None:
+    """The likely encoding of a file with a byte, at an offset, that its encoding does not have.
+
+    None if nothing fits, or charset-normalizer, which comes with ``requests``, is not installed.
+    """
+    buffered.seek(max(0, offset - _GUESS_BYTES // 2))
+    content = buffered.read(_GUESS_BYTES)
+    if sum(byte > 127 for byte in content) < _FEW * len(content):
+        return "cp1252"  # the encodings of Latin letters hardly differ; this is the most common
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError:
+        return None
+    best = from_bytes(content).best()
+    if best is None or not best.coherence:
+        return None
+    return "cp1252" if "cp1252" in best.could_be_from_charset else best.encoding.replace("_", "-")
 
 
 def _line_at(buffered: io.BufferedIOBase, offset: int) -> int:

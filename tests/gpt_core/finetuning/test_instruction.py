@@ -166,14 +166,16 @@ def test_callbacks_receive_losses_and_some_answers(
     assert [answer for _, answer in recorder.samples] == [row["answer"] for row in rows]
     assert all(row["instruction"] in shown for row, (shown, _) in zip(rows, recorder.samples,
                                                                       strict=True))  # fmt: skip
-    assert recorder.notices == []
+    (notice,) = recorder.notices
+    assert "examples are near duplicates of others" in notice
 
 
 def test_examples_that_do_not_fit_are_skipped_with_a_notice(
     checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path, recorder: Any
 ) -> None:
     tasks = [
-        {"instruction": f"Say {i}{' again' * (30 * (i % 2))}.", "output": "yes"} for i in range(60)
+        {"instruction": f"Say {i}{f' again{i}' * (30 * (i % 2))}.", "output": "yes"}
+        for i in range(60)
     ]
     config = replace(CONFIG, epochs=1)
     source = register("tasks.json", json.dumps(tasks))
@@ -247,7 +249,7 @@ def test_too_few_examples_for_the_split_are_one_sentence(
     checkpoint: Artifact, register: Callable[[str, str], Artifact], out_dir: Path
 ) -> None:
     source = register("tasks.json", json.dumps([{"instruction": "Say a.", "output": "a"}] * 3))
-    with pytest.raises(DataError, match="leave none for the train"):
+    with pytest.raises(DataError, match="these are only 1 different ones"):
         finetune_instructions(checkpoint, source, replace(CONFIG, test_share=0.8), WHOLE, out_dir)
 
 

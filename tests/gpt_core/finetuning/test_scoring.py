@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +17,15 @@ from gpt_core.finetuning import (
     finetune_instructions,
 )
 from gpt_core.models import build_model
+from gpt_core.text import read_example_splits, source_path
 
 
 def test_a_classifier_has_the_metrics_of_its_own_test_part_again(
-    checkpoint: Artifact, messages: Artifact, register: Callable[..., Artifact], tmp_path: Path
+    checkpoint: Artifact,
+    messages: Artifact,
+    register: Callable[..., Artifact],
+    tmp_path: Path,
+    recorder: Any,
 ) -> None:
     config = ClassificationConfig(epochs=1, learning_rate=5e-3)
     made = finetune_classifier(checkpoint, messages, config, LoRAConfig(), tmp_path / "made")
@@ -28,9 +34,18 @@ def test_a_classifier_has_the_metrics_of_its_own_test_part_again(
     assert {"accuracy", "f1", "f1_positive", "auroc", "ece", "brier"} <= found.keys()
     expected = {name: made.metrics()[f"test_{name}"] for name in found}
     assert found == pytest.approx(expected, abs=1e-5)  # with the temperature of the checkpoint
-    other = evaluate_classifier(made, messages, replace(config, seed=5), tmp_path / "other")
+    other = evaluate_classifier(
+        made, messages, replace(config, seed=5), tmp_path / "other", callbacks=[recorder]
+    )
     assert other.fingerprint != report.fingerprint
-    strange = "".join(f"{label}\ttext {n}\n" for n in range(20) for label in ("spam", "strange"))
+    rows = read_example_splits(source_path(messages), replace(config, seed=5))[0].test
+    trained = read_example_splits(source_path(messages), config)[0].train
+    both = sum(row.text in {each.text for each in trained} for row in rows)
+    assert other.metrics()["test_seen"] >= both > 0, "another seed tests what was trained on"
+    assert "texts of the test part were in what the model was fine-tuned on" in recorder.notices[0]
+    strange = "".join(
+        f"{label}\ttext {label} {n}\n" for n in range(20) for label in ("spam", "strange")
+    )
     with pytest.raises(DataError, match="does not know the label 'strange'"):
         evaluate_classifier(made, register("other.tsv", strange), config, tmp_path / "none")
 

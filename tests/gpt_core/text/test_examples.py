@@ -64,7 +64,7 @@ def test_every_format_gives_the_same_examples(tmp_path: Path, form: str) -> None
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("e.csv", "kind,text\na,b\n", "has no column 'label'; it has kind, text"),
+        ("e.csv", "kind,text,n\na,b,1\n", "has no column 'label'; it has kind, text, n"),
         ("e.csv", "label,text\na\n", "e.csv, line 2: 1 fields, the header has 2"),
         ("e.tsv", "label\ttext\na\tx\na\ty\n", "has only the label 'a'"),
         ("e.tsv", "", "has no column 'text'; it has none"),
@@ -165,10 +165,10 @@ def test_rows_without_a_value_are_left_out_with_a_count(
     assert Counter(example.label for example in read.rows) == {"ham": 35, "spam": 35}
     assert read.n_left_out == len(blanks)
     place = {"json": "entry 70", "parquet": "row 70", "jsonl": "line 71"}.get(form, "line 72")
-    assert read.notice == (
+    assert read.notices == [
         f"{len(blanks)} of {len(rows)} rows of {file} have no {column!r} (first {place}): "
         "they are left out"
-    )
+    ]
 
 
 def test_a_column_of_numbers_with_nulls_has_no_class_nan(tmp_path: Path) -> None:
@@ -219,9 +219,6 @@ def test_half_of_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "missing", "setting"),
     [
-        ("label\tcontent", "text", "text"),
-        ("label\tsentence", "text", "text"),
-        ("text\tsentiment", "label", "label"),
         ("sentiment\treview", "text", "text"),
         ("Label\tText", "text", "text"),
         ("v1\tv2", "text", "text"),
@@ -240,12 +237,26 @@ def test_a_header_with_other_names_is_no_example(
     assert len(read_examples(tmp_path / "e.tsv", second, first).rows) == 20
 
 
-def test_the_tables_of_sst2_need_the_name_of_their_text_column(shared_data: Path) -> None:
-    for part, column, n in (("dev", "content", 872), ("train", "sentence", 67_349)):
-        file = shared_data / "sentiment" / f"sst2_glue_{part}.tsv"
-        with pytest.raises(DataError, match=f"no column 'text'; it has label, {column}; set clas"):
-            read_examples(file)
-        assert len(read_examples(file, column).rows) == n
+@pytest.mark.parametrize("header", ["label\tsentence", "text\tsentiment", "sentiment\ttext"])
+def test_of_two_columns_one_name_is_enough(tmp_path: Path, header: str) -> None:
+    first = header.split("\t")[0] in ("label", "sentiment")
+    rows = [(f"{i % 2}", f"sentence {i}")[:: 1 if first else -1] for i in range(20)]
+    (tmp_path / "e.tsv").write_text("\n".join(map("\t".join, [header.split("\t"), *rows])))
+    read = read_examples(tmp_path / "e.tsv")
+    assert read.rows == [Example(f"sentence {i}", f"{i % 2}") for i in range(20)]
+    (notice,) = read.notices
+    other = "sentence" if "sentence" in header else "sentiment"
+    assert notice.endswith(f"its column {other!r} is read")
+
+
+def test_the_two_forms_of_sst2_are_read(shared_data: Path) -> None:
+    folder = shared_data / "sentiment"
+    for part, n_glue, n_stsa in (("dev", 872, 872), ("test", 1821, 1821), ("train", 67_349, 6920)):
+        glue = read_examples(folder / f"sst2_glue_{part}.tsv").rows
+        lines = read_examples(folder / f"stsa.binary.{part}").rows
+        assert (len(glue), len(lines)) == (n_glue, n_stsa)
+        if part != "train":
+            assert glue == lines
 
 
 def test_a_headerless_table_whose_labels_recur_is_read_whole(tmp_path: Path) -> None:
@@ -262,7 +273,7 @@ def test_entries_without_an_instruction_or_answer_are_left_out_with_a_count(
     read = read_instructions(tmp_path / "i.json")
     assert read.rows == [InstructionExample(f"Say {i}.", "", "") for i in range(30)]
     assert read.n_left_out == 2
-    assert "no 'instruction' (first entry 30) or 'output' (first entry 31)" in read.notice
+    assert "no 'instruction' (first entry 30) or 'output' (first entry 31)" in read.notices[0]
     (tmp_path / "i.json").write_text(json.dumps([*good[:3], *bad]))
     with pytest.raises(
         DataError, match=r"2 of 5 rows of .* or remove it, or raise limits\.blank_rows$"

@@ -104,7 +104,7 @@ def test_a_huge_line_is_cut_into_documents_at_spaces(tmp_path: Path, split: str)
             "a.txt",
             b"ab\ncd\n" * 30_000 + "\u00e9".encode("latin-1") + b"f",
             "is not utf-8: byte 0xe9 at offset 180000 (line 60001) cannot be decoded; set "
-            "reading.encoding to what it was written in",
+            "reading.encoding=cp1252, which it may be",
         ),
         ("a.txt", b"\xef\xbb\xbfa\n\xff", "byte 0xff at offset 5 (line 2)"),
         ("a.txt", b"a\xe2\x80", "byte 0xe2 at offset 1 (line 1)"),
