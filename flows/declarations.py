@@ -6,6 +6,8 @@ it when the flow is needed.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import get_args
@@ -166,76 +168,10 @@ def index_by_name(*flows: Flow) -> dict[str, Flow]:
     return declared
 
 
-def _run() -> FlowFunction:
-    from flows.commands.run import run
-
-    return run
-
-
-def _prepare() -> FlowFunction:
-    from flows.commands.prepare import prepare
-
-    return prepare
-
-
-def _compare_tokenizers() -> FlowFunction:
-    from flows.commands.compare_tokenizers import compare_tokenizers
-
-    return compare_tokenizers
-
-
-def _pretrain() -> FlowFunction:
-    from flows.commands.pretrain import pretrain
-
-    return pretrain
-
-
-def _import_gpt2() -> FlowFunction:
-    from flows.commands.import_gpt2 import import_gpt2
-
-    return import_gpt2
-
-
-def _evaluate() -> FlowFunction:
-    from flows.commands.evaluate import evaluate
-
-    return evaluate
-
-
-def _compare_models() -> FlowFunction:
-    from flows.commands.compare_models import compare_models
-
-    return compare_models
-
-
-def _release() -> FlowFunction:
-    from flows.commands.release import release
-
-    return release
-
-
-def _classify() -> FlowFunction:
-    from flows.commands.classify import classify
-
-    return classify
-
-
-def _instruct() -> FlowFunction:
-    from flows.commands.instruct import instruct
-
-    return instruct
-
-
-def _judge() -> FlowFunction:
-    from flows.commands.judge import judge
-
-    return judge
-
-
-def _prefer() -> FlowFunction:
-    from flows.commands.prefer import prefer
-
-    return prefer
+def _load(name: str) -> FlowFunction:
+    """Import the function of a command from the module of its name."""
+    function: FlowFunction = getattr(import_module(f"flows.commands.{name}"), name)
+    return function
 
 
 def _text(config: RunConfig) -> list[Read]:
@@ -246,6 +182,13 @@ def _messages(config: RunConfig) -> list[Read]:
     examples = config.classification
     names = [examples.source, *examples.held_sources().values()]
     return [Source(name, "classification") for name in names]
+
+
+def _classifiers(config: RunConfig) -> list[Read]:
+    return [
+        *_messages(config),
+        *(Given(each, "checkpoint") for each in config.ablation.checkpoints),
+    ]
 
 
 def _instructions(config: RunConfig) -> list[Read]:
@@ -301,7 +244,7 @@ FLOWS = index_by_name(
     Flow(
         name="run",
         help="The whole pipeline, from raw text to fine-tuned models.",
-        load=_run,
+        load=partial(_load, "run"),
         reads=lambda config: [*_text(config), *_messages(config), *_instructions(config)],
         sections=(
             *TEXT, "evaluation", "generation", "classification", "instruction", "lora", "judge",
@@ -311,28 +254,28 @@ FLOWS = index_by_name(
     Flow(
         name="prepare",
         help="Raw text to token shards.",
-        load=_prepare,
+        load=partial(_load, "prepare"),
         reads=_text,
         sections=TEXT,
     ),
     Flow(
         name="compare-tokenizers",
         help="Several tokenizers on one corpus, side by side.",
-        load=_compare_tokenizers,
+        load=partial(_load, "compare_tokenizers"),
         reads=_tokenizers,
         sections=("comparison", "source", "reading", "cleaning", "tokenizer"),
     ),
     Flow(
         name="pretrain",
         help="Raw text to a pretrained model.",
-        load=_pretrain,
+        load=partial(_load, "pretrain"),
         reads=_text,
         sections=(*TEXT, *PRETRAINING),
     ),
     Flow(
         name="import-gpt2",
         help="A GPT-2 release to a checkpoint.",
-        load=_import_gpt2,
+        load=partial(_load, "import_gpt2"),
         reads=lambda config: [Release()],
         sections=("gpt2",),
         aliases={"size": "gpt2.size"},
@@ -340,7 +283,7 @@ FLOWS = index_by_name(
     Flow(
         name="evaluate",
         help="A model to a report.",
-        load=_evaluate,
+        load=partial(_load, "evaluate"),
         reads=_text,
         sections=(*TEXT, "evaluation", "generation"),
         makes_checkpoint=True,
@@ -348,14 +291,14 @@ FLOWS = index_by_name(
     Flow(
         name="compare-models",
         help="Several checkpoints on public benchmarks, side by side.",
-        load=_compare_models,
+        load=partial(_load, "compare_models"),
         reads=_benchmarks,
         sections=("benchmarks", "gpt2"),
     ),
     Flow(
         name="release",
         help="A model to a directory that transformers opens.",
-        load=_release,
+        load=partial(_load, "release"),
         reads=lambda config: [],
         sections=(),
         makes_checkpoint=True,
@@ -363,15 +306,23 @@ FLOWS = index_by_name(
     Flow(
         name="classify",
         help="Fine-tune a text classifier.",
-        load=_classify,
+        load=partial(_load, "classify"),
         reads=_messages,
         sections=("classification", "lora"),
         makes_checkpoint=True,
     ),
     Flow(
+        name="classify-table",
+        help="Ways of fine-tuning a classifier, side by side.",
+        load=partial(_load, "classify_table"),
+        reads=_classifiers,
+        sections=("ablation", "classification", "lora"),
+        makes_checkpoint=True,
+    ),
+    Flow(
         name="instruct",
         help="Fine-tune on instructions.",
-        load=_instruct,
+        load=partial(_load, "instruct"),
         reads=_instructions,
         sections=("instruction", "lora", "judge"),
         makes_checkpoint=True,
@@ -379,7 +330,7 @@ FLOWS = index_by_name(
     Flow(
         name="judge",
         help="Have another model score answers.",
-        load=_judge,
+        load=partial(_load, "judge"),
         reads=_answers,
         sections=("checkpoint", "judge"),
         options={"checkpoint": "checkpoint", "answers": "judge.answers"},
@@ -387,7 +338,7 @@ FLOWS = index_by_name(
     Flow(
         name="prefer",
         help="Tune on pairs of a better and a worse answer (DPO).",
-        load=_prefer,
+        load=partial(_load, "prefer"),
         reads=_preferences,
         sections=("preference", "lora"),
         makes_checkpoint=True,

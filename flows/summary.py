@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.classifier_summary import print_classifier, print_classifier_table
 from flows.declarations import FlowResult
 from flows.display import short
 from flows.judgements import print_judgements
@@ -22,7 +23,9 @@ _ROWS = (
     ("", "report", "perplexity", "perplexity", ",.1f"),
     ("", "report", "bits_per_byte", "bits per byte", ".3f"),
     ("classifier", "classifier", "test_accuracy", "accuracy", ".1%"),
+    ("", "comparison", "linear_accuracy", "  a linear model's", ".1%"),
     ("", "classifier", "test_f1", "F1", ".3f"),
+    ("", "comparison", "linear_f1", "  a linear model's", ".3f"),
     ("instructions", "instructions", "exact_match", "exact match", ".1%"),
     ("", "instructions", "rouge_l", "ROUGE-L", ".3f"),
 )
@@ -61,13 +64,20 @@ def print_result(
         prefect_url: The Prefect API's address.
     """
     if isinstance(result, dict):
-        print_summary(console, config, result, seconds, prefect_url)
+        if "pretrained" in result:
+            print_summary(console, config, result, seconds, prefect_url)
+        else:
+            print_classifier(console, result, seconds)
         return
     if result.manifest().info.get("report") == "judgements":
         print_judgements(console, result, seconds)
         return
     compared = result.manifest().config if result.kind == "report" else None
-    shown = {"tokenizers": print_comparison, "checkpoints": print_models}
+    shown = {
+        "tokenizers": print_comparison,
+        "checkpoints": print_models,
+        "classifiers": print_classifier_table,
+    }
     show = shown.get(compared, print_artifact) if isinstance(compared, str) else print_artifact
     show(console, result, seconds)
 
@@ -94,7 +104,7 @@ def print_summary(
         table.add_column(column)
     table.add_column("value", justify="right")
     for model, key, name, label, form in _ROWS:
-        value = made[key].metrics().get(name)
+        value = made[key].metrics().get(name) if key in made else None
         if value is not None:
             table.add_row(f"  {model}", label, format(value, form))
     console.print(table)

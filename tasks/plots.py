@@ -16,7 +16,7 @@ def loss_curves(metrics: pd.DataFrame) -> "Figure":
     Args:
         metrics: ``step`` with ``train/loss`` and ``validation/loss``, each of which may be missing.
     """
-    figure = _new_figure(7, 4)
+    figure = new_figure(7, 4)
     axes = figure.add_subplot()
     for name, style in (("train/loss", "-"), ("validation/loss", "o-")):
         if name in metrics:
@@ -36,7 +36,7 @@ def run_curves(runs: Mapping[str, pd.DataFrame]) -> "Figure":
         runs: By name ``step`` with ``train/loss`` and ``validation/loss``, each of which may be
             missing.
     """
-    figure = _new_figure(8, 4.5)
+    figure = new_figure(8, 4.5)
     axes = figure.add_subplot()
     for color, (run, metrics) in enumerate(runs.items()):
         for name, style in (("train/loss", "-"), ("validation/loss", "o--")):
@@ -61,7 +61,7 @@ def confusion_matrix(counts: pd.DataFrame) -> "Figure":
     """
     labels = [str(label) for label in counts["expected"]]
     cells = counts[[f"predicted {label}" for label in labels]].to_numpy()
-    figure = _new_figure(1.2 * len(labels) + 3, 1.0 * len(labels) + 2)
+    figure = new_figure(1.2 * len(labels) + 3, 1.0 * len(labels) + 2)
     axes = figure.add_subplot()
     axes.imshow(cells, cmap="Blues")
     axes.set_xticks(range(len(labels)), labels)
@@ -88,7 +88,7 @@ def metric_bars(
     drawn = titles or {str(key): str(key) for key in rows.columns if key != column}
     n_columns = min(3, len(drawn))
     n_rows = math.ceil(len(drawn) / n_columns)
-    figure = _new_figure(3.7 * n_columns, n_rows * (0.7 + 0.25 * len(rows)))
+    figure = new_figure(3.7 * n_columns, n_rows * (0.7 + 0.25 * len(rows)))
     grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False).flat
     for axes, (key, title) in zip(grid, drawn.items(), strict=False):
         widths = rows[key].fillna(0.0) if key in rows else [0.0] * len(rows)
@@ -107,7 +107,7 @@ def zipf_curves(ranks: pd.DataFrame) -> "Figure":
     Args:
         ranks: ``tokenizer``, ``rank`` and ``count``.
     """
-    figure = _new_figure(7, 4)
+    figure = new_figure(7, 4)
     axes = figure.add_subplot()
     for name, curve in ranks.groupby("tokenizer", sort=False):
         axes.loglog(curve["rank"], curve["count"], label=str(name))
@@ -118,7 +118,7 @@ def zipf_curves(ranks: pd.DataFrame) -> "Figure":
     return figure
 
 
-def _new_figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
     """An empty matplotlib figure; sizes in inches."""
     from matplotlib.figure import Figure  # takes a second, without which cached stages do
 

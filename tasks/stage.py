@@ -45,6 +45,9 @@ class StageRun:
     flow: FlowRecord
     out_dir: Path
     record: StageRecord
+    label: str = field(default_factory=lambda: _LABEL.get())
+    """Tells apart several runs of the stage in one flow; empty if it runs once."""
+
     display: Display = field(default_factory=current_display)
     bar: ProgressBar = field(init=False)
 
@@ -277,6 +280,11 @@ def labelled(label: str) -> Iterator[None]:
         yield
     finally:
         _LABEL.reset(token)
+
+
+def record_kept(stage: "Stage[P]", artifact: Artifact) -> None:
+    """Record the one of several labelled results that a flow keeps as the stage's result."""
+    current_flow().note(stage.spec.name, artifact)
 
 
 def display_progress(stage: str) -> Progress:

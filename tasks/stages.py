@@ -28,11 +28,12 @@ from gpt_core.config import (
     TokenizerConfig,
 )
 from tasks import hub, launch, sources, tables
+from tasks.classifier_plots import metric_intervals, record_classifier
 from tasks.judging import judge_key
 from tasks.paths import artifact_dir, judge_replies
 from tasks.pieces import pieces_page
 from tasks.planning import PendingDownload
-from tasks.plots import confusion_matrix, loss_curves, metric_bars, zipf_curves
+from tasks.plots import loss_curves, metric_bars, zipf_curves
 from tasks.reads import Role, Source
 from tasks.reporting import report_table
 from tasks.stage import StageRun, display_progress, fetch, stage
@@ -172,6 +173,20 @@ def evaluate_language_model(
     return report
 
 
+@stage(package="evaluation", kind="report")
+def fit_baselines(
+    run: StageRun, examples: Artifact, config: ClassificationConfig, held: dict[str, Artifact]
+) -> Artifact:
+    """Fit a linear model and count the labels, see ``gpt_core.evaluation.fit_baselines``."""
+    from gpt_core import evaluation
+
+    report = evaluation.fit_baselines(
+        examples, config, run.out_dir, held=held, progress=run.progress
+    )
+    run.record.log_table(tables.report_table(report, "labels"), "labels")
+    return report
+
+
 @stage(package="finetuning", kind="checkpoint", resumable=True, trains=True)
 def finetune_classifier(
     run: StageRun,
@@ -189,10 +204,39 @@ def finetune_classifier(
             checkpoint, examples, config, lora, run.out_dir, held=held, callbacks=[reporter]
         )
     run.record.log_figure(loss_curves(reporter.metrics()), "loss")
-    run.record.log_figure(confusion_matrix(tables.confusion(classifier)), "confusion")
-    run.record.log_table(tables.predictions(classifier), "predictions")
-    run.record.log_model(classifier)
+    record_classifier(run, classifier)
     return classifier
+
+
+@stage(package="evaluation", kind="report")
+def summarize_classifiers(
+    run: StageRun, classifiers: list[Artifact], baselines: list[Artifact], label: str
+) -> Artifact:
+    """Compare seeds with baselines, see ``gpt_core.evaluation.summarize_classifiers``."""
+    from gpt_core import evaluation
+
+    summary = evaluation.summarize_classifiers(classifiers, baselines, label, run.out_dir)
+    rows = tables.report_table(summary, "models")
+    run.record.log_table(rows, "models")
+    run.record.log_table(tables.report_table(summary, "seeds"), "seeds")
+    plot = metric_intervals(rows)
+    run.record.log_figure(plot, "models")
+    report_table(label or "classifiers", rows, [plot], run.record.link)
+    return summary
+
+
+@stage(package="evaluation", kind="report")
+def compare_classifiers(run: StageRun, summaries: list[Artifact]) -> Artifact:
+    """Combine ways of fine-tuning, see ``gpt_core.evaluation.compare_classifiers``."""
+    from gpt_core import evaluation
+
+    comparison = evaluation.compare_classifiers(summaries, run.out_dir)
+    rows = tables.report_table(comparison, "classifiers")
+    plot = metric_intervals(rows)
+    run.record.log_table(rows, "classifiers")
+    run.record.log_figure(plot, "classifiers")
+    report_table("classifiers", rows, [plot], run.record.link)
+    return comparison
 
 
 @stage(package="finetuning", kind="checkpoint", resumable=True, trains=True)

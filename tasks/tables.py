@@ -57,6 +57,24 @@ def confusion(checkpoint: Artifact) -> pd.DataFrame:
     return pd.DataFrame(read_json(checkpoint.directory / "confusion.json"))
 
 
+def mistakes(checkpoint: Artifact, n: int = 50) -> pd.DataFrame:
+    """A classifier's worst mistakes on its test split: those with the highest loss first."""
+    rows = predictions(checkpoint)
+    wrong = rows[rows["expected"] != rows["predicted"]]
+    return wrong.sort_values("loss", ascending=False).head(n).reset_index(drop=True)
+
+
+def label_metrics(checkpoint: Artifact) -> pd.DataFrame:
+    """Precision, recall, F1 and number of examples of each label of a classifier's test split."""
+    return pd.DataFrame(read_json(checkpoint.directory / "labels.json"))
+
+
+def reliability(checkpoint: Artifact) -> dict[str, pd.DataFrame]:
+    """Confidence and accuracy of a classifier, ``calibrated`` and ``uncalibrated``."""
+    curves = read_json(checkpoint.directory / "reliability.json")
+    return {name: pd.DataFrame(rows) for name, rows in curves.items()}
+
+
 def answers(checkpoint: Artifact) -> pd.DataFrame:
     """Every prompt of an instruction model's test split with the expected and the given answer."""
     return pd.read_parquet(checkpoint.directory / "answers.parquet")

@@ -18,6 +18,6 @@ def run(config: RunConfig) -> dict[str, Artifact]:
         "shards": shards,
         "pretrained": checkpoint,
         "report": evaluate(config, checkpoint, shards),
-        "classifier": classify(config, checkpoint),
+        **classify(config, checkpoint),
         "instructions": instruct(config, checkpoint),
     }

@@ -5,6 +5,7 @@ trees, a TOML file and ``section.field=value`` settings change single leaves. Nu
 from others are properties, not settings.
 """
 
+from gpt_core.config.ablation import AblationConfig, AblationRow
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import IGNORED, LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import (
@@ -14,8 +15,6 @@ from gpt_core.config.evaluation import (
     EvaluationConfig,
 )
 from gpt_core.config.finetuning import (
-    AblationConfig,
-    AblationRow,
     ClassificationConfig,
     FinetuningConfig,
     InstructionConfig,

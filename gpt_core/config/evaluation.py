@@ -79,7 +79,7 @@ class BenchmarkConfig(Section):
 
     def by_label(self) -> dict[str, str]:
         """The checkpoints by label: a directory's name, with its parent's if it is a step."""
-        return {_label(checkpoint): checkpoint for checkpoint in self.checkpoints}
+        return {checkpoint_label(checkpoint): checkpoint for checkpoint in self.checkpoints}
 
     def sources(self) -> dict[Benchmark, str]:
         """The source of each benchmark that has one."""
@@ -89,12 +89,14 @@ class BenchmarkConfig(Section):
         return {name: source for name, source in sources.items() if source is not None}
 
 
-def _label(checkpoint: str) -> str:
+def checkpoint_label(checkpoint: str) -> str:
     """Short name of a checkpoint.
 
     Example:
-        >>> _label("data/checkpoints/tiny-1234/step-00000250/"), _label("models:/small@champion")
-        ('tiny-1234/step-00000250', 'small@champion')
+        >>> checkpoint_label("data/checkpoints/tiny-1234/step-00000250/")
+        'tiny-1234/step-00000250'
+        >>> checkpoint_label("models:/small@champion")
+        'small@champion'
     """
     if checkpoint.startswith("models:/"):
         return checkpoint.removeprefix("models:/")

@@ -1,7 +1,7 @@
 """Fine-tuning: classification, instruction following, and what an ablation compares."""
 
-from dataclasses import dataclass, replace
-from typing import Literal, Self, get_args
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self
 
 from gpt_core.config.checks import (
     require,
@@ -15,7 +15,12 @@ from gpt_core.config.lora import LoRAConfig
 from gpt_core.config.section import Section
 from gpt_core.config.text import is_encoding
 
-_MORE_MODELS = 2
+_TRAINING = (
+    "max_tokens", "too_long", "trainable_blocks", "token", "pad_to", "epochs", "choose_by",
+    "patience", "batch_size", "micro_batch", "learning_rate", "schedule", "warmup_share",
+    "layer_decay", "head_learning_rate", "weight_decay", "label_smoothing", "save_seconds", "seeds",
+    "device", "precision",
+)  # fmt: skip
 _FULL_RATE, _LORA_RATE = 5e-4, 2e-3
 
 
@@ -234,6 +239,11 @@ class ClassificationConfig(FinetuningConfig):
             f"text_column and label_column must differ, got {self.text_column!r} for both",
         )
 
+    def for_baselines(self) -> Self:
+        """The same settings of the data with those of training unset, which baselines lack."""
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(self)}
+        return replace(self, **{name: defaults[name] for name in _TRAINING})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstructionConfig(FinetuningConfig):
@@ -335,38 +345,3 @@ class InstructionConfig(FinetuningConfig):
         require_at_least(self, 1, "max_new_tokens")
         require_at_least(self, 0, "prompt_loss_weight")
         require_at_most(self, 1, "prompt_loss_weight")
-
-
-AblationRow = Literal[
-    "head", "last-block", "first-token", "padded", "padded-context", "all", "lora"
-]
-"""Rows of the table of ``gptflow classify-table``."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AblationConfig(Section):
-    """Ways of fine-tuning a classifier, side by side: the table of ``classify-table``."""
-
-    checkpoints: tuple[str, ...] = ()
-    """Base models besides ``checkpoint``: directories of checkpoints or addresses of registered
-    models; at most two."""
-
-    rows: tuple[AblationRow, ...] = get_args(AblationRow)
-    """The head alone; the last block at the last or the first token, or padded to ``pad_to`` or to
-    the context; everything; adapters."""
-
-    pad_to: int = 120
-    """Tokens of the row ``padded``; at most the context length."""
-
-    rank: int = 16
-    """Rank of the row ``lora``, unless ``lora.rank`` is set."""
-
-    def __post_init__(self) -> None:
-        require_at_least(self, 1, "pad_to", "rank")
-        require(bool(self.rows), "rows must name at least one row")
-        require(len(set(self.rows)) == len(self.rows), "rows must name each row once")
-        require(
-            len(self.checkpoints) <= _MORE_MODELS,
-            f"checkpoints must be at most {_MORE_MODELS} besides checkpoint, got "
-            f"{len(self.checkpoints)}",
-        )

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from gpt_core.config.ablation import AblationConfig
 from gpt_core.config.checks import require, require_named
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
 from gpt_core.config.finetuning import (
-    AblationConfig,
     ClassificationConfig,
     InstructionConfig,
 )

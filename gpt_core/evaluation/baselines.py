@@ -6,7 +6,7 @@ They take seconds on the same splits, and say how much of a metric the data give
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ def fit_baselines(
     config: ClassificationConfig,
     out_dir: Path,
     *,
+    held: Mapping[str, Artifact] | None = None,
     progress: Progress | None = None,
 ) -> Artifact:
     """Fit and measure the baselines on the splits that a classifier has.
@@ -70,6 +71,7 @@ def fit_baselines(
         examples: A registered table of texts and labels.
         config: How the table is read and split.
         out_dir: Directory of the report.
+        held: The registered tables for ``validation`` and ``test``, where these are not split off.
         progress: Receives ``models``, one for each regularization that is tried.
 
     Returns:
@@ -80,26 +82,41 @@ def fit_baselines(
         DataError: If the table cannot be read, or a split lacks a label.
     """
     started = time.perf_counter()
-    splits, file = read_example_splits(source_path(examples), config)
+    files = {name: source_path(artifact) for name, artifact in (held or {}).items()}
+    splits, file = read_example_splits(source_path(examples), config, files)
     counts = Counter(example.label for example in file.rows)
     positive, labels = positive_label(config.positive, counts), sorted(counts)
     linear = _fit_linear(splits, labels, positive, config.seed, progress)
     expected, texts = _columns(splits.test)
     probabilities = linear.probabilities(texts)
     measured = measure_classifier(expected, probabilities, labels, positive)
-    threshold = _threshold_metrics(linear, splits, labels, positive, probabilities)
-    metrics = {f"linear_{name}": value for name, value in (measured.metrics | threshold).items()}
-    metrics |= {"linear_c": linear.strength, "linear_temperature": linear.temperature}
-    metrics |= {"linear_train_examples": float(linear.n_train)}
-    majority = _majority(splits, labels, positive)
-    metrics |= {f"majority_{name}": value for name, value in majority.items()}
-    with new_artifact(out_dir, kind="report", config=config, parents=(examples,)) as draft:
+    metrics = _metrics(linear, splits, labels, positive, probabilities, measured)
+    with new_artifact(
+        out_dir, kind="report", config=config, parents=(examples, *(held or {}).values())
+    ) as draft:
         draft.metrics |= metrics | {"fit_seconds": time.perf_counter() - started}
         write_json(draft.directory / REPORT, _content(metrics, measured))
         predicted = [labels[index] for index in probabilities.argmax(axis=1)] if texts else []
         rows = pa.table({"text": texts, "expected": expected, "predicted": predicted})
         pq.write_table(rows, draft.directory / PREDICTIONS)
     return draft.artifact
+
+
+def _metrics(
+    linear: _Linear,
+    splits: ExampleSplits,
+    labels: list[str],
+    positive: str | None,
+    probabilities: Floats,
+    measured: ClassifierMetrics,
+) -> dict[str, float]:
+    """The metrics of both baselines, with their names before them."""
+    threshold = _threshold_metrics(linear, splits, labels, positive, probabilities)
+    metrics = {f"linear_{name}": value for name, value in (measured.metrics | threshold).items()}
+    metrics |= {"linear_c": linear.strength, "linear_temperature": linear.temperature}
+    metrics |= {"linear_train_examples": float(linear.n_train)}
+    majority = _majority(splits, labels, positive)
+    return metrics | {f"majority_{name}": value for name, value in majority.items()}
 
 
 def _content(metrics: dict[str, float], measured: ClassifierMetrics) -> dict[str, object]:

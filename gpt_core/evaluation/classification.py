@@ -32,7 +32,7 @@ class ClassifierMetrics:
     confusion: list[dict[str, object]] = field(default_factory=list)
     """A row for each expected label with the count of each prediction."""
 
-    reliability: list[dict[str, object]] = field(default_factory=list)
+    reliability: list[dict[str, float]] = field(default_factory=list)
     """Confidence and accuracy, see ``gpt_core.evaluation.calibration.reliability``."""
 
 

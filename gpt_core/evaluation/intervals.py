@@ -6,7 +6,6 @@ Shapes: K classes.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +47,7 @@ def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
 
 
 def bootstrap_f1(
-    confusion: NDArray[np.integer[Any]], column: int | None, seed: int = 0
+    confusion: NDArray[np.int64], column: int | None, seed: int = 0
 ) -> tuple[float, float]:
     """95 % interval of F1 by the percentiles of a bootstrap.
 

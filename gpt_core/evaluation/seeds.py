@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from gpt_core.artifact import REPORT, Artifact
 from gpt_core.evaluation.baselines import PREDICTIONS
 from gpt_core.evaluation.intervals import mcnemar_p_value, paired_p_value, t_interval
+from gpt_core.evaluation.published import PUBLISHED
 from gpt_core.evaluation.report import Rows, write_report
 from gpt_core.files import read_json
 
@@ -58,10 +59,14 @@ def compare_classifiers(summaries: Sequence[Artifact], out_dir: Path) -> Artifac
 
     Returns:
         A report artifact with a row for each summary, and one for each baseline of the first, in
-        the table ``classifiers``.
+        the table ``classifiers``; ``published`` is the accuracy of ``PUBLISHED``, not run here.
     """
     contents = [read_json(summary.directory / REPORT) for summary in summaries]
-    rows: Rows = [content["models"][0] for content in contents]
+    rows: Rows = []
+    for content in contents:
+        row = content["models"][0]
+        way = row["model"].partition(" ")[0]
+        rows.append({**row, "published": PUBLISHED.get(way)})
     rows += contents[0]["models"][1:] if contents else []
     metrics = {"classifiers": float(len(summaries))}
     return write_report(

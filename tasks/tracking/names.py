@@ -16,6 +16,12 @@ _RESULTS = {
     ("evaluate_language_model", "bits_per_byte"): "result/bits_per_byte",
     ("finetune_classifier", "test_accuracy"): "result/accuracy",
     ("finetune_classifier", "test_f1"): "result/f1",
+    ("summarize_classifiers", "f1_positive"): "result/f1_positive",
+    ("summarize_classifiers", "accuracy"): "result/accuracy",
+    ("summarize_classifiers", "f1"): "result/f1",
+    ("summarize_classifiers", "linear_accuracy"): "result/linear_accuracy",
+    ("summarize_classifiers", "linear_f1"): "result/linear_f1",
+    ("summarize_classifiers", "linear_f1_positive"): "result/linear_f1_positive",
     ("finetune_instructions", "exact_match"): "result/exact_match",
     ("finetune_instructions", "rouge_l"): "result/rouge_l",
     ("judge_answers", "score"): "result/judge_score",
@@ -23,7 +29,7 @@ _RESULTS = {
     ("finetune_preferences", "test_reward_accuracy"): "result/reward_accuracy",
     ("finetune_preferences", "test_reward_margin"): "result/reward_margin",
 }
-RESULTS = tuple(_RESULTS.values())
+RESULTS = tuple(dict.fromkeys(_RESULTS.values()))
 """The metrics that runs are compared by, the most important first."""
 
 _BEFORE = {f"{stage}/{name}": key for (stage, name), key in _RESULTS.items()}

@@ -90,7 +90,7 @@ class FlowRecord:
             stage: The stage's name.
             artifact: Its result.
             label: Tells apart the runs of one stage in a flow; their metrics are not recorded with
-                the flow.
+                the flow, and their models are not registered.
         """
         if not label:
             metrics = {metric_name(stage, name): n for name, n in artifact.metrics().items()}
@@ -102,7 +102,7 @@ class FlowRecord:
             self.cached.append(f"{stage} {label}".rstrip())
             tags["cached"] = ", ".join(self.cached)
         client().log_batch(self.run_id, tags=run_tags(tags), synchronous=True)
-        if artifact.kind == "checkpoint":
+        if artifact.kind == "checkpoint" and not label:
             send_curves(self.run_id, artifact)
             self.models.append(self._registered(stage, artifact))
         current_display().stage_present(stage, artifact)

@@ -46,7 +46,8 @@ run_flow(FLOWS[{name!r}], load_config("tiny", settings={settings!r}))
 FLOWS = {
     "run": (
         "clean_corpus", "train_tokenizer", "encode_corpus", "pretrain",
-        "evaluate_language_model", "finetune_classifier", "finetune_instructions",
+        "evaluate_language_model", "fit_baselines", "finetune_classifier",
+        "summarize_classifiers", "finetune_instructions",
     ),
     "release": ("export_huggingface",),
     "import-gpt2": ("import_gpt2",),

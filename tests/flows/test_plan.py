@@ -18,7 +18,13 @@ def test_every_flow_is_planned_without_a_server_or_a_store(
     preparing = ["clean_corpus", "train_tokenizer", "encode_corpus"]
     assert planned("prepare") == preparing
     assert planned("pretrain") == [*preparing, "pretrain"]
-    assert planned("classify") == [*preparing, "pretrain", "finetune_classifier"]
+    assert planned("classify") == [
+        *preparing,
+        "pretrain",
+        "fit_baselines",
+        "finetune_classifier",
+        "summarize_classifiers",
+    ]
     assert planned("compare-tokenizers", COMPARE) == [
         "clean_corpus", *["train_tokenizer", "measure_tokenizer"] * 2, "compare_tokenizers"
     ]  # fmt: skip
@@ -51,6 +57,7 @@ def test_the_plan_of_every_flow_names_the_stages_that_its_run_does(
         for name in ("run", "prepare", "pretrain", "evaluate", "classify", "instruct", "release")
     ]
     commands.append(["compare-tokenizers", *small, COMPARE])
+    commands.append(["classify-table", *small, 'ablation.rows=["head"]'])
     plans = shared_cli.run_several([[*command, "--dry-run"] for command in commands])
     answers = shared_cli.run_several(commands)
     assert [answer.code for answer in answers] == [0] * len(commands), answers

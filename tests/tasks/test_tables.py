@@ -48,6 +48,20 @@ def test_predictions_answers_and_confusion_are_read_from_a_checkpoint(tmp_path: 
     assert tables.confusion(draft.artifact).to_dict("records") == counts
 
 
+def test_the_worst_mistakes_come_first(tmp_path: Path) -> None:
+    rows = {
+        "text": list("abcd"), "expected": ["ham"] * 4, "predicted": ["spam", "ham", "spam", "spam"],
+        "loss": [1.0, 9.0, 3.0, 2.0],
+    }  # fmt: skip
+    with new_artifact(tmp_path / "model", kind="checkpoint") as draft:
+        pd.DataFrame(rows).to_parquet(draft.directory / "predictions.parquet")
+        write_json(draft.directory / "labels.json", [{"label": "ham", "f1": 0.5}])
+        write_json(draft.directory / "reliability.json", {"calibrated": [{"confidence": 0.5}]})
+    assert list(tables.mistakes(draft.artifact, 2)["text"]) == ["c", "d"]
+    assert tables.label_metrics(draft.artifact).to_dict("records") == [{"label": "ham", "f1": 0.5}]
+    assert list(tables.reliability(draft.artifact)["calibrated"]["confidence"]) == [0.5]
+
+
 def test_training_metrics_are_read_from_the_directory_of_a_run(tmp_path: Path) -> None:
     lines = '{"step": 10, "train/loss": 5.0}\n{"step": 20, "train/loss": 4.0}\n{"st'
     (tmp_path / "metrics.jsonl").write_text(lines)

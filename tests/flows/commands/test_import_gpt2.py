@@ -17,5 +17,6 @@ def test_a_release_on_disk_is_imported_as_it_is(planned: Planned, checkpoint: st
 
 def test_other_flows_start_from_the_release(planned: Planned) -> None:
     assert planned("classify", "checkpoint=gpt2", "gpt2.size=124M") == [
-        "fetch openai-community/gpt2", "import_gpt2", "finetune_classifier"
+        "fetch openai-community/gpt2", "import_gpt2", "fit_baselines", "finetune_classifier",
+        "summarize_classifiers",
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from gpt_core.evaluation import baselines as module
 from gpt_core.evaluation import fit_baselines
 from gpt_core.text import read_example_splits, register_source, source_path
 
-CONFIG = ClassificationConfig(balanced=False)
+CONFIG = ClassificationConfig(balance="none")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_large_table_is_fitted_on_a_part_that_is_counted(
 
 
 def test_without_a_validation_part_nothing_is_chosen(table: Artifact, tmp_path: Path) -> None:
-    config = ClassificationConfig(balanced=False, validation_share=0.0)
+    config = ClassificationConfig(balance="none", validation_share=0.0)
     metrics = fit_baselines(table, config, tmp_path / "report").metrics()
     assert (metrics["linear_c"], metrics["linear_temperature"]) == (30.0, 1.0)
     assert "linear_threshold" not in metrics
