@@ -128,6 +128,7 @@ def training(folder: Path) -> Iterator[tuple[Path, dict[str, tuple[Callable[[], 
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{between[1].port}",
             "GPTFLOW_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1",
         }  # fmt: skip
+        time.sleep(15.0)  # a server that has just started answers slowly
         command = python("flows", "pretrain", *SETTINGS)
         with (folder / "output").open("wb") as output:
             run = subprocess.Popen(

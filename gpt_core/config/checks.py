@@ -6,7 +6,7 @@ instance and records them.
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from gpt_core.errors import ConfigError
 
@@ -34,7 +34,8 @@ def bounds_of(kind: type) -> dict[str, dict[str, float]]:
         kind()
     finally:
         _RECORDER.reset(token)
-    return recorder.bounds
+    names = {each.name for each in fields(kind)}  # a base class may check what this one lacks
+    return {name: bounds for name, bounds in recorder.bounds.items() if name in names}
 
 
 def _record(config: object, names: Sequence[str], **bounds: float) -> None:

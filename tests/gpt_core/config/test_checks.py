@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpt_core.config import ClassificationConfig
+from gpt_core.config import ClassificationConfig, PreferenceConfig
 from gpt_core.config.checks import (
     bounds_of,
     require,
@@ -83,3 +83,4 @@ def test_the_ranges_that_a_class_checks_are_known_in_the_terms_of_json_schema() 
     assert bounds["learning_rate"] == {"exclusiveMinimum": 0}
     assert bounds["test_share"] == {"minimum": 0, "exclusiveMaximum": 1}
     assert "source" not in bounds
+    assert "near_duplicates" not in bounds_of(PreferenceConfig), "its base class checks it"
