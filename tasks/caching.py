@@ -21,8 +21,8 @@ from tasks.in_use import artifacts_locked, mark_used
 from tasks.paths import checkout, in_home, project_root
 from tasks.specs import StageSpec
 
-_SELECTING = frozenset({"loading.py", "presets.py"})
-"""Files of ``gpt_core.config`` that select values without giving them a meaning."""
+_SELECTING = frozenset({"config/loading.py", "config/presets.py"})
+"""Files that select values without giving them a meaning."""
 
 
 def stage_key(spec: StageSpec, *inputs: object) -> str:
@@ -84,7 +84,8 @@ def _files_of(package: str) -> list[Path]:
     core = checkout() / "gpt_core"
     if (core / f"{package}.py").is_file():
         return [core / f"{package}.py"]
-    return [file for file in (core / package).glob("*.py") if file.name not in _SELECTING]
+    files = (core / package).glob("*.py")
+    return [file for file in files if f"{package}/{file.name}" not in _SELECTING]
 
 
 def encode_result(value: object) -> object:

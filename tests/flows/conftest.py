@@ -215,9 +215,9 @@ def small(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> list[
     (folder / "text.txt").write_text("\n\n".join(part[:30_000] for part in text), "utf-8")
     messages = (samples / "messages.tsv").read_text("utf-8").splitlines(keepends=True)
     (folder / "messages.tsv").write_text("".join(messages[:121]), "utf-8")
-    examples = json.loads((samples / "instructions.json").read_text("utf-8"))
-    short = [e for e in examples if len(e["instruction"] + e["input"]) < 60]
-    (folder / "instructions.json").write_text(json.dumps(short[:60]), "utf-8")
+    words = [f"{number} {word}" for number in range(20) for word in ("lamp", "key", "map")]
+    tasks = [{"instruction": "Repeat it.", "input": each, "output": each} for each in words]
+    (folder / "instructions.json").write_text(json.dumps(tasks), "utf-8")
     return [
         *SMALL,
         f"source={folder / 'text.txt'}",

@@ -120,7 +120,7 @@ def test_the_plan_says_what_a_run_would_do_and_does_nothing(cli: Any) -> None:
     assert answer.err == ""
     for stage in ("clean_corpus", "train_tokenizer", "encode_corpus", "pretrain"):
         assert f"{stage} " in answer.out
-    assert answer.out.count("to do") == 7
+    assert answer.out.count("to do") == 9
     for figure in ("parameters", "tokens", "floating-point", "processes", "memory", "disk", "time"):
         assert figure in answer.out
     assert not cli.home.exists()

@@ -62,10 +62,11 @@ def test_cleaning_does_not_depend_on_training() -> None:
     assert not packages & {"training", "finetuning", "models"}
 
 
-@pytest.mark.parametrize("stage", ["finetune_classifier", "finetune_instructions"])
-def test_fine_tuning_does_not_depend_on_pretraining(stage: str) -> None:
-    packages = {file.parent.name for file in source_files(STAGES[stage].package)}
-    assert packages >= {"finetuning", "optim", "execution"}
+def test_evaluation_does_not_depend_on_pretraining() -> None:
+    packages = {
+        file.parent.name for file in source_files(STAGES["evaluate_language_model"].package)
+    }
+    assert packages >= {"models", "execution"}
     assert "training" not in packages
 
 

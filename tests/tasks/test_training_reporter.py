@@ -38,7 +38,7 @@ def test_events_are_shown_recorded_and_kept(record: FlowRecord, tmp_path: Path) 
     )  # fmt: skip
     display = Recorded()
     with tracked_stage("pretrain", record, [], [], tags={}) as stage_record:
-        run = StageRun("pretrain", record, tmp_path, stage_record, display)
+        run = StageRun("pretrain", record, tmp_path, stage_record, display=display)
         with TrainingReporter(run) as reporter:
             reporter.on_start(info)
             for step in (1, 2):
@@ -65,7 +65,7 @@ def test_a_resumed_run_says_where_it_continues(record: FlowRecord, tmp_path: Pat
     (tmp_path / "metrics.jsonl").touch()
     display = Recorded()
     with tracked_stage("pretrain", record, [], [], tags={}) as stage_record:
-        run = StageRun("pretrain", record, tmp_path, stage_record, display)
+        run = StageRun("pretrain", record, tmp_path, stage_record, display=display)
         with TrainingReporter(run) as reporter:
             reporter.on_start(info)
     said = f"pretrain continues at step 4,000 of 9,000, in MLflow's run {stage_record.run_id}"
