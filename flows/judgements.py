@@ -83,7 +83,7 @@ def _facts(content: Mapping[str, object], metrics: Mapping[str, float]) -> list[
     assert isinstance(check, dict)
     assert isinstance(scores, dict)
     facts = []
-    if check["questions"]:
+    if check["scored"]:
         kinds = ", ".join(f"{kind} {auc:.2f}" for kind, auc in check["auc_by_kind"].items())
         facts.append(("the judge", f"AUC {check['auc']:.2f} (right against {kinds})"))
         gap, same = check["gap"], check["order_consistency"]

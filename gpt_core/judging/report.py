@@ -127,17 +127,17 @@ def report_headline(report: Artifact) -> str:
 
 
 def require_scores(report: Artifact) -> None:
-    """Require that the judge scored an answer.
+    """Require that the judge scored an answer; an empty one has its score without the judge.
 
     Raises:
-        DataError: If there are answers and none of them has a score.
+        DataError: If the judge was asked about answers and scored none of them.
     """
-    metrics = report.metrics()
-    if metrics["answers"] and not metrics["scored"]:
-        content = read_json(report.directory / REPORT)
+    content, metrics = read_json(report.directory / REPORT), report.metrics()
+    empty = next(iter(content["scores"].values()))["empty"]
+    if metrics["answers"] > empty and metrics["scored"] == empty:
         reasons = [why for each in content["scores"].values() for why in each["reasons"]]
         raise DataError(
-            f"the judge {content['judge']} scored none of {metrics['answers']:.0f} answers "
+            f"the judge {content['judge']} scored none of {metrics['answers'] - empty:.0f} answers "
             f"({reasons[0]}): {report.directory / JUDGEMENTS} has the reason of each; when it "
             "answers, the same command asks again"
         )

@@ -84,7 +84,7 @@ def _summarize(scores: Sequence[Score], scale: Scale, check: JudgeCheck, seed: i
         spread=sum(score.spread for score in scores) / len(scores) if scores else 0.0,
         reasons=dict(sorted(reasons.items(), key=lambda pair: -pair[1])),
         auc=check.auc,
-        checked=check.questions > 0,
+        checked=check.scored > 0,
         reliable=check.passed,
     )
 

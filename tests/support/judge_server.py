@@ -3,6 +3,7 @@
 As a process: ``python tests/support/judge_server.py PORT [MODE]``.
 """
 
+import itertools
 import json
 import random
 import re
@@ -78,8 +79,9 @@ def always(mode: str) -> Choose:
 
 
 def sometimes(fraction: float, modes: tuple[str, ...]) -> Choose:
-    """One of the modes in a fraction of the requests, else a good reply."""
-    return lambda body, random_: random_.choice(modes) if random_.random() < fraction else "ok"
+    """Each of the modes in turn, in a fraction of the requests, else a good reply."""
+    turns = itertools.cycle(modes)
+    return lambda body, random_: next(turns) if random_.random() < fraction else "ok"
 
 
 def overlap(reference: str, answer: str) -> float:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 Planned = Callable[..., list[str]]
 KEY = "very-s3cret-key-of-the-judge"
 SERVER = ("judge.url=http://127.0.0.1:9/v1", "judge.model=test")
+CALLS = 6 * 6 + 11 + 2 * 7 - 4
+"""Calls of the check, of the answers but the empty one, and of the pairs but five of equal answers;
+four answers are references that the check has asked about."""
+
 PREPARING = ["clean_corpus", "train_tokenizer", "encode_corpus"]
 
 
@@ -86,9 +90,8 @@ def test_answers_are_judged_once_recorded_and_the_key_is_kept_nowhere(
     assert "AUC 1.00 (right against empty 1.00, swapped 1.00, echoed 1.00)" in first.out
     assert "preferred      75%" in first.out  # six wins and six ties
     assert "no traces" not in first.out
-    # The check, the answers but the empty one, the pairs but five of equal answers:
-    assert server.calls == 6 * 6 + 11 + 2 * 7  # and nothing for the second run
-    assert "the judge dead scored none of 12 answers" in silent.user_error()
+    assert server.calls == CALLS  # and nothing for the second run
+    assert "the judge dead scored none of 11 answers" in silent.user_error()
     check_records(cli)
     assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
     for each in cli.home.rglob("*"):
@@ -107,7 +110,7 @@ def check_records(cli: Any) -> None:
     assert {name: metrics[name] for name in ("score", "scored", "answers", "win_rate")} == {
         "score": 3.0, "scored": 12.0, "answers": 12.0, "win_rate": 0.75,
     }  # fmt: skip
-    assert metrics["calls"] == 6 * 6 + 11 + 2 * 7
+    assert metrics["calls"] == CALLS
     assert metrics["prompt_tokens"] == 100 * metrics["calls"]
     assert "judge/mean" not in metrics  # which would be of three answers
     found = client.search_traces(
