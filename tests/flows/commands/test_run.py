@@ -142,12 +142,12 @@ def test_a_second_run_does_no_work(shared_cli: Any, second: Any) -> None:
 def test_a_changed_setting_runs_what_depends_on_it(changed: list[Any]) -> None:
     fine_tune, training, renamed = changed
     assert done_now(fine_tune) == ["finetune_classifier", "summarize_classifiers"]
-    assert done_now(training) == STAGES[3:]
+    assert done_now(training) == [each for each in STAGES[3:] if each != "fit_baselines"]
     assert done_now(renamed) == []
 
 
 def test_the_plan_says_what_is_done(shared_cli: Any, small: list[str], changed: list[Any]) -> None:
-    expected = {"name=small": 9, "training.steps=14": 3, "tokenizer.vocab_size=390": 1}
+    expected = {"name=small": 9, "training.steps=14": 4, "tokenizer.vocab_size=390": 2}
     plans = shared_cli.run_several([["run", "--dry-run", *small, setting] for setting in expected])
     done = [len(re.findall(r"^\w+ +done ", plan.out, re.M)) for plan in plans]
     assert done == list(expected.values())
