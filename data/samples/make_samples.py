@@ -165,29 +165,52 @@ def documents(make: Callable[[random.Random], str], draw: random.Random) -> str:
 
 
 def message(draw: random.Random, label: str) -> str:
-    """A short message. Both kinds speak of money, prizes and calls; only how differs."""
-    name, place = draw.choice(NAMES), draw.choice(PLACES).removeprefix("the ")
-    amount, code = draw.randint(5, 900), draw.randint(1000, 9999)
-    if label == "spam":
-        return draw.choice([
-            f"You won a prize of {amount} coins! Reply YES to {code} to claim it now",
-            f"FINAL NOTICE: your free {place} ticket expires today, call {code} at once",
-            f"Dear customer, {amount} coins are waiting for you. Send your name to {code}",
-            f"Hot offer! Only today {amount} coins off every order, text STOP to {code} to end",
-            f"{name}, you have been chosen for a free gift from the {place}. Call {code} to get it",
-            f"Urgent: confirm your account {code} now or lose {amount} coins",
-            f"Win a trip to the {place}! Text WIN to {code}. Costs {amount} cents a message",
-        ])  # fmt: skip
-    return draw.choice([
-        f"Hi {name}, can you call me when you leave the {place}?",
-        f"I paid {amount} coins for the prize of the school race, can you believe it",
-        f"{name} won the race today! We go to the {place} at {draw.randint(1, 12)} to celebrate",
-        f"Please bring the free ticket for {name} and wait at the {place}",
-        f"Sorry I am late, the {place} was closed. I will text you at {draw.randint(1, 12)}",
-        f"The code for the door is {code}, tell {name} before today evening",
-        f"Thanks for the gift {name}! Now I owe you {amount} coins",
-        f"No need to reply now, I only wanted to claim my coat at the {place}",
-    ])  # fmt: skip
+    """Two sentences. Both kinds speak of money, prizes and calls; only how differs."""
+    (name, other), (trade, work) = draw.sample(NAMES, 2), draw.sample(TRADES, 2)
+    (place, there), thing = draw.sample(PLACES, 2), draw.choice(THINGS)
+    bare = thing.removeprefix("a ")
+    amount, code, hour = draw.randint(5, 900), draw.randint(1000, 9999), draw.randint(1, 12)
+    spam = (
+        [
+            f"You won {amount} coins and {thing}!",
+            f"FINAL NOTICE for {name}: your free {bare} leaves {place} today.",
+            f"Dear {trade}, {amount} coins are waiting at {place}.",
+            f"Hot offer of {name} the {trade}: {thing} for {amount} coins.",
+            f"{name}, you were chosen for a free {bare} from {place}.",
+            f"Urgent: your account at {place} loses {amount} coins tonight.",
+            f"Win a trip to {place} with {name}, and {thing}!",
+            f"No {trade} in {place} pays {amount} coins for {thing}, and you pay nothing.",
+        ],
+        [
+            f"Reply YES to {code} and claim it from {other}",
+            f"Call {code} now and ask for {other} the {work}",
+            f"Text WIN to {code}, it costs {amount} cents in {there}",
+            f"Send your name and {amount} coins to {code}",
+            f"Confirm at {code} before {hour}, or {other} gets it",
+            f"Text STOP to {code} to end, {other} knows why",
+        ],
+    )
+    ham = (
+        [
+            f"Hi {name}, can you call me when you leave {place}?",
+            f"I paid {amount} coins for {thing} at {place}, can you believe it?",
+            f"{name} the {trade} won the race to {place} today!",
+            f"Please bring {thing} for {name} the {trade}.",
+            f"Sorry I am late, {place} was closed and {name} had {thing}.",
+            f"The code for the door of {place} is {code}, {name}.",
+            f"Thanks for {thing}, {name}, from the {trade} too!",
+            f"No need to reply now, {name}, I only wanted to claim {thing} at {place}.",
+        ],
+        [
+            f"We go to {there} at {hour} to celebrate with {other}",
+            f"Now I owe {amount} coins to {other} the {work}",
+            f"Tell {other} at {there} before {hour} today",
+            f"I will text you at {hour} from {there}",
+            f"Wait at {there}, the {work} has a free ticket for {other}",
+            f"{other} the {work} won a prize, ask about it in {there}",
+        ],
+    )
+    return " ".join(map(draw.choice, spam if label == "spam" else ham))
 
 
 def instruction(draw: random.Random) -> dict[str, str]:
