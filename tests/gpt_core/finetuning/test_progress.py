@@ -151,4 +151,4 @@ def test_checkpoints_of_other_settings_or_a_damaged_one_are_not_continued(
     with pytest.raises(Killed):
         finetune_classifier(base, messages, CLASSIFY, WHOLE, out, callbacks=[witness])
     assert witness.first_steps == [0]
-    assert "was altered" in witness.notices[0]
+    assert any("was altered" in notice for notice in witness.notices)

@@ -121,10 +121,10 @@ def test_long_texts_are_refused_or_read_in_windows_as_asked(
         for label, word in (("spam", "PRIZE PRIZE"), ("ham", "later"))
     ]
     table = register("long.tsv", "\n".join(lines) + "\n")
-    refuse = replace(CONFIG, too_long="refuse")
+    refuse = replace(CONFIG, too_long="refuse", near_duplicates=None)
     with pytest.raises(DataError, match="texts are longer than 64 tokens: shorten them"):
         finetune_classifier(checkpoint, table, refuse, WHOLE, tmp_path / "refused")
-    config = replace(CONFIG, too_long="windows")
+    config = replace(refuse, too_long="windows")
     out = tmp_path / "out"
     made = finetune_classifier(checkpoint, table, config, WHOLE, out, callbacks=[recorder])
     assert made.metrics()["cut_examples"] == 0
