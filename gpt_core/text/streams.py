@@ -136,7 +136,7 @@ def _marked_encoding(start: bytes) -> str | None:
 def _guess_encoding(buffered: io.BufferedIOBase, offset: int) -> str | None:
     """The likely encoding of a file with a byte, at an offset, that its encoding does not have.
 
-    None if nothing fits, or charset-normalizer, which comes with ``requests``, is not installed.
+    None if nothing fits, or without charset-normalizer, which the core alone does not need.
     """
     buffered.seek(max(0, offset - _GUESS_BYTES // 2))
     content = buffered.read(_GUESS_BYTES)
