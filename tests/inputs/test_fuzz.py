@@ -25,23 +25,34 @@ import torch
 from gpt_core.artifact import Artifact, new_artifact, read_artifact, verify
 from gpt_core.callbacks import JsonlRecorder
 from gpt_core.checkpoints import CheckpointDescription, read_description, write_checkpoint
-from gpt_core.config import GPTConfig, ReadingConfig, TokenizerConfig, load_config
+from gpt_core.config import GPTConfig, LoRAConfig, ReadingConfig, TokenizerConfig, load_config
 from gpt_core.data import ShardReader
 from gpt_core.data.shards import ShardWriter
 from gpt_core.errors import GPTCoreError
 from gpt_core.evaluation.hellaswag import read_hellaswag
 from gpt_core.evaluation.lambada import read_lambada
 from gpt_core.files import sha256_file, write_json
+from gpt_core.finetuning.lora import add_adapters, merge_adapters
 from gpt_core.interop import export_huggingface, read_gpt2_config, read_gpt2_tensors
 from gpt_core.interop.gpt2_openai import read_openai_config, read_openai_tensors
 from gpt_core.interop.release_tokenizer import read_release_tokenizer
 from gpt_core.interop.weight_files import load_tensors, weight_files
-from gpt_core.models import build_model, load_model, save_weights
+from gpt_core.models import (
+    AdapterDescription,
+    Adapters,
+    build_model,
+    load_model,
+    read_adapter,
+    save_weights,
+    weights_fingerprint,
+    write_adapter,
+)
 from gpt_core.text import (
     Document,
     DocumentWriter,
     read_examples,
     read_instructions,
+    read_preferences,
     read_texts,
     register_source,
     source_path,
@@ -255,9 +266,45 @@ def use_table(folder: Path, suffix: str) -> object:
     return None
 
 
-def make_instructions(folder: Path) -> None:
-    rows = [{"instruction": f"add {n}", "input": "", "output": str(n)} for n in range(20)]
-    write_json(folder / "rows.json", rows)
+LABELLED = {"fasttext.txt": "__label__{label} {text}", "labels.txt": "{label} {text}"}
+
+
+def make_labelled(folder: Path, name: str) -> None:
+    lines = [LABELLED[name].format(**{**row, "text": str(row["text"]).strip()}) for row in ROWS]
+    (folder / name).write_text("\n".join([*lines, ""]))
+
+
+def make_table_of(rows: list[dict[str, str]], folder: Path, name: str) -> None:
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), folder / name)
+    elif name.endswith(".csv"):
+        lines = [",".join(row.values()) for row in rows]
+        (folder / name).write_text("\n".join([",".join(rows[0]), *lines, ""]))
+    else:
+        write_json(folder / name, rows)
+
+
+TASKS = [{"instruction": f"add {n}", "input": "", "output": str(n)} for n in range(20)]
+PAIRS = [{"prompt": f"add {n}", "chosen": str(n), "rejected": "no"} for n in range(20)]
+
+
+def make_adapter(folder: Path) -> None:
+    make_checkpoint(folder / "base")
+    model = add_adapters(load_model(folder / "base"), LoRAConfig(rank=2), [0])
+    trained = merge_adapters(model)[1]
+    assert trained is not None
+    base = read_artifact(folder / "base")
+    about = AdapterDescription(
+        base=weights_fingerprint(base), checkpoint=read_description(base.directory), base_path=None
+    )
+    write_adapter(folder / "adapter", trained.settings, trained.tensors, about)
+
+
+def use_adapter(folder: Path) -> object:
+    adapter = read_adapter(folder / "adapter")
+    base = read_artifact(folder / "base")
+    Adapters(load_model(base.directory), weights_fingerprint(base)).load(folder / "adapter")
+    return adapter.n_parameters
 
 
 def make_questions(folder: Path) -> None:
@@ -382,11 +429,32 @@ READERS: dict[str, Reader] = {
         )
         for suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet")
     },
-    "instructions": Reader(
-        make_instructions,
-        "rows.json",
-        lambda folder: len(read_instructions(folder / "rows.json").rows),
-    ),
+    **{
+        f"lines {name}": Reader(
+            partial(make_labelled, name=name),
+            name,
+            partial(lambda folder, name: len(read_examples(folder / name).rows), name=name),
+        )
+        for name in LABELLED
+    },
+    **{
+        f"instructions {name}": Reader(
+            partial(make_table_of, TASKS, name=name),
+            name,
+            partial(lambda folder, name: len(read_instructions(folder / name).rows), name=name),
+        )
+        for name in ("rows.json", "rows.csv", "rows.parquet")
+    },
+    **{
+        f"preferences {name}": Reader(
+            partial(make_table_of, PAIRS, name=name),
+            name,
+            partial(lambda folder, name: len(read_preferences(folder / name).rows), name=name),
+        )
+        for name in ("pairs.json", "pairs.parquet")
+    },
+    "adapter, settings": Reader(make_adapter, "adapter/adapter_config.json", use_adapter),
+    "adapter, weights": Reader(make_adapter, "adapter/adapter_model.safetensors", use_adapter),
     "lambada": Reader(
         make_questions,
         "lambada.jsonl",
