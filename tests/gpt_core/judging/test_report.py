@@ -97,6 +97,7 @@ def test_no_answer_is_lost_with_a_faulty_judge(
 
 
 @pytest.mark.long
+@pytest.mark.soak
 def test_no_answer_of_ten_thousand_is_lost_with_a_faulty_judge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
