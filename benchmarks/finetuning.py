@@ -151,7 +151,8 @@ def train_theirs(
         }
 
     torch.manual_seed(config.seed)
-    model = transformers.GPT2ForSequenceClassification.from_pretrained(
+    classifier = transformers.GPT2ForSequenceClassification
+    model = classifier.from_pretrained(  # a directory
         release, num_labels=len(labels), pad_token_id=tokenizer.pad_id
     )
     if method == "LoRA":
