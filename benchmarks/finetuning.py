@@ -86,7 +86,7 @@ def main() -> None:
         weights = given.checkpoint.name if given.checkpoint else "4 layers of 128, random weights"
         how = (
             f"{given.seeds} seeds, {given.epochs} epochs of {given.table.name}, base: {weights}, "
-            "fp32; two cores, shared with other work."
+            "fp32."
         )
         publish("Fine-tuning a classifier, against Trainer and PEFT", "finetuning", how, lines)
 
