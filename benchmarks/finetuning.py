@@ -10,9 +10,11 @@ import statistics
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from typing_extensions import override
 
 from benchmarks.report import ROOT, publish
@@ -20,15 +22,18 @@ from gpt_core.artifact import Artifact, new_artifact, read_artifact
 from gpt_core.callbacks import Callback, RunInfo
 from gpt_core.checkpoints import CheckpointDescription, write_checkpoint
 from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
-from gpt_core.data import encode_texts
+from gpt_core.data import encode_texts, pad
 from gpt_core.finetuning import finetune_classifier
 from gpt_core.interop import export_huggingface
 from gpt_core.models import build_model, save_weights
 from gpt_core.text import Example, read_example_splits, register_source, source_path
-from gpt_core.tokenizers import ByteTokenizer, load_tokenizer
+from gpt_core.tokenizers import ByteTokenizer, Tokenizer, load_tokenizer
 
 METHODS = {"full": (LoRAConfig(), 5e-4), "LoRA": (LoRAConfig(rank=8), 2e-3)}
 WIDTH = 128  # tokens of the longest text
+
+Row = dict[str, Any]
+"""An example as ``transformers`` takes it: ``input_ids`` and ``labels``."""
 
 
 @dataclass
@@ -125,31 +130,13 @@ def train_theirs(
     place: Path,
 ) -> Outcome:
     """Train with ``transformers`` and PEFT."""
-    import torch
     import transformers
 
     transformers.logging.set_verbosity_error()
     splits, _ = read_example_splits(source_path(table), config)
     tokenizer = load_tokenizer(base.directory / "tokenizer")
     labels = sorted({example.label for example in splits.train})
-
-    def encode(examples: list[Example]) -> list[dict[str, Any]]:
-        texts = encode_texts([example.text for example in examples], tokenizer, WIDTH)
-        return [
-            {"input_ids": token_ids, "labels": labels.index(example.label)}
-            for token_ids, example in zip(texts, examples, strict=True)
-        ]
-
-    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        width = max(len(row["input_ids"]) for row in rows)
-        padded = [
-            row["input_ids"] + [tokenizer.pad_id] * (width - len(row["input_ids"])) for row in rows
-        ]
-        return {
-            "input_ids": torch.tensor(padded),
-            "labels": torch.tensor([row["labels"] for row in rows]),
-        }
-
+    train, test = (encode(part, tokenizer, labels) for part in (splits.train, splits.test))
     torch.manual_seed(config.seed)
     classifier = transformers.GPT2ForSequenceClassification
     model = classifier.from_pretrained(  # a directory
@@ -165,14 +152,32 @@ def train_theirs(
         logging_strategy="no", per_device_eval_batch_size=64, adam_beta2=0.95,
     )  # fmt: skip
     trainer = transformers.Trainer(
-        model=model, args=arguments, train_dataset=encode(splits.train), data_collator=collate
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        data_collator=partial(collate, tokenizer.pad_id),
     )
     started = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - started
-    found = trainer.predict(encode(splits.test))  # in an order of its own, by length
+    found = trainer.predict(test)  # in an order of its own, by length
     accuracy = float((found.predictions.argmax(axis=-1) == found.label_ids).mean())
     return Outcome(accuracy, len(splits.train) * config.epochs / seconds)
+
+
+def encode(examples: list[Example], tokenizer: Tokenizer, labels: list[str]) -> list[Row]:
+    """Token ids and the index of the label of each example."""
+    texts = encode_texts([example.text for example in examples], tokenizer, WIDTH)
+    return [
+        {"input_ids": token_ids, "labels": labels.index(example.label)}
+        for token_ids, example in zip(texts, examples, strict=True)
+    ]
+
+
+def collate(pad_id: int, rows: list[Row]) -> dict[str, Any]:
+    """A batch, padded at the end."""
+    token_ids, _ = pad([row["input_ids"] for row in rows], pad_id)
+    return {"input_ids": token_ids, "labels": torch.tensor([row["labels"] for row in rows])}
 
 
 def with_peft(model: Any, lora: LoRAConfig) -> Any:

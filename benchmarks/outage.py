@@ -95,6 +95,24 @@ def table(rates: dict[str, list[tuple[float, float]]]) -> list[str]:
     return rows
 
 
+def servers(folder: Path, prefect_port: int, mlflow_port: int) -> "tuple[Supervised, Supervised]":
+    """Prefect's and MLflow's server, not started."""
+    from supervised import Supervised, python
+
+    own = {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    prefect = Supervised(
+        python("prefect", "server", "start", "--port", str(prefect_port), "--no-ui"),
+        folder / "p", f"http://127.0.0.1:{prefect_port}/api/health", own,
+    )  # fmt: skip
+    mlflow = Supervised(
+        python("mlflow", "server", "--port", str(mlflow_port), "--workers", "1",
+               "--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")),
+        folder / "m", f"http://127.0.0.1:{mlflow_port}/health",
+    )  # fmt: skip
+    return prefect, mlflow
+
+
 @contextmanager
 def training(folder: Path) -> Iterator[tuple[Path, dict[str, tuple[Callable[[], None], ...]]]]:
     """A pretraining with both servers behind proxies: its metrics file, and the outages."""
@@ -102,24 +120,13 @@ def training(folder: Path) -> Iterator[tuple[Path, dict[str, tuple[Callable[[], 
     import waiting
     from http_server import free_port
     from proxy import Proxy
-    from supervised import Supervised, python
+    from supervised import python
     from waiting import eventually
 
     supervised._STARTUP_SECONDS = waiting.PATIENCE_SECONDS = 600.0  # on a machine with other work
-    own = {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     ports = free_port(), free_port()
-    store = f"sqlite:///{folder / 'mlflow.db'}"
-    prefect = Supervised(
-        python("prefect", "server", "start", "--port", str(ports[0]), "--no-ui"),
-        folder / "p", f"http://127.0.0.1:{ports[0]}/api/health", own,
-    )  # fmt: skip
-    mlflow = Supervised(
-        python("mlflow", "server", "--port", str(ports[1]), "--workers", "1",
-               "--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")),
-        folder / "m", f"http://127.0.0.1:{ports[1]}/health",
-    )  # fmt: skip
     with ExitStack() as stack:
-        for server in (prefect, mlflow):
+        for server in servers(folder, *ports):
             stack.callback(server.kill)
             server.start()
         between = [stack.enter_context(Proxy(port).running()) for port in ports]

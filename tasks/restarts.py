@@ -34,6 +34,7 @@ _PAGE = 200  # the server's limit
 _KEPT_DAYS = 30  # of a claim on a run that the server does not know, since another server may
 _RECENT = timedelta(days=1)
 _AGAIN = "It starts again and continues"
+_ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED)
 _WITHOUT_PROCESS = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 
 
@@ -72,8 +73,7 @@ class Restarts:
     def _is_lost(self, run: FlowRun, rounds: dict[UUID, tuple[UUID | None, int]]) -> bool:
         """Whether a run without a process has had none for some rounds."""
         state = run.state
-        if state is None or state.type in (StateType.COMPLETED, StateType.FAILED,
-                                           StateType.CANCELLED):  # fmt: skip
+        if state is None or state.type in _ENDED or _is_given_up(state):
             claims.release(run.id)
             return False
         if state.type not in _WITHOUT_PROCESS or is_held(run.id):
@@ -137,6 +137,11 @@ def _close(client: SyncPrefectClient, run: FlowRun) -> bool:
     close_tasks(client, run.id, state)
     client.set_flow_run_state(run.id, state, force=True)
     return True
+
+
+def _is_given_up(state: State[object]) -> bool:
+    """Whether a run crashed so long ago that it is not started again."""
+    return state.type == StateType.CRASHED and now() - state.timestamp > _RECENT
 
 
 def _release_unknown(unknown: set[UUID]) -> None:

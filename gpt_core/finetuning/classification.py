@@ -257,6 +257,8 @@ class _Classification(Objective[EncodedExample]):
 
     @override
     def score(self) -> dict[str, float]:
+        from sklearn.metrics import f1_score
+
         if not self.validation:
             return {}
         log_probabilities = self.predict(self.validation)
@@ -265,7 +267,7 @@ class _Classification(Objective[EncodedExample]):
         return {
             "loss": F.nll_loss(log_probabilities, labels).item(),
             "accuracy": (predicted == labels).float().mean().item(),
-            "f1": macro_f1(predicted, labels, log_probabilities.size(1)),
+            "f1": float(f1_score(labels, predicted, average="macro", zero_division=0.0)),
         }
 
     @torch.inference_mode()
@@ -280,11 +282,3 @@ class _Classification(Objective[EncodedExample]):
                 for index, row in zip(chosen, logits.log_softmax(dim=-1).cpu(), strict=True):
                     rows[index] = row
         return torch.stack(rows) if rows else torch.empty(0, 1)
-
-
-def macro_f1(predicted: Tensor, labels: Tensor, n_classes: int) -> float:
-    """Mean F1 of the labels that occur or are predicted, from their indices, shape (N,)."""
-    pairs = torch.bincount(labels * n_classes + predicted, minlength=n_classes**2)
-    confusion = pairs.view(n_classes, n_classes).double()  # rows: labels, columns: predictions
-    total = confusion.sum(dim=0) + confusion.sum(dim=1)
-    return (2 * confusion.diag() / total)[total > 0].mean().item()

@@ -11,7 +11,12 @@ from pathlib import Path
 from gpt_core.config import ClassificationConfig
 from gpt_core.errors import DataError
 from gpt_core.text.examples import Example, ExampleFile, InstructionExample, Row
-from gpt_core.text.near_duplicates import find_near_duplicates, group_near_duplicates, words_of
+from gpt_core.text.near_duplicates import (
+    find_near_duplicates,
+    group_near_duplicates,
+    merge_groups,
+    words_of,
+)
 
 
 def compared_text(row: Example | InstructionExample) -> str:
@@ -72,7 +77,7 @@ def group_rows(rows: Sequence[Row], threshold: float | None, file: ExampleFile[R
     groups = group_near_duplicates([compared_text(row) for row in rows], threshold)
     if rows and isinstance(rows[0], InstructionExample):
         same = _first_equal([" ".join(words_of(asked_text(row))) for row in rows])
-        groups = _merge(groups, same)
+        groups = merge_groups(groups, same)
     sizes = Counter(groups)
     several = {group: n for group, n in sizes.items() if n > 1}
     if several:
@@ -131,20 +136,3 @@ def _first_equal(texts: Sequence[str]) -> list[int]:
     """For each text the index of the first equal one."""
     first: dict[str, int] = {}
     return [first.setdefault(text, index) for index, text in enumerate(texts)]
-
-
-def _merge(one: Sequence[int], other: Sequence[int]) -> list[int]:
-    """The groups that follow from two groupings, each given by the index of a first member."""
-    roots = list(range(len(one)))
-
-    def root(i: int) -> int:
-        while roots[i] != i:
-            roots[i] = roots[roots[i]]
-            i = roots[i]
-        return i
-
-    for grouping in (one, other):
-        for i, first in enumerate(grouping):
-            low, high = sorted((root(i), root(first)))
-            roots[high] = low
-    return [root(i) for i in range(len(roots))]

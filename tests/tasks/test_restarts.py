@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -155,6 +156,17 @@ def test_an_ended_run_is_no_longer_looked_at(client: SyncPrefectClient, deployme
     claims.claim(unknown)
     assert Restarts(1).close_lost() == 0
     assert claims.claimed() == [unknown], f"{run.id} has ended, the other's server may come back"
+
+
+def test_a_run_that_crashed_long_ago_is_no_longer_looked_at(
+    client: SyncPrefectClient, deployment: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_in(client, deployment, Crashed(message=SILENT))
+    Restarts(0).close_lost()
+    assert claims.claimed() == [run.id], "whoever starts it again asks whether it was an orphan"
+    monkeypatch.setattr(restarts, "_RECENT", timedelta(0))
+    Restarts(0).close_lost()
+    assert claims.claimed() == []
 
 
 def test_what_completed_while_the_server_was_away_is_known_to_the_next_start(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpt_core.config import ClassificationConfig, PreferenceConfig
+from gpt_core.config import ClassificationConfig, JudgeConfig, PreferenceConfig
 from gpt_core.config.checks import (
     bounds_of,
     require,
@@ -75,6 +75,11 @@ def test_a_name_is_not_blank_and_has_no_nul() -> None:
     for name in ("blank", "nul"):
         with pytest.raises(ConfigError, match=f"{name} must name something"):
             require_named(some, name)
+
+
+def test_a_judge_has_a_name() -> None:
+    with pytest.raises(ConfigError, match="model must name the judge that answers"):
+        JudgeConfig(url="http://127.0.0.1:11434/v1")
 
 
 def test_the_ranges_that_a_class_checks_are_known_in_the_terms_of_json_schema() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from sklearn.metrics import f1_score
 from torch import nn
 
 from gpt_core.artifact import Artifact
@@ -17,7 +16,6 @@ from gpt_core.config import ClassificationConfig, GPTConfig, InstructionConfig, 
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.finetuning import evaluate_classifier, finetune_classifier, finetune_instructions
 from gpt_core.finetuning.best import BestEpoch
-from gpt_core.finetuning.classification import macro_f1
 from gpt_core.finetuning.divergence import DivergenceWatch
 from gpt_core.finetuning.epochs import EpochLoop, Objective
 from gpt_core.finetuning.progress import FinetuningRun
@@ -94,13 +92,6 @@ def test_the_training_ends_when_patience_is_over(
     assert f"the training ends after epoch {n_epochs} of 50: 2 without a better f1" in (
         recorder.notices
     )
-
-
-def test_the_mean_f1_is_that_of_scikit_learn() -> None:
-    drawn = torch.randint(4, (2, 200))
-    expected = f1_score(drawn[1], drawn[0], average="macro")
-    assert macro_f1(drawn[0], drawn[1], 4) == pytest.approx(expected)
-    assert macro_f1(drawn[0], drawn[1], 9) == pytest.approx(expected), "no label that is not there"
 
 
 def test_a_bad_update_is_noticed_at_once_and_named() -> None:
