@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.report import ROOT, publish
 
@@ -95,7 +96,7 @@ def table(rates: dict[str, list[tuple[float, float]]]) -> list[str]:
     return rows
 
 
-def servers(folder: Path, prefect_port: int, mlflow_port: int) -> "tuple[Supervised, Supervised]":
+def servers(folder: Path, prefect_port: int, mlflow_port: int) -> tuple[Any, Any]:
     """Prefect's and MLflow's server, not started."""
     from supervised import Supervised, python
 

@@ -163,7 +163,7 @@ def test_a_run_that_crashed_long_ago_is_no_longer_looked_at(
 ) -> None:
     run = run_in(client, deployment, Crashed(message=SILENT))
     Restarts(0).close_lost()
-    assert claims.claimed() == [run.id], "whoever starts it again asks whether it was an orphan"
+    assert claims.claimed() == [run.id], "the next start asks whether it was an orphan"
     monkeypatch.setattr(restarts, "_RECENT", timedelta(0))
     Restarts(0).close_lost()
     assert claims.claimed() == []

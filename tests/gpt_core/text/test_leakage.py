@@ -96,5 +96,5 @@ def test_no_spam_of_the_test_part_nearly_equals_one_of_training(shared_data: Pat
     )
     assert len(test) > 100
     assert not any(find_near_duplicates(test, train, 0.5))
-    share, natural = len(test) / len(splits.test), len(train) / len(splits.train)
-    assert share == pytest.approx(natural, abs=0.01), "the test part has the natural mix"
+    tested, natural = len(test) / len(splits.test), len(train) / len(splits.train)
+    assert tested == pytest.approx(natural, abs=0.01), "the test part has the natural mix"
