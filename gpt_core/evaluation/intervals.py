@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_Z = 1.959963984540054  # of a 95 % interval of a normal distribution
 _CONFIDENCE = 0.95
 _RESAMPLES = 2000
 
@@ -39,11 +38,10 @@ def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
         >>> tuple(round(bound, 3) for bound in wilson_interval(295, 300))
         (0.962, 0.993)
     """
-    fraction, z = n_correct / n, _Z
-    middle = fraction + z * z / (2 * n)
-    spread = z * math.sqrt(fraction * (1 - fraction) / n + z * z / (4 * n * n))
-    low, high = ((middle + sign * spread) / (1 + z * z / n) for sign in (-1, 1))
-    return max(0.0, low), min(1.0, high)
+    from scipy import stats
+
+    found = stats.binomtest(n_correct, n).proportion_ci(_CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def bootstrap_f1(
@@ -79,9 +77,8 @@ def t_interval(values: Sequence[float]) -> Interval:
     """
     from scipy import stats
 
-    n, mean = len(values), float(np.mean(values))
-    sd = float(np.std(values, ddof=1))
-    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, n - 1)) * sd / math.sqrt(n)
+    mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
+    half = float(stats.t.interval(_CONFIDENCE, len(values) - 1)[1]) * sd / math.sqrt(len(values))
     return Interval(mean, sd, mean - half, mean + half)
 
 
