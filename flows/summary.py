@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import cycle
+from shlex import quote
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from gpt_core.artifact import REPORT, Artifact
 from gpt_core.config import RunConfig
 from gpt_core.files import read_json
 from tasks.credentials import password_file
+from tasks.tables import answers
 
 _ROWS = (
     ("pretrained", "report", "loss", "loss, nats per token", ".3f"),
@@ -176,7 +178,7 @@ def _next_commands(
     prompt = next((text for text in config.evaluation.prompts if text), "...")
     return [
         ("continue", _generate_command(made["pretrained"], prompt)),
-        ("ask", _generate_command(made["instructions"], "...")),
+        ("ask", _ask_command(made["instructions"])),
         ("compare runs", "gptflow up   (then MLflow at the address that it prints)"),
         ("see the flow", f"{prefect_url.removesuffix('/api')}/runs   ({_prefect()})"),
         ("your own text", "gptflow run source=PATH name=mine training.steps=1000"),
@@ -190,6 +192,17 @@ def _prefect() -> str:
 
 def _generate_command(checkpoint: Artifact, prompt: str) -> str:
     return f'gptflow generate --checkpoint {short(checkpoint.directory)} "{prompt}"'
+
+
+def _ask_command(checkpoint: Artifact) -> str:
+    """Ask what the model answered rightly, if there is such a question."""
+    rows = answers(checkpoint).sort_values("exact_match", ascending=False, kind="stable")
+    if rows.empty:
+        return _generate_command(checkpoint, "...")
+    asked = rows.iloc[0]
+    given = f"--input {quote(asked['input'])} " if asked["input"] else ""
+    command = f"gptflow generate --checkpoint {short(checkpoint.directory)} temperature=0"
+    return f"{command} {given}{quote(asked['instruction'])}"
 
 
 def _print_samples(console: Console, samples: list[dict[str, str]]) -> None:

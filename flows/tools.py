@@ -51,6 +51,12 @@ def generate(
         Path | None,
         typer.Option(metavar="DIR", help="An adapter for it, used without merging."),
     ] = None,
+    context: Annotated[
+        str,
+        typer.Option(
+            "--input", metavar="TEXT", help="What an instruction is about, such as a text to read."
+        ),
+    ] = "",
 ) -> None:
     """Continue a prompt. Settings are those of the section generation, such as temperature=0.5."""
     settings = [word for word in words or [] if _SETTING.fullmatch(word)]
@@ -59,14 +65,18 @@ def generate(
         raise ConfigError(f"one prompt is expected, put it in quotes; there are {len(prompts)}")
     named = [f"generation.{setting.removeprefix('generation.')}" for setting in settings]
     decoding = load_config("tiny", settings=named).generation
-    _generate("".join(prompts), decoding, checkpoint, adapter)
+    _generate("".join(prompts), context, decoding, checkpoint, adapter)
 
 
 def _generate(
-    prompt: str, decoding: DecodingConfig, checkpoint: str | None, adapter: Path | None
+    prompt: str,
+    context: str,
+    decoding: DecodingConfig,
+    checkpoint: str | None,
+    adapter: Path | None,
 ) -> None:
     from gpt_core.artifact import verify
-    from gpt_core.generation import stream_text
+    from gpt_core.generation import stream_text, template_of
     from tasks.paths import expand_path, newest_checkpoint
     from tasks.reads import REGISTERED, Given
 
@@ -80,9 +90,10 @@ def _generate(
         typer.echo(f"from {model.path}", err=True)
     verify(model, skip=[TRAINING_STATE])
     place = None if adapter is None else expand_path(str(adapter)).resolve()
-    pieces = stream_text(model.directory, prompt, decoding, place)
+    pieces = stream_text(model.directory, prompt, decoding, place, context)
     first = next(pieces, "")  # raises before anything is printed
-    sys.stdout.write(prompt + first)
+    continues = template_of(model.directory, place) is None
+    sys.stdout.write(prompt + first if continues else first)
     for piece in pieces:
         sys.stdout.write(piece)
         sys.stdout.flush()

@@ -3,7 +3,7 @@
 from gpt_core.generation.decoding import generate, stream
 from gpt_core.generation.logits import apply_temperature, keep_top_k, keep_top_p
 from gpt_core.generation.samplers import RowUniforms, build_sampler, greedy, sample_token
-from gpt_core.generation.text import continue_text, stream_text
+from gpt_core.generation.text import continue_text, stream_text, template_of
 
 __all__ = [
     "RowUniforms",
@@ -17,4 +17,5 @@ __all__ = [
     "sample_token",
     "stream",
     "stream_text",
+    "template_of",
 ]

@@ -79,18 +79,13 @@ def load_classifier(
     return model.to(device).eval(), labels
 
 
-def load_adapted(
-    checkpoint: Path, adapter: Path, device: torch.device | str = "cpu"
-) -> tuple[GPT, str | None]:
+def load_adapted(checkpoint: Path, adapter: Path, device: torch.device | str = "cpu") -> GPT:
     """Load a language model and use an adapter on it, without merging.
 
     Args:
         checkpoint: The directory of the model that the adapter belongs to.
         adapter: The adapter's directory, or a checkpoint's that has one.
         device: Device of the model.
-
-    Returns:
-        The model, and the name of the prompt template that the adapter was trained with, if any.
 
     Raises:
         CheckpointError: If one of them is damaged or a classifier's, or they do not fit.
@@ -102,8 +97,7 @@ def load_adapted(
     model = load_model(checkpoint, device)
     base = read_artifact(checkpoint, "checkpoint")
     Adapters(model, weights_fingerprint(base)).load(adapter)
-    model.to(device)
-    return model, None if description is None else description.checkpoint.template
+    return model.to(device)
 
 
 def _merge_own_adapter(checkpoint: Path, description: CheckpointDescription) -> GPT | GPTClassifier:

@@ -1,8 +1,11 @@
 """The last lines of a run name every metric, path and next command."""
 
 import io
+import re
+import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -27,6 +30,11 @@ def artifact(folder: Path, kind: str, config: object = None, **metrics: float) -
             "checkpoints": [{"checkpoint": "one", "accuracy": 0.5}, {"checkpoint": "two"}],
         }
         write_json(draft.directory / "report.json", report)
+        answers = pd.DataFrame(
+            [["Who?", "", False], ["Who laughed?", "Tom's baker laughed.", True]],
+            columns=["instruction", "input", "exact_match"],
+        )
+        answers.to_parquet(draft.directory / "answers.parquet")
         draft.metrics.update(metrics)
     return draft.artifact
 
@@ -67,7 +75,9 @@ def test_a_run_of_the_pipeline_shows_metrics_samples_paths_and_commands(
     assert ["instructions", "exact", "match", "25.0%"] in rows
     assert "  Once upon\n" in text
     assert "  token shards   shards\n" in text
-    assert "gptflow generate --checkpoint instructions" in text
+    (command,) = re.findall("gptflow generate --checkpoint instructions .*", text)
+    asked = ["temperature=0", "--input", "Tom's baker laughed.", "Who laughed?"]
+    assert shlex.split(command)[4:] == asked
     assert "http://127.0.0.1:4200/runs   (Prefect; password: .prefect/password)" in text
     assert "/api" not in text
 

@@ -14,6 +14,7 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import ClassificationConfig, InstructionConfig, LoRAConfig, LoRAVariant
 from gpt_core.finetuning import finetune_classifier, finetune_instructions
 from gpt_core.finetuning.lora import add_adapters, merge_adapters
+from gpt_core.generation import template_of
 from gpt_core.interop import export_huggingface, import_gpt2
 from gpt_core.models import (
     Adapters,
@@ -102,9 +103,9 @@ def test_a_saved_adapter_gives_the_same_logits_in_peft_and_here(
         assert (merged - unadapted).abs().max() > 0.1
         assert (merged - expected).abs().max() < WITHIN
         assert (load_model(alone.directory)(token_ids) - merged).abs().max() < WITHIN
-        unmerged, template = load_adapted(base.directory, adapter)
+        unmerged = load_adapted(base.directory, adapter)
         assert (unmerged(token_ids) - expected).abs().max() < WITHIN
-    assert template == "short"
+    assert template_of(base.directory, adapter) == "short"
     assert not (alone.directory / "model.safetensors").exists()
     saved = read_adapter(adapter).tensors
     found = tensors_in_peft(theirs)
@@ -183,13 +184,13 @@ def test_an_adapter_that_peft_wrote_opens_here(
             if parameter.requires_grad:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     theirs.save_pretrained(tmp_path / "adapter")
-    ours, template = load_adapted(base.directory, tmp_path / "adapter")
+    ours = load_adapted(base.directory, tmp_path / "adapter")
     token_ids = torch.randint(V, (2, T))
     with torch.inference_mode():
         expected = theirs(token_ids).logits
         assert (ours(token_ids) - expected).abs().max() < WITHIN
         assert (load_model(base.directory)(token_ids) - expected).abs().max() > 0.1
-    assert template is None
+    assert template_of(base.directory, tmp_path / "adapter") is None
 
 
 def test_a_classifiers_adapter_has_its_head_and_opens_in_peft(

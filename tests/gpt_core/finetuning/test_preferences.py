@@ -14,6 +14,7 @@ from gpt_core.checkpoints import read_description
 from gpt_core.config import GPTConfig, LoRAConfig, PreferenceConfig
 from gpt_core.errors import DataError
 from gpt_core.finetuning import finetune_preferences
+from gpt_core.generation import template_of
 from gpt_core.models import build_model, load_adapted, load_model
 
 CONFIG = PreferenceConfig(
@@ -57,8 +58,8 @@ def test_better_answers_gain_on_worse_ones(
     assert read_description(tuned.directory).template == "short"
     assert (tuned.directory / "model.safetensors").exists() == (rank == 0)
     if rank:
-        model, template = load_adapted(checkpoint.directory, tuned.directory)
-        assert template == "short"
+        model = load_adapted(checkpoint.directory, tuned.directory)
+        assert template_of(checkpoint.directory, tuned.directory) == "short"
         assert model.config == load_model(tuned.directory).config
 
 

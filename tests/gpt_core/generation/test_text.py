@@ -69,13 +69,20 @@ def test_an_instruction_model_is_prompted_with_its_template(
     make_checkpoint: MakeCheckpoint,
 ) -> None:
     name = sorted(TEMPLATES)[0]
-    prompt = TOKENIZER.encode(TEMPLATES[name].format("Say yes."))
+    prompt = TOKENIZER.encode(TEMPLATES[name].format("Say yes.", "or no"))
     config = GPTConfig(
         n_layer=1, n_head=1, n_embd=8, vocab_size=257, context_length=len(prompt) + 50
     )
     checkpoint = make_checkpoint(build_model(config, seed=0), kind="instruction", template=name)
     expected = list(stream(load_model(checkpoint), prompt, GREEDY, TOKENIZER.eos_id))
-    assert "".join(stream_text(checkpoint, "Say yes.", GREEDY)) == TOKENIZER.decode(expected)
+    answer = "".join(stream_text(checkpoint, "Say yes.", GREEDY, context="or no"))
+    assert answer == TOKENIZER.decode(expected)
+
+
+def test_a_model_that_continues_text_takes_no_input(make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint = make_checkpoint(speller("nd so on", start=1))
+    with pytest.raises(CheckpointError, match="was not tuned on instructions"):
+        list(stream_text(checkpoint, "a", GREEDY, context="b"))
 
 
 def test_a_directory_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
