@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent))  # for disk_model and stages
 
 
-@dataclass(frozen=True)
+@dataclass
 class Child:
     """A forked process."""
 
     pid: int
     output: Path
     _server: "subprocess.Popen[str]"
+    waited: bool = False
 
     def send(self, number: int) -> None:
         """Send a signal; one that has ended meanwhile does not receive it."""
@@ -38,7 +40,9 @@ class Child:
     def wait(self) -> int:
         """Wait for the end; the exit code, negative after a signal."""
         assert self._server.stdout is not None
-        return int(self._server.stdout.readline())
+        status = int(self._server.stdout.readline())
+        self.waited = True
+        return status
 
     def text(self) -> str:
         """Read its output."""
@@ -56,6 +60,7 @@ class ForkServer:
 
     def __init__(self, folder: Path, root: Path, *preloaded: str) -> None:
         self._folder, self._count = folder, 0
+        self._newest: Child | None = None
         script = root / "tests" / "faults" / "fork_server.py"
         self._process = subprocess.Popen(
             [sys.executable, str(script), *preloaded], text=True, cwd=root,
@@ -72,12 +77,16 @@ class ForkServer:
         """Run Python code, with a limit in bytes to what a file may hold."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        if self._newest is not None and not self._newest.waited:  # a test failed meanwhile
+            self._newest.send(signal.SIGKILL)
+            self._newest.wait()
         self._count += 1
         output = self._folder / f"output-{self._count}.txt"
         request = {"code": code, "output": str(output), "limit": limit}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return Child(int(self._process.stdout.readline()), output, self._process)
+        self._newest = Child(int(self._process.stdout.readline()), output, self._process)
+        return self._newest
 
     def run(self, code: str, limit: int | None = None) -> tuple[int, str]:
         """Run Python code to its end; the exit code and what it printed."""
