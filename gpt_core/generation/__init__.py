@@ -1,12 +1,19 @@
 """Generation: reshape the logits, sample a token, repeat; ids first, text on top."""
 
 from gpt_core.generation.decoding import generate, stream
+from gpt_core.generation.engine import Engine, run
 from gpt_core.generation.logits import apply_temperature, keep_top_k, keep_top_p
+from gpt_core.generation.requests import Choice, Finish, Request, Update
 from gpt_core.generation.samplers import RowUniforms, build_sampler, greedy, sample_token
 from gpt_core.generation.text import continue_text, stream_text, template_of
 
 __all__ = [
+    "Choice",
+    "Engine",
+    "Finish",
+    "Request",
     "RowUniforms",
+    "Update",
     "apply_temperature",
     "build_sampler",
     "continue_text",
@@ -14,6 +21,7 @@ __all__ = [
     "greedy",
     "keep_top_k",
     "keep_top_p",
+    "run",
     "sample_token",
     "stream",
     "stream_text",

@@ -1,4 +1,4 @@
-"""What a decoding engine is asked for, and what each of its steps answers. Ids only, no text."""
+"""Requests to a decoding engine, and the updates by which it answers. Ids only, no text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Request:
     """Added to the logits of some ids before sampling."""
 
     seed: int = 1337
-    """Of this request's own uniform numbers, so that neighbours do not change what is sampled."""
+    """Seed of its own uniform numbers, so that neighbours do not change what is sampled."""
 
     stop_ids: frozenset[int] = frozenset()
     """Ids that end the request; they are not part of the answer."""
@@ -67,7 +67,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What one step of the engine brought to one request."""
+    """Everything that one step of the engine brought to one request."""
 
     request_id: int
     tokens: tuple[Choice, ...] = ()

@@ -43,6 +43,7 @@ from gpt_core.models.loss import next_token_loss, perplexity
 from gpt_core.models.model_loss import model_loss
 from gpt_core.models.pickles import load_pickled
 from gpt_core.models.shapes import classifier_shapes, parameter_shapes
+from gpt_core.models.slot_cache import SlotCache, SlotStep
 from gpt_core.models.weights import (
     load_weights,
     require_weights,
@@ -67,6 +68,8 @@ __all__ = [
     "LayerNorm",
     "MultiHeadAttention",
     "SelfAttention",
+    "SlotCache",
+    "SlotStep",
     "TransformerBlock",
     "allocate_model",
     "build_model",

@@ -25,10 +25,17 @@ from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import Dropout
 from gpt_core.models.manual_attention import manual_attention, prefers_manual_backward
 from gpt_core.models.packing import Packing
+from gpt_core.models.slot_cache import SlotStep
 
 
 def explicit_attention(
-    query: Tensor, key: Tensor, value: Tensor, *, causal: bool, dropout: float = 0.0
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    causal: bool,
+    dropout: float = 0.0,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Scaled dot-product attention, computed step by step: ``softmax(q k^T / sqrt(D)) v``.
 
@@ -43,6 +50,7 @@ def explicit_attention(
         value: Shape (..., S, D).
         causal: Mask the keys after each query.
         dropout: Probability of dropping an attention weight.
+        mask: Added to the scores: 0, or -inf to mask a key; broadcasts to (..., T, S).
 
     Returns:
         Shape (..., T, D).
@@ -62,6 +70,8 @@ def explicit_attention(
         scores = scores.masked_fill(
             ~causal_mask(scores.size(-2), scores.size(-1), query.device), -torch.inf
         )
+    if mask is not None:
+        scores = scores + mask
     weights = F.dropout(scores.softmax(dim=-1), dropout)
     return weights @ value  # (..., T, D)
 
@@ -179,7 +189,10 @@ class MultiHeadAttention(nn.Module):
         self.residual_dropout = Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, cache: KVCache | None = None, packing: Packing | None = None
+        self,
+        x: Tensor,
+        cache: KVCache | SlotStep | None = None,
+        packing: Packing | None = None,
     ) -> Tensor:
         """Compute the update of the residual stream.
 
@@ -199,20 +212,24 @@ class MultiHeadAttention(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, T, D)
         if cache is not None:
             key, value = cache.extend(self.layer, key, value)  # each (B, H, S, D)
-        heads = self.attend(query, key, value)  # (B, H, T, D)
+        mask = cache.mask if isinstance(cache, SlotStep) else None
+        heads = self.attend(query, key, value, mask)  # (B, H, T, D)
         concatenated = heads.transpose(1, 2).reshape(B, T, C)
         if packing is not None:
             concatenated = packing.pack(concatenated)
         out: Tensor = self.residual_dropout(self.c_proj(concatenated))
         return out
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         """Compute causal attention in all heads with the configured backend.
 
         Args:
             query: Shape (B, H, T, D).
             key: Shape (B, H, S, D).
             value: Shape (B, H, S, D).
+            mask: Added to the scores instead of the causal mask, shape (B, 1, T, S).
 
         Returns:
             Shape (B, H, T, D).
@@ -220,7 +237,13 @@ class MultiHeadAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         T, S = query.size(-2), key.size(-2)
         if self.backend == "explicit":
-            return explicit_attention(query, key, value, causal=True, dropout=dropout)
+            return explicit_attention(
+                query, key, value, causal=mask is None, dropout=dropout, mask=mask
+            )
+        if mask is not None:
+            return F.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask.to(query.dtype), dropout_p=dropout
+            )
         if prefers_manual_backward(query, key, dropout):
             return manual_attention(query, key, value)
         if T == 1:  # the newest token sees all keys: no mask

@@ -10,6 +10,7 @@ from gpt_core.models.attention import MultiHeadAttention
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import FeedForward, LayerNorm
 from gpt_core.models.packing import Packing
+from gpt_core.models.slot_cache import SlotStep
 
 
 class TransformerBlock(nn.Module):
@@ -32,7 +33,10 @@ class TransformerBlock(nn.Module):
         self.mlp = FeedForward(config)
 
     def forward(
-        self, x: Tensor, cache: KVCache | None = None, packing: Packing | None = None
+        self,
+        x: Tensor,
+        cache: KVCache | SlotStep | None = None,
+        packing: Packing | None = None,
     ) -> Tensor:
         """Update the residual stream: (B, T, C) to (B, T, C)."""
         x = x + self.attn(self.ln_1(x), cache, packing)

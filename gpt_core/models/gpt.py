@@ -19,6 +19,7 @@ from gpt_core.models.block import TransformerBlock, build_norm
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import Dropout, Embedding
 from gpt_core.models.packing import Packing
+from gpt_core.models.slot_cache import SlotStep
 
 
 class GPT(nn.Module):
@@ -78,7 +79,7 @@ class GPT(nn.Module):
         if bf16_residual is not None:
             self.bf16_residual = bf16_residual
 
-    def forward(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
+    def forward(self, token_ids: Tensor, cache: KVCache | SlotStep | None = None) -> Tensor:
         """Compute the logits of the next token at every position.
 
         Args:
@@ -94,7 +95,7 @@ class GPT(nn.Module):
         logits: Tensor = self.lm_head(self.hidden(token_ids, cache))
         return logits
 
-    def next_logits(self, token_ids: Tensor, cache: KVCache | None = None) -> Tensor:
+    def next_logits(self, token_ids: Tensor, cache: KVCache | SlotStep | None = None) -> Tensor:
         """Compute the logits of the token after the last: the last position of ``forward``.
 
         The head costs as much as several blocks, so decoding applies it to one position only.
@@ -113,7 +114,10 @@ class GPT(nn.Module):
         return logits
 
     def hidden(
-        self, token_ids: Tensor, cache: KVCache | None = None, packing: Packing | None = None
+        self,
+        token_ids: Tensor,
+        cache: KVCache | SlotStep | None = None,
+        packing: Packing | None = None,
     ) -> Tensor:
         """Compute the final hidden states: the input of the head.
 
@@ -139,6 +143,8 @@ class GPT(nn.Module):
         positions = torch.arange(start, end, device=token_ids.device)  # (T,)
         if packing is not None:
             positions = packing.positions
+        if isinstance(cache, SlotStep):
+            positions = cache.positions  # (B, T): each row has its own length
         x = self.dropout(self.wte(token_ids) + self.wpe(positions))  # (B, T, C)
         if self.bf16_residual and torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))

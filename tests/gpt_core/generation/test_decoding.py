@@ -7,7 +7,7 @@ from gpt_core.config import DecodingConfig, GPTConfig
 from gpt_core.errors import DataError
 from gpt_core.generation import decoding as decoding_module
 from gpt_core.generation import generate, stream
-from gpt_core.generation.decoding import _batches
+from gpt_core.generation.decoding import _count_slots
 from gpt_core.models import GPT, allocate_model, build_model
 
 V, T = 40, 12
@@ -230,17 +230,12 @@ def test_rows_with_the_same_prompt_are_sampled_with_different_seeds() -> None:
     assert len(set(map(tuple, rows))) == 6
 
 
-def test_batches_are_bounded_in_rows_in_spread_and_in_memory(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model, decoding = varied_model(), replace(GREEDY, max_new_tokens=2)
-    assert list(_batches([5, 1, 3], model, decoding)) == [[1, 2, 0]], "sorted by length"
-    assert list(_batches([1, 40, 33, 2], model, decoding)) == [[0, 3, 2], [1]]
-    with monkeypatch.context() as patch:
-        patch.setattr(decoding_module, "_MAX_ROWS", 2)
-        assert list(_batches([1] * 5, model, decoding)) == [[0, 1], [2, 3], [4]]
-    values_per_row = 2 * 2 * 16 * (8 + 2)  # keys and values, layers, width, tokens
-    monkeypatch.setattr(decoding_module, "_MAX_CACHE_BYTES", 3 * 4 * values_per_row)
-    assert list(_batches([8] * 5, model, decoding)) == [[0, 1, 2], [3, 4]]
+def test_slots_are_bounded_in_number_and_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = varied_model().config
+    assert _count_slots(5, 10, config) == 5
+    assert _count_slots(1000, 10, config) == 64
+    values_per_slot = 2 * 2 * 16 * 10  # keys and values, layers, width, tokens
+    monkeypatch.setattr(decoding_module, "_MAX_CACHE_BYTES", 3 * 4 * values_per_slot)
+    assert _count_slots(5, 10, config) == 3
     monkeypatch.setattr(decoding_module, "_MAX_CACHE_BYTES", 1)
-    assert list(_batches([8] * 2, model, decoding)) == [[0], [1]]
+    assert _count_slots(2, 10, config) == 1

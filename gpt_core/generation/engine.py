@@ -1,0 +1,273 @@
+"""Decoding engine with continuous batching: each request has a slot of a static KV cache.
+
+Requests join and leave between steps. A step decodes one token for every running request and
+computes at most one chunk of one new prompt, so that a long prompt does not stall the others. The
+running requests always occupy the first slots: when one leaves, the last takes its place.
+
+Each request has its own sampling settings and random numbers, so its tokens do not depend on its
+neighbours. The engine knows ids, not text, and has no threads.
+
+Shapes: B running requests, T time, V vocabulary.
+
+References:
+    Yu et al. 2022, "Orca: A Distributed Serving System for Transformer-Based Generative Models",
+    section 3 (iteration-level scheduling).
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from gpt_core.generation.active import ActiveRequest, check_request
+from gpt_core.generation.requests import Choice, Finish, Request, Update
+from gpt_core.generation.sampling import choices, sample_rows
+from gpt_core.models import GPT, SlotCache, SlotStep
+
+
+class Engine:
+    """Decodes requests in slots.
+
+    Args:
+        model: The language model, in evaluation mode.
+        n_slots: How many requests run at once.
+        prefill_chunk: Tokens of a prompt that one step computes at most.
+        capacity: Tokens of a request, prompt and continuation, at most; None takes the model's
+            context length.
+    """
+
+    def __init__(
+        self,
+        model: GPT,
+        *,
+        n_slots: int = 8,
+        prefill_chunk: int = 128,
+        capacity: int | None = None,
+    ) -> None:
+        if n_slots < 1 or prefill_chunk < 1:
+            raise ValueError(f"{n_slots} slots and chunks of {prefill_chunk} must be at least 1")
+        self.model, self.n_slots, self.prefill_chunk = model, n_slots, prefill_chunk
+        self._device = model.wte.weight.device
+        self._cache = SlotCache(model.config, n_slots, self._device, self._dtype(), capacity)
+        self._running: list[ActiveRequest] = []  # in the slots 0, 1, ...
+        self._waiting: deque[ActiveRequest] = deque()  # their prompts are not computed yet
+        self._next_id = 0
+
+    @property
+    def n_active(self) -> int:
+        """Requests that have a slot."""
+        return len(self._running) + len(self._waiting)
+
+    @property
+    def n_free(self) -> int:
+        """Slots without a request."""
+        return self.n_slots - self.n_active
+
+    def add(self, request: Request, *, slides: bool = False) -> int:
+        """Give a request a slot.
+
+        Args:
+            request: The request.
+            slides: When the context is full, continue from its newer half; else the request ends
+                with ``finish="length"``.
+
+        Returns:
+            Its id, which its updates carry.
+
+        Raises:
+            DataError: If the prompt is empty, too long or outside the vocabulary, or a value is
+                out of range.
+            RuntimeError: If no slot is free.
+        """
+        check_request(request, self.model.config, self._cache.capacity)
+        if self.n_free == 0:
+            raise RuntimeError(f"all {self.n_slots} slots are occupied")
+        n_places = self._cache.capacity - len(request.prompt) + 1  # the last token is not fed
+        n_draws = request.max_new_tokens if slides else min(request.max_new_tokens, n_places)
+        occupied = {active.slot for active in (*self._running, *self._waiting)}
+        slot = next(slot for slot in range(self.n_slots) if slot not in occupied)
+        active = ActiveRequest(self._next_id, request, slot, n_draws, slides=slides)
+        self._waiting.append(active)
+        self._next_id += 1
+        return active.request_id
+
+    def cancel(self, request_id: int) -> None:
+        """Free a request's slot at once; no update follows. An unknown id is ignored."""
+        for active in (*self._running, *self._waiting):
+            if active.request_id == request_id:
+                self._release(active)
+
+    @torch.inference_mode()
+    def step(self) -> list[Update]:
+        """Decode a token of each running request and compute at most one chunk of a new prompt.
+
+        Returns:
+            What it brought: an update for each request that got a token, a score or an end.
+        """
+        updates: list[Update] = []
+        if self._running:
+            updates += self._decode(self._running.copy())
+        if self._waiting:
+            updates += self._prefill(self._waiting[0])
+        return updates
+
+    def _decode(self, rows: Sequence[ActiveRequest]) -> list[Update]:
+        newest = torch.tensor([[active.token_ids[-1]] for active in rows], device=self._device)
+        step = SlotStep(self._cache, 0, [active.n_cached for active in rows])
+        logits = self.model.next_logits(newest, step)
+        for active in rows:
+            active.n_cached += 1
+        return self._sample(logits, rows)
+
+    def _prefill(self, active: ActiveRequest) -> list[Update]:
+        start = active.n_cached
+        new = active.token_ids[start : start + self.prefill_chunk]
+        step = SlotStep(self._cache, active.slot, [start], len(new))
+        token_ids = torch.tensor([new], device=self._device)
+        if active.request.score_prompt and active.n_new == 0:
+            logits = self.model(token_ids, step)[0]
+            self._score(active, logits)
+        else:
+            logits = self.model.next_logits(token_ids, step)
+        active.n_cached += len(new)
+        active.is_finite &= bool(logits.sum().isfinite())
+        if active.n_cached < len(active.token_ids):
+            return []
+        if active.request.max_new_tokens == 0:
+            self._release(active)
+            return [Update(active.request_id, prompt=tuple(active.scored), finish="length")]
+        self._start(active)
+        return self._sample(logits[-1:], [active])
+
+    def _score(self, active: ActiveRequest, logits: Tensor) -> None:
+        """Score the prompt's tokens that a chunk's logits (T, V) predict."""
+        request = active.request
+        if not active.scored:
+            active.scored.append(Choice(request.prompt[0]))
+        first = active.n_cached + 1
+        predicted = request.prompt[first : first + len(logits)]
+        active.scored += choices(logits[: len(predicted)], predicted, request.logprobs or 0)
+
+    def _start(self, active: ActiveRequest) -> None:
+        """Move a request whose prompt is computed to the running ones."""
+        self._waiting.remove(active)
+        slot = len(self._running)
+        other = next((each for each in self._waiting if each.slot == slot), None)
+        if active.slot != slot:
+            n_tokens = max(active.n_cached, other.n_cached if other else 0)
+            self._cache.swap(active.slot, slot, n_tokens)
+            if other is not None:
+                other.slot = active.slot
+            active.slot = slot
+        self._running.append(active)
+
+    def _release(self, active: ActiveRequest) -> None:
+        """Free a request's slot."""
+        if not active.is_finite:
+            self._cache.clear(active.slot)
+        if active in self._waiting:
+            self._waiting.remove(active)
+            return
+        last = self._running.pop()
+        if last is not active:
+            self._cache.swap(last.slot, active.slot, max(last.n_cached, active.n_cached))
+            self._running[active.slot], last.slot = last, active.slot
+
+    def _sample(self, logits: Tensor, rows: Sequence[ActiveRequest]) -> list[Update]:
+        """Sample a token for each row from its logits (B, V)."""
+        finite = logits.sum(dim=-1).isfinite().tolist()
+        token_ids = sample_rows(logits, rows)
+        chosen = _describe(logits, token_ids, rows)
+        updates = []
+        for active, choice, is_finite in zip(rows, chosen, finite, strict=True):
+            active.is_finite &= is_finite
+            scored = tuple(active.scored) if active.request.score_prompt else None
+            prompt = scored if active.n_new == 0 else None
+            stops = choice.token_id in active.request.stop_ids
+            finish = self._advance(active, choice.token_id)
+            tokens = () if stops else (choice,)
+            updates.append(Update(active.request_id, tokens, prompt, finish))
+        return updates
+
+    def _advance(self, active: ActiveRequest, token_id: int) -> Finish | None:
+        """Add a token to its request, or end it; returns why it ended."""
+        finish: Finish | None = None
+        if token_id in active.request.stop_ids:
+            finish = "stop"
+        else:
+            active.append(token_id)
+            is_full = active.n_cached == self._cache.capacity
+            if active.n_new == active.request.max_new_tokens or (is_full and not active.slides):
+                finish = "length"
+            elif is_full:
+                self._restart(active)
+        if finish is not None:
+            self._release(active)
+        return finish
+
+    def _restart(self, active: ActiveRequest) -> None:
+        """Compute the newer half of a full context again, in a slot behind the running ones."""
+        self._release(active)
+        active.slot = len(self._running)
+        active.slide(self._cache.capacity)
+        self._waiting.appendleft(active)
+
+    def _dtype(self) -> torch.dtype:
+        """The dtype of keys and values."""
+        if torch.is_autocast_enabled(self._device.type):
+            return torch.get_autocast_dtype(self._device.type)
+        return self.model.wte.weight.dtype
+
+
+def _describe(
+    logits: Tensor, token_ids: Sequence[int], rows: Sequence[ActiveRequest]
+) -> list[Choice]:
+    """The sampled tokens, with log-probabilities where they were asked for."""
+    described = [Choice(token_id) for token_id in token_ids]
+    asking = [row for row, active in enumerate(rows) if active.request.logprobs is not None]
+    if not asking:
+        return described
+    n_top = max(rows[row].request.logprobs or 0 for row in asking)
+    chosen = choices(logits[asking], [token_ids[row] for row in asking], n_top)
+    for row, choice in zip(asking, chosen, strict=True):
+        best = choice.top[: rows[row].request.logprobs]
+        described[row] = Choice(choice.token_id, choice.logprob, best)
+    return described
+
+
+def run(
+    engine: Engine, requests: Iterable[Request], *, slides: bool = False
+) -> Iterator[tuple[int, Update]]:
+    """Decode requests, admitting each as soon as a slot is free.
+
+    Args:
+        engine: The engine; its other requests continue, and their updates are left out.
+        requests: Taken one by one, when there is a slot for them.
+        slides: As in ``Engine.add``.
+
+    Yields:
+        A request's index among ``requests`` and an update of it.
+
+    Raises:
+        DataError: As ``Engine.add``.
+    """
+    remaining = enumerate(requests)
+    indices: dict[int, int] = {}
+    exhausted = False
+    try:
+        while indices or not exhausted:
+            while engine.n_free and not exhausted:
+                index, request = next(remaining, (-1, None))
+                if request is None:
+                    exhausted = True
+                else:
+                    indices[engine.add(request, slides=slides)] = index
+            for update in engine.step():
+                if update.request_id in indices:
+                    yield indices[update.request_id], update
+                    if update.finish is not None:
+                        del indices[update.request_id]
+    finally:
+        for request_id in indices:
+            engine.cancel(request_id)
