@@ -114,7 +114,7 @@ def _read(
     for notice in file.notices:
         listeners.on_notice(notice)
     counts = {"blank_rows": float(file.n_left_out)}
-    counts |= count_seen_held(splits, checkpoint, listeners)
+    counts |= count_seen_held(splits.by_name(), checkpoint, listeners)
     counts |= {name: float(n) for name, n in file.counts.items()}
     counts |= {f"{name}_examples": float(len(rows)) for name, rows in splits.by_name().items()}
     labels = Counter(example.label for example in file.rows)

@@ -12,13 +12,24 @@ import pyarrow.parquet as pq
 
 from gpt_core.artifact import Artifact, Draft
 from gpt_core.callbacks import Callback
-from gpt_core.text import Row, Splits, asked_text, parquet_errors, source_path, text_hash
+from gpt_core.text import (
+    Example,
+    InstructionExample,
+    PreferencePair,
+    asked_text,
+    parquet_errors,
+    source_path,
+    text_hash,
+)
 
 SEEN = "tuned_on.parquet"
 """The file of a checkpoint with the hashes: ``hash`` and the name of the ``source``."""
 
 Counts = dict[str, float]
 """Metrics that are numbers of texts."""
+
+Examples = Iterable[Example] | Iterable[InstructionExample] | Iterable[PreferencePair]
+"""Training examples of any fine-tune; of each the part that the model is asked is compared."""
 
 _SCHEMA = pa.schema([("hash", pa.uint64()), ("source", pa.dictionary(pa.int32(), pa.string()))])
 
@@ -39,7 +50,7 @@ def read_seen(checkpoint: Path) -> dict[int, str]:
 
 def write_seen(
     draft: Draft,
-    train: Iterable[Row],
+    train: Examples,
     base: Artifact,
     examples: Artifact,
     held: Mapping[str, Artifact],
@@ -65,11 +76,17 @@ def write_seen(
         draft.info["held"] = {name: each.fingerprint for name, each in held.items()}
 
 
-def count_seen_held(splits: Splits[Row], base: Artifact, listeners: Callback) -> Counts:
-    """Count the validation and test texts that a model was fine-tuned on before."""
+def count_seen_held(splits: Mapping[str, Examples], base: Artifact, listeners: Callback) -> Counts:
+    """Count the validation and test texts that a model was fine-tuned on before.
+
+    Args:
+        splits: The examples of each split by its name.
+        base: The model before this fine-tune.
+        listeners: Receive a notice for each split that has some.
+    """
     seen, counts = read_seen(base.directory), Counts()
     for part in ("validation", "test"):
-        texts = map(asked_text, splits.by_name()[part])
+        texts = map(asked_text, splits[part])
         counts |= count_seen(texts, seen, part, listeners)
     return counts
 

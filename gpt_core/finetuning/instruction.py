@@ -125,7 +125,7 @@ def _read(
     for notice in file.notices:
         listeners.on_notice(notice)
     counts = {"blank_rows": file.n_left_out, "test_examples": len(splits.test)} | file.counts
-    seen = count_seen_held(splits, checkpoint, listeners)
+    seen = count_seen_held(splits.by_name(), checkpoint, listeners)
     return splits, {name: float(n) for name, n in counts.items()} | seen
 
 

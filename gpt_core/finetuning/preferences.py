@@ -19,6 +19,7 @@ from gpt_core.config import DecodingConfig, LoRAConfig, PreferenceConfig
 from gpt_core.data import TEMPLATES, PromptTemplate, encode_example
 from gpt_core.errors import DataError
 from gpt_core.execution import resolve_device
+from gpt_core.finetuning.contamination import count_seen_held, write_seen
 from gpt_core.finetuning.dpo_loss import EncodedPair, PreferenceLoss, score_answers
 from gpt_core.finetuning.epochs import EpochLoop, seeded
 from gpt_core.finetuning.instruction import with_adapters
@@ -56,9 +57,9 @@ def finetune_preferences(
     """Make better answers likelier than worse ones, with DPO, and answer test prompts.
 
     Args:
-        checkpoint: A language model, best one that was tuned on instructions: the reference model.
+        checkpoint: A language model, best one tuned on instructions: the reference model.
         examples: A registered file of pairs.
-        config: The loss, the splits and the training settings.
+        config: The loss, the splits and the training.
         lora: Adapters instead of full training, if its rank is above 0.
         out_dir: Directory of the model.
         callbacks: Receive losses, some answers, and notices of pairs that do not fit.
@@ -71,16 +72,15 @@ def finetune_preferences(
         CheckpointError: If the checkpoint is damaged or a classifier's.
         DivergenceError: If the loss is no longer a number.
     """
-    device, listeners = resolve_device(config.device), Callbacks(callbacks)
-    config = config.with_rate(lora)
+    device, config = resolve_device(config.device), config.with_rate(lora)
+    listeners = Callbacks(callbacks)
     run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples))
-    splits, n_left_out = _read(examples, config, listeners)
+    splits, counts = _read(checkpoint, examples, config, listeners)
     with seeded(config.seed, device):
         body, tokenizer = load_base(checkpoint)
         encoder = PairEncoder(body.to(device), tokenizer, checkpoint, config)
         parts = encoder.encode_splits(splits, listeners)
-        asked = splits.test[: config.answers]
-        before = encoder.answer(body, asked)
+        before = encoder.answer(body, asked := splits.test[: config.answers])
         trained = with_adapters(body, lora).to(device)
         objective = PreferenceLoss(trained, tokenizer.pad_id, parts["validation"], config)
         loop = EpochLoop(trained, objective, config, listeners, run)
@@ -88,22 +88,24 @@ def finetune_preferences(
     model, adapter = merge_adapters(trained)
     after = encoder.answer(cast(GPT, model), asked)
     _report_samples(asked, after, listeners, loop.step)
+    shown = encoder.describe(loop.step)
     with run.result() as draft:
-        shown = encoder.describe(loop.step)
         write_finetuned(draft, model, tokenizer, shown, adapter, checkpoint, lora)
-        draft.metrics |= metrics | encoder.counts | {"blank_rows": n_left_out}
+        write_seen(draft, splits.train, checkpoint, examples, {})
+        draft.metrics |= metrics | encoder.counts | counts
         _write_answers(draft, asked, before, after)
     return draft.artifact
 
 
 def _read(
-    examples: Artifact, config: PreferenceConfig, listeners: Callback
-) -> tuple[PreferenceSplits, float]:
-    """The splits, and how many pairs were left out of the file."""
+    checkpoint: Artifact, examples: Artifact, config: PreferenceConfig, listeners: Callback
+) -> tuple[PreferenceSplits, dict[str, float]]:
+    """The splits, and counts of the pairs left out and of prompts that the model was tuned on."""
     splits, file = read_preference_splits(source_path(examples), config)
     if file.notice:
         listeners.on_notice(file.notice)
-    return splits, float(file.n_left_out)
+    seen = count_seen_held(splits.by_name(), checkpoint, listeners)
+    return splits, {"blank_rows": float(file.n_left_out)} | seen
 
 
 def _report_samples(
@@ -144,7 +146,7 @@ class PairEncoder:
         Raises:
             DataError: If no training pair fits.
         """
-        parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+        parts = splits.by_name()
         encoded = {name: self._encode(pairs) for name, pairs in parts.items()}
         total = sum(map(len, parts.values()))
         n_left_out = total - sum(map(len, encoded.values()))

@@ -17,6 +17,7 @@ from gpt_core.text.near_duplicates import (
     merge_groups,
     words_of,
 )
+from gpt_core.text.preferences import PreferencePair
 
 
 def compared_text(row: Example | InstructionExample) -> str:
@@ -26,7 +27,7 @@ def compared_text(row: Example | InstructionExample) -> str:
     return f"{row.instruction}\n{row.input}\n{row.output}"
 
 
-def asked_text(row: Example | InstructionExample) -> str:
+def asked_text(row: Example | InstructionExample | PreferencePair) -> str:
     """The input of the model: two examples with the same never are in different splits."""
     return row.text if isinstance(row, Example) else f"{row.instruction}\n{row.input}"
 

@@ -46,6 +46,10 @@ class PreferenceSplits:
     validation: list[PreferencePair]
     test: list[PreferencePair]
 
+    def by_name(self) -> dict[str, list[PreferencePair]]:
+        """The splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
 
 def read_preferences(path: Path) -> PreferenceFile:
     """Read the pairs of a JSON, JSON-lines or Parquet file.

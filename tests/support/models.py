@@ -78,7 +78,7 @@ def language_model(home: Path, shards: Artifact, name: str, scale: float) -> Art
     from gpt_core.models import build_model, save_weights
     from gpt_core.tokenizers import load_tokenizer
 
-    shape = GPTConfig(n_layer=1, n_head=1, n_embd=16, context_length=32, vocab_size=257)
+    shape = GPTConfig(n_layer=1, n_head=1, n_embd=16, context_length=48, vocab_size=257)
     model = build_model(shape, seed=5)
     with torch.no_grad():
         model.wte.weight.mul_(scale)

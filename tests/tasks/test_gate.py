@@ -1,5 +1,6 @@
 """The gate: the first metric in which two models differ decides, each measured on the same text."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 from models import language_model, prepare_shards
 
 from gpt_core.artifact import read_artifact
-from gpt_core.config import load_config
+from gpt_core.config import LoRAConfig, PreferenceConfig, load_config
 from gpt_core.errors import DataError
-from gpt_core.text import iter_texts
+from gpt_core.finetuning import finetune_preferences
+from gpt_core.text import iter_texts, register_source
 from tasks.gate import Row, Verdict, compare
 
 
@@ -62,3 +64,23 @@ def test_language_models_are_measured_on_the_candidates_test_part(
     shutil.rmtree(shards.directory)
     with pytest.raises(DataError, match=r"name a text or questions with benchmarks\.text=FILE"):
         compare(good, bad, load_config())
+
+
+def test_a_model_tuned_on_pairs_is_measured_on_text(home: Path, project_root: Path) -> None:
+    shards = prepare_shards(home, project_root / "data/samples/text/english.txt")
+    good, bad = (language_model(home, shards, f"m-{scale}", scale) for scale in (1.0, 60.0))
+    pairs = home / "pairs.json"
+    rows = [{"prompt": str(i), "chosen": "y", "rejected": "n"} for i in range(30)]
+    pairs.write_text(json.dumps(rows))
+    tuned = finetune_preferences(
+        good,
+        register_source(pairs, home / "data" / "raw" / "pairs"),
+        PreferenceConfig(template="short", epochs=1, answers=0),
+        LoRAConfig(),
+        home / "data" / "checkpoints" / "tuned",
+    )
+    config = load_config(settings=["registry.max_bytes=3000"])
+    verdict = compare(tuned, bad, config)
+    assert [(row.test, row.metric) for row in verdict.rows] == [("held-out text", "bits_per_byte")]
+    assert verdict.worse == ()
+    assert len(compare(bad, tuned, config).worse) == 1

@@ -14,6 +14,7 @@ from gpt_core.checkpoints import read_description
 from gpt_core.config import GPTConfig, LoRAConfig, PreferenceConfig
 from gpt_core.errors import DataError
 from gpt_core.finetuning import finetune_preferences
+from gpt_core.finetuning.contamination import read_seen
 from gpt_core.generation import template_of
 from gpt_core.models import build_model, load_adapted, load_model
 
@@ -61,6 +62,21 @@ def test_better_answers_gain_on_worse_ones(
         model = load_adapted(checkpoint.directory, tuned.directory)
         assert template_of(checkpoint.directory, tuned.directory) == "short"
         assert model.config == load_model(tuned.directory).config
+
+
+def test_prompts_that_a_model_was_tuned_on_are_counted(
+    checkpoint: Artifact, pairs: Artifact, tmp_path: Path, recorder: Any
+) -> None:
+    config = replace(CONFIG, epochs=1, answers=0)
+    first = finetune_preferences(checkpoint, pairs, config, LoRAConfig(), tmp_path / "first")
+    assert len(read_seen(first.directory)) == 48, "the prompts of the training part"
+    assert "test_seen" not in first.metrics()
+    again = replace(config, seed=config.seed + 1)
+    second = finetune_preferences(
+        first, pairs, again, LoRAConfig(), tmp_path / "second", callbacks=[recorder]
+    )
+    assert second.metrics()["test_seen"] > 0, "another seed tests what was trained on"
+    assert "of the test part were in what the model was fine-tuned on" in " ".join(recorder.notices)
 
 
 def test_the_same_seed_gives_the_same_bytes(
