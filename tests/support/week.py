@@ -85,13 +85,22 @@ class Site:
 
     def pids(self, variable: str) -> list[int]:
         """The processes of this home that have a variable in their environment."""
-        found = []
+        return list(self._variables(variable))
+
+    def runs_with_a_process(self) -> set[str]:
+        """The ids of the flow runs that a process of this home works on."""
+        return set(self._variables("PREFECT__FLOW_RUN_ID").values())
+
+    def _variables(self, variable: str) -> dict[int, str]:
+        """A variable's value in each process of this home that has it."""
+        found = {}
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 variables = (entry / "environ").read_bytes().split(b"\0")
                 ours = f"GPTFLOW_HOME={self.home}".encode() in variables
-                if ours and any(each.startswith(f"{variable}=".encode()) for each in variables):
-                    found.append(int(entry.name))
+                values = [v for v in variables if v.startswith(f"{variable}=".encode())]
+                if ours and values:
+                    found[int(entry.name)] = values[0].decode().partition("=")[2]
         return found
 
 
