@@ -104,7 +104,7 @@ def _problems_of_steps(client: MlflowClient, runs: list, name: str, metric: str)
 
 
 def untrue(site: Site) -> list[str]:
-    """What Prefect or MLflow say at this moment of a run that is not so: a process tells it."""
+    """Runs that Prefect or MLflow believe to work at this moment, though no process does."""
     try:
         states = site.servers.postgres.query(
             "select r.id::text, r.state_type::text from flow_run r where r.state_type::text in "
