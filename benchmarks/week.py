@@ -19,7 +19,7 @@ from benchmarks.report import ROOT, publish
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 RUNS, SEED, AWAY_SECONDS = 20, 1, 20
-GAP_SECONDS = 15.0
+GAP_SECONDS = 30.0
 PAUSE_SECONDS = (15.0, 40.0)
 LIMIT_SECONDS = 5400.0
 TRUE_SECONDS = 120.0  # after a fault, until Prefect and MLflow say what is so

@@ -39,6 +39,7 @@ SMALL = (
 
 _FAR = timedelta(days=7)  # from a run to the deployment's next, which is after the end
 _FIRST_AFTER_SECONDS = 45.0
+_RESTARTS = 20  # of a run: the faults of a week hit it within minutes
 _AWAY_SECONDS, _HANG_SECONDS, _FULL_SECONDS = 20.0, 20.0, 10.0  # of servers, and of the disk
 _HOME_BYTES = 512 << 20
 _RETRIES, _RETRY_SECONDS = 5, 10  # of a run that fails, such as on a full disk
@@ -254,7 +255,9 @@ def site(
                 "PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS": str(_RETRY_SECONDS),
                 "GPTFLOW_NOTIFY": hook.address, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
             }  # fmt: skip
-            up = Supervised(python("flows", "up"), folder / "up", "", environment)
+            up = Supervised(
+                python("flows", "up", f"--restarts={_RESTARTS}"), folder / "up", "", environment
+            )
             made = Site(servers, home, up, small, begin, away)
             supervisor = threading.Thread(target=made.supervise)
             supervisor.start()
