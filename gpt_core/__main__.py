@@ -1,14 +1,16 @@
-"""Command line of the core: ``python -m gpt_core train|generate``, without Prefect and MLflow."""
+"""Command line of the core, without Prefect and MLflow: ``python -m gpt_core COMMAND``."""
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from gpt_core.config import PRESETS, load_config, use_limits
+from gpt_core.config import PRESETS, build_config, load_config, use_limits
 from gpt_core.errors import GPTCoreError
+from gpt_core.serving import ServingConfig
 from gpt_core.signals import exit_on_sigterm
 
 
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: After SIGTERM, with code 143.
     """
     options = _parser().parse_args(arguments)
-    command = _train if options.command == "train" else _generate
+    command = {"train": _train, "generate": _generate, "serve": _serve}[options.command]
     try:
         with exit_on_sigterm():
             command(options)
@@ -53,7 +55,22 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--checkpoint", type=Path, required=True)
     generate.add_argument("settings", nargs="*", metavar="generation.field=value")
     generate.add_argument("prompt")
+    _add_serve(commands)
     return parser
+
+
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    serve = commands.add_parser("serve", help="serve checkpoints over HTTP, with OpenAI's routes")
+    serve.add_argument("--checkpoint", action="append", required=True, metavar="DIR")
+    serve.add_argument("--name", action="append", default=[], help="of each checkpoint, in order")
+    serve.add_argument("--key-file", type=Path, help="a file with the key that clients must send")
+    several = {"allowed_hosts": "--allowed-host", "allowed_origins": "--allow-origin"}
+    for field in dataclasses.fields(ServingConfig):
+        option = several.get(field.name, f"--{field.name.replace('_', '-')}")
+        if field.name in several:
+            serve.add_argument(option, dest=field.name, action="append")
+        else:
+            serve.add_argument(option, dest=field.name, type=type(field.default))
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -86,6 +103,17 @@ def _generate(options: argparse.Namespace) -> None:
         for piece in stream_text(options.checkpoint, options.prompt, config.generation):
             print(piece, end="", flush=True)
     print()
+
+
+def _serve(options: argparse.Namespace) -> None:
+    names = (field.name for field in dataclasses.fields(ServingConfig))
+    given = {name: getattr(options, name) for name in names}
+    set_ones = {name: value for name, value in given.items() if value is not None}
+    config = build_config(ServingConfig, set_ones)
+    from gpt_core.serving.starting import from_directory, named_checkpoints, run_server
+
+    models = named_checkpoints(options.checkpoint, options.name, from_directory)
+    run_server(models, config, options.key_file, partial(print, flush=True))
 
 
 if __name__ == "__main__":

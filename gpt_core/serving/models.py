@@ -1,0 +1,309 @@
+"""The models of a server by their names: language models with their engines, and classifiers."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from gpt_core.artifact import Artifact, read_artifact, verify
+from gpt_core.checkpoints import (
+    TOKENIZER,
+    CheckpointDescription,
+    is_training_state,
+    read_description,
+)
+from gpt_core.errors import ConfigError
+from gpt_core.serving.errors import ApiError, busy
+from gpt_core.serving.metrics import Metrics
+from gpt_core.serving.scheduler import Scheduler
+from gpt_core.serving.settings import ServingConfig
+
+if TYPE_CHECKING:
+    from gpt_core.data.prompts import PromptTemplate
+    from gpt_core.models import GPTClassifier
+    from gpt_core.tokenizers import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+_CLASSIFIED_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """Attributes of every served model."""
+
+    name: str
+    checkpoint: Artifact
+    source: str
+    """The directory or the address in a registry that it was served as."""
+
+    description: CheckpointDescription
+    tokenizer: "Tokenizer"
+    loaded: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the checkpoint, which says which model has answered."""
+        return self.checkpoint.fingerprint
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a prompt and its answer may have together."""
+        return self.description.model.context_length
+
+    def close(self) -> None:
+        """Finish what runs and waits, then let the model go."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LanguageModel(Model):
+    """A model that continues texts, and the scheduler of its engine."""
+
+    scheduler: Scheduler
+    template: "PromptTemplate | None"
+    """The template of a model that was tuned on instructions."""
+
+    def close(self) -> None:
+        """Finish what runs and waits, then let the model go."""
+        self.scheduler.close()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Classifier(Model):
+    """A model that gives each text the probabilities of its labels."""
+
+    network: "GPTClassifier"
+    labels: tuple[str, ...]
+    executor: ThreadPoolExecutor
+    max_waiting: int
+
+    def close(self) -> None:
+        """Finish what waits, then let the model go."""
+        self.executor.shutdown(wait=False)
+
+    async def classify(self, texts: Sequence[str]) -> tuple[list[list[float]], int]:
+        """Compute the probabilities of the labels of each text, and count the tokens.
+
+        Raises:
+            ApiError: If too many texts wait already.
+        """
+        if self.executor._work_queue.qsize() >= self.max_waiting:
+            raise busy("the queue is full: try again later", "queue_full", 429)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.executor, self._classify, texts)
+
+    def _classify(self, texts: Sequence[str]) -> tuple[list[list[float]], int]:
+        import torch
+
+        from gpt_core.data import encode_texts, pad
+
+        described = self.description
+        width = described.max_tokens or self.context_length
+        rows = encode_texts(texts, self.tokenizer, None if described.windows else width)
+        found: list[list[float]] = []
+        device = self.network.score.weight.device
+        with torch.inference_mode():
+            for start in range(0, len(rows), _CLASSIFIED_AT_ONCE):
+                part = rows[start : start + _CLASSIFIED_AT_ONCE]
+                token_ids, lengths = pad(part, self.tokenizer.pad_id, self.network.pad_to)
+                found += self.network.probabilities(
+                    token_ids.to(device), lengths.to(device)
+                ).tolist()
+        return found, sum(map(len, rows))
+
+
+Kind = TypeVar("Kind", LanguageModel, Classifier, Model)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """A checkpoint to serve."""
+
+    name: str
+    checkpoint: Artifact
+    source: str
+
+
+def given_checkpoint(path: Path, name: str | None = None) -> Given:
+    """A checkpoint's directory as a model to serve, every file checked.
+
+    Args:
+        path: The directory.
+        name: The model's name; by default the directory's, or the run's of a step.
+
+    Raises:
+        DataError: If it is no checkpoint, or was altered.
+        CheckpointError: If its description cannot be read.
+    """
+    checkpoint = read_artifact(path, "checkpoint")
+    verify(checkpoint, skip=[*filter(is_training_state, checkpoint.manifest().files)])
+    read_description(path)
+    named = path.resolve()
+    plain = named.parent.name if named.name.startswith("step-") else named.name
+    return Given(name=name or plain, checkpoint=checkpoint, source=str(path))
+
+
+class Models:
+    """The served models. Reading is for the event loop, ``load`` and ``replace`` for any thread.
+
+    Args:
+        given: What to serve; the first one answers requests that name none.
+        config: Slots and queue of each model.
+        metrics: Watch the models.
+
+    Raises:
+        ConfigError: If two have the same name.
+    """
+
+    def __init__(self, given: Sequence[Given], config: ServingConfig, metrics: Metrics) -> None:
+        names = [each.name for each in given]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ConfigError(f"two models have the name {twice!r}: give each one with --name")
+        self._given, self._config, self._metrics = list(given), config, metrics
+        self._loaded: dict[str, Model] = {}
+        self._retired: list[Model] = []
+        self._replacing = threading.Lock()
+        self.names = names
+
+    def load(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Load every model.
+
+        Raises:
+            GPTCoreError: If one cannot be used.
+        """
+        self._loop = loop
+        for given in self._given:
+            self._loaded[given.name] = self._build(given)
+
+    def replace(self, given: Given) -> None:
+        """Serve another checkpoint under a name; what runs on the one before it is finished.
+
+        Raises:
+            GPTCoreError: If it cannot be used; the one before it is still served then.
+        """
+        with self._replacing:
+            made = self._build(given)
+            before = self._loaded[given.name]
+            self._loaded[given.name] = made
+            before.close()
+            self._retired = [each for each in self._retired if _is_busy(each)] + [before]
+        logger.info("%s is now %s", given.name, given.source)
+
+    def find(self, name: str | None, kind: type[Kind]) -> Kind:
+        """The model of a name, or the first of that kind.
+
+        Raises:
+            ApiError: If there is none, or it is not loaded yet.
+        """
+        if name is not None and name not in self.names:
+            raise ApiError(
+                404, f"there is no model {name!r:.100}; there are {', '.join(self.names)}",
+                param="model", code="model_not_found",
+            )  # fmt: skip
+        if len(self._loaded) < len(self.names) and (name is None or name not in self._loaded):
+            raise busy("the model is being loaded", "loading")
+        if name is None:
+            fitting = [each for each in self._loaded.values() if isinstance(each, kind)]
+            found: Model = fitting[0] if fitting else next(iter(self._loaded.values()))
+        else:
+            found = self._loaded[name]
+        if not isinstance(found, kind):
+            is_classifier = isinstance(found, Classifier)
+            advice = "ask /v1/classify" if is_classifier else "ask /v1/completions"
+            what = "a classifier" if is_classifier else "a language model"
+            raise ApiError(
+                400, f"{found.name} is {what}: {advice}", param="model", code="wrong_kind"
+            )
+        return found
+
+    def list(self) -> list[Model]:
+        """Every loaded model, in the order in which they were given."""
+        return [self._loaded[name] for name in self.names if name in self._loaded]
+
+    def problems(self) -> dict[str, str]:
+        """Why a model cannot answer, by its name."""
+        found = {}
+        for name in self.names:
+            model = self._loaded.get(name)
+            if model is None:
+                found[name] = "loading"
+            elif isinstance(model, LanguageModel):
+                if model.scheduler.failure is not None:
+                    found[name] = "dead"
+                elif model.scheduler.stalled_seconds() > self._config.stall_seconds:
+                    found[name] = "stalled"
+        return found
+
+    def close(self) -> None:
+        """Admit nothing more, finish the rest."""
+        for model in self._loaded.values():
+            model.close()
+
+    def abort(self, message: str) -> None:
+        """End every request with an error."""
+        for model in (*self._loaded.values(), *self._retired):
+            if isinstance(model, LanguageModel):
+                model.scheduler.abort(message)
+
+    def _build(self, given: Given) -> Model:
+        from gpt_core.tokenizers import load_tokenizer
+
+        directory = given.checkpoint.directory
+        description, tokenizer = read_description(directory), load_tokenizer(directory / TOKENIZER)
+        if description.kind == "classifier":
+            return self._build_classifier(given, description, tokenizer)
+        return self._build_language_model(given, description, tokenizer)
+
+    def _build_classifier(
+        self, given: Given, description: CheckpointDescription, tokenizer: "Tokenizer"
+    ) -> Classifier:
+        from gpt_core.execution import resolve_device
+        from gpt_core.models import load_classifier
+
+        network, labels = load_classifier(given.checkpoint.directory, resolve_device("auto"))
+        return Classifier(
+            name=given.name,
+            checkpoint=given.checkpoint,
+            source=given.source,
+            description=description,
+            tokenizer=tokenizer,
+            network=network,
+            labels=tuple(labels),
+            executor=ThreadPoolExecutor(1, thread_name_prefix="classifier"),
+            max_waiting=self._config.queue,
+        )
+
+    def _build_language_model(
+        self, given: Given, description: CheckpointDescription, tokenizer: "Tokenizer"
+    ) -> LanguageModel:
+        from gpt_core.data.prompts import TEMPLATES
+        from gpt_core.execution import resolve_device
+        from gpt_core.generation.engine import Engine
+        from gpt_core.models import load_model
+
+        network = load_model(given.checkpoint.directory, resolve_device("auto"))
+        name, n_slots = given.name, self._config.slots
+        scheduler = Scheduler(
+            name, lambda: Engine(network, n_slots=n_slots), n_slots, self._config.queue, self._loop
+        )
+        scheduler.start()
+        self._metrics.watch(name, lambda: scheduler.n_running, lambda: scheduler.n_waiting)
+        return LanguageModel(
+            name=name,
+            checkpoint=given.checkpoint,
+            source=given.source,
+            description=description,
+            tokenizer=tokenizer,
+            scheduler=scheduler,
+            template=None if description.template is None else TEMPLATES[description.template],
+        )
+
+
+def _is_busy(model: Model) -> bool:
+    return isinstance(model, LanguageModel) and model.scheduler.n_running > 0
