@@ -218,6 +218,15 @@ def _answers(config: RunConfig) -> list[Read]:
     return [Given(str(config.checkpoint), "checkpoint"), *_other_answers(config)]
 
 
+def _predicted(config: RunConfig) -> list[Read]:
+    if config.checkpoint in (None, "gpt2"):
+        raise ConfigError(
+            "give the model: --checkpoint DIR, or --checkpoint models:/NAME@ALIAS of a registered "
+            "one"
+        )
+    return [Given(str(config.checkpoint), "checkpoint"), Source(config.source, "prediction")]
+
+
 def _preferences(config: RunConfig) -> list[Read]:
     return [Source(config.preference.source, "preference")]
 
@@ -334,6 +343,15 @@ FLOWS = index_by_name(
         reads=_answers,
         sections=("checkpoint", "judge"),
         options={"checkpoint": "checkpoint", "answers": "judge.answers"},
+    ),
+    Flow(
+        name="predict",
+        help="The rows of a file to a model's predictions.",
+        load=partial(_load, "predict"),
+        reads=_predicted,
+        sections=("checkpoint", "source", "predict", "generation"),
+        aliases={"out": "predict.out"},
+        options={"checkpoint": "checkpoint"},
     ),
     Flow(
         name="prefer",

@@ -69,7 +69,7 @@ def check_models(flow: Flow, config: RunConfig) -> None:
     for read in flow.all_reads(config):
         if isinstance(read, Given) and read.kind == "checkpoint":
             description = read_description(read.read().directory)
-            if description.kind == "classifier":
+            if description.kind == "classifier" and "predict" not in flow.sections:
                 raise CheckpointError(
                     f"{read.directory} is a classifier, but a language model is needed"
                 )

@@ -13,6 +13,7 @@ from flows.fitting import (
     check_tokenizers,
 )
 from flows.judgements import check_answers
+from flows.predictions import check_predictions
 from gpt_core.config import GPT2ImportConfig, RunConfig, use_limits
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.text import (
@@ -60,7 +61,7 @@ def _check_reads(flow: Flow, config: RunConfig) -> list[str]:
     notices = check_tables(flow, config)
     check_prompts(flow, config)
     check_answers(flow, config)
-    return notices
+    return notices + check_predictions(flow, config)
 
 
 def check_home() -> None:

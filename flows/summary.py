@@ -12,6 +12,7 @@ from flows.classifier_summary import print_classifier, print_classifier_table
 from flows.declarations import FlowResult
 from flows.display import short
 from flows.judgements import print_judgements
+from flows.predictions import print_predictions
 from gpt_core.artifact import REPORT, Artifact
 from gpt_core.config import RunConfig
 from gpt_core.files import read_json
@@ -73,6 +74,9 @@ def print_result(
         return
     if result.manifest().info.get("report") == "judgements":
         print_judgements(console, result, seconds)
+        return
+    if result.manifest().info.get("report") == "predictions":
+        print_predictions(console, config, result, seconds)
         return
     compared = result.manifest().config if result.kind == "report" else None
     shown = {

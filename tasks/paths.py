@@ -95,6 +95,15 @@ def downloaded_model(name: str, version: int, model_id: str) -> Path:
     return data_dir() / "models" / f"{name}-{version}-{model_id[-_KEY_DIGITS:]}"
 
 
+def model_code(digest: str) -> Path:
+    """The core's code, which logged models share.
+
+    Args:
+        digest: The hash of the code.
+    """
+    return data_dir() / "models" / f"gpt_core-{digest[:_KEY_DIGITS]}.zip"
+
+
 def promotion_lock() -> Path:
     """The lock of the home's promotions, which are done one after the other."""
     return data_dir() / "running" / "promotion.lock"

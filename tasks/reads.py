@@ -13,7 +13,10 @@ from tasks.paths import expand_path
 REGISTERED = "models:/"
 """The beginning of a registered model's address."""
 
-Role = Literal["text", "classification", "instruction", "preference", "answers"] | Benchmark
+Role = (
+    Literal["text", "classification", "instruction", "preference", "answers", "prediction"]
+    | Benchmark
+)
 """The format that a source is read in."""
 
 

@@ -34,6 +34,7 @@ from tasks.paths import artifact_dir, judge_replies
 from tasks.pieces import pieces_page
 from tasks.planning import PendingDownload
 from tasks.plots import loss_curves, metric_bars, zipf_curves
+from tasks.predictions import predict_file as predict_file
 from tasks.reads import Role, Source
 from tasks.reporting import report_table
 from tasks.stage import StageRun, display_progress, fetch, stage

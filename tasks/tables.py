@@ -1,6 +1,7 @@
 """Tables of artifacts as DataFrames, for notebooks and for what stages record in MLflow."""
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from gpt_core.artifact import REPORT, Artifact, is_timing
 from gpt_core.callbacks import METRICS, SAMPLES, read_records
@@ -83,6 +84,32 @@ def answers(checkpoint: Artifact) -> pd.DataFrame:
 def judgements(report: Artifact) -> pd.DataFrame:
     """Every answer that a judge scored, with its score or the reason why it has none."""
     return pd.read_parquet(report.directory / "judgements.parquet")
+
+
+def prediction_counts(report: Artifact) -> pd.DataFrame:
+    """Counts of a file's predictions: ``what``, ``rows`` and their ``fraction``.
+
+    Args:
+        report: A report on the predictions of a file.
+    """
+    content = read_json(report.directory / REPORT)
+    counts = {row["label"]: row["rows"] for row in content["labels"]} or content["finished"]
+    counts = {**counts, "not predicted": int(report.metrics()["unreadable_rows"])}
+    total = report.metrics()["rows"]
+    rows = [(name, count, count / total) for name, count in counts.items()]
+    return pd.DataFrame(rows, columns=["what", "rows", "fraction"])
+
+
+def predicted_rows(report: Artifact, n: int = 100) -> pd.DataFrame:
+    """The first rows of a file's predictions.
+
+    Args:
+        report: A report on the predictions of a file.
+        n: How many.
+    """
+    with pq.ParquetFile(report.directory / "predictions.parquet") as file:
+        rows: pd.DataFrame = next(file.iter_batches(batch_size=n)).to_pandas()
+    return rows
 
 
 def report(report: Artifact) -> pd.DataFrame:

@@ -22,6 +22,7 @@ PAGES = (
     "docs/architecture.md",
     "docs/operations.md",
     "docs/finetuning.md",
+    "docs/serving.md",
     "data/README.md",
 )
 

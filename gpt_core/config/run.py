@@ -18,6 +18,7 @@ from gpt_core.config.limits import LimitsConfig
 from gpt_core.config.lora import LoRAConfig
 from gpt_core.config.model import GPTConfig
 from gpt_core.config.notify import NotifyConfig
+from gpt_core.config.prediction import PredictionConfig
 from gpt_core.config.preference import PreferenceConfig
 from gpt_core.config.recording import RegistryConfig, TrackingConfig
 from gpt_core.config.section import Section
@@ -175,6 +176,7 @@ class RunConfig(Section):
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    predict: PredictionConfig = field(default_factory=PredictionConfig)
     ablation: AblationConfig = field(default_factory=AblationConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)

@@ -14,6 +14,7 @@ from gpt_core.evaluation.calibration import (
 from gpt_core.evaluation.classification import (
     ClassifierMetrics,
     classification_metrics,
+    confusion_metrics,
     measure_classifier,
 )
 from gpt_core.evaluation.hellaswag import read_hellaswag
@@ -46,6 +47,7 @@ __all__ = [
     "compare_models",
     "compare_reports",
     "compare_tokenizers",
+    "confusion_metrics",
     "count_whole_words",
     "detokenize_wikitext",
     "evaluate_language_model",

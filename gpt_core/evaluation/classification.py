@@ -4,7 +4,7 @@ Shapes: N examples, K classes.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,6 +70,34 @@ def classification_metrics(
         for label in labels
     ]
     return metrics, rows
+
+
+def confusion_metrics(
+    counts: Mapping[tuple[str, str], int], labels: Sequence[str]
+) -> dict[str, float]:
+    """The metrics of ``classification_metrics`` from counts, whose number of examples is not bound.
+
+    Args:
+        counts: How many examples have an expected and a predicted label, none of them zero.
+        labels: All labels.
+
+    Returns:
+        Accuracy with its 95 % interval, macro-averaged precision, recall and F1, and the F1
+        weighted by the labels' examples.
+    """
+    from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+    expected, predicted = zip(*counts, strict=True)
+    weights, total = list(counts.values()), sum(counts.values())
+    shared = {"labels": list(labels), "zero_division": 0.0, "sample_weight": weights}
+    means = precision_recall_fscore_support(expected, predicted, average="macro", **shared)
+    correct = sum(count for (label, other), count in counts.items() if label == other)
+    return {
+        "accuracy": float(accuracy_score(expected, predicted, sample_weight=weights)),
+        **_named("accuracy", wilson_interval(correct, total)),
+        **{name: float(value) for name, value in zip(_MACRO_METRICS, means[:3], strict=True)},
+        "f1_weighted": float(f1_score(expected, predicted, average="weighted", **shared)),
+    }
 
 
 def measure_classifier(

@@ -40,6 +40,7 @@ from gpt_core.text.preferences import (
 from gpt_core.text.probe import TextProbe, probe_texts
 from gpt_core.text.reading import read_texts
 from gpt_core.text.records import RecordFormat, file_errors, read_objects, read_record_file
+from gpt_core.text.rows import TableLayout, TableRow, WantedColumns, find_layout, read_rows
 from gpt_core.text.sources import path_exists, register_source, source_files, source_path
 from gpt_core.text.splits import (
     ExampleSplits,
@@ -70,13 +71,17 @@ __all__ = [
     "Row",
     "Split",
     "Splits",
+    "TableLayout",
+    "TableRow",
     "TextProbe",
+    "WantedColumns",
     "asked_text",
     "balance",
     "clean_corpus",
     "count_row_groups",
     "documents_file",
     "file_errors",
+    "find_layout",
     "find_near_duplicates",
     "group_near_duplicates",
     "iter_documents",
@@ -97,6 +102,7 @@ __all__ = [
     "read_preferences",
     "read_record_file",
     "read_row_group",
+    "read_rows",
     "read_texts",
     "register_source",
     "source_files",

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 from typing_extensions import override
 
@@ -30,10 +30,18 @@ class BoundedText(io.TextIOWrapper):
         where: The file's name in error messages.
         codec: The encoding; bytes that it cannot decode are an error.
         newline: As in ``open``.
+        errors: As in ``open``.
     """
 
-    def __init__(self, buffer: IO[bytes], where: str, codec: str, newline: str | None) -> None:
-        super().__init__(buffer, encoding=codec, errors="strict", newline=newline)
+    def __init__(
+        self,
+        buffer: IO[bytes],
+        where: str,
+        codec: str,
+        newline: str | None,
+        errors: str = "strict",
+    ) -> None:
+        super().__init__(buffer, encoding=codec, errors=errors, newline=newline)
         self._where, self._lines, self._limits = where, 0, current_limits()
 
     @override
@@ -76,6 +84,7 @@ def open_text(
     *,
     newline: str | None = None,
     setting: str | None = None,
+    errors: Literal["strict", "surrogateescape"] = "strict",
 ) -> Iterator[BoundedText]:
     """Decode a stream strictly and drop its byte-order mark.
 
@@ -87,6 +96,8 @@ def open_text(
         newline: As in ``open``: None translates all line ends to LF, ``""`` leaves them.
         setting: The setting that error messages advise to change, such as ``reading.encoding``;
             None advises to save the file as UTF-8.
+        errors: ``surrogateescape`` lets bytes pass that cannot be decoded, as halves of surrogate
+            pairs, so that the reader can name the row; UTF-16 and UTF-32 are strict all the same.
 
     Raises:
         DataError: If the stream is binary or in another encoding, naming the byte and its line.
@@ -98,7 +109,7 @@ def open_text(
     _refuse_binary(start, where, encoding, setting)
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     advice = f"set {setting}" if setting else "save it as UTF-8"
-    with BoundedText(cast(IO[bytes], buffered), where, codec, newline) as text:
+    with BoundedText(cast(IO[bytes], buffered), where, codec, newline, errors) as text:
         try:
             yield text
         except UnicodeDecodeError as error:

@@ -1,19 +1,19 @@
 """Checkpoints as MLflow models: their files and their metrics."""
 
-import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput, LoggedModelStatus
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.checkpoints import is_training_state
 from gpt_core.durable import replace_directory, temporary_directory
 from tasks.paths import staged_model
+from tasks.tracking.links import link_or_copy
 from tasks.tracking.params import flatten
+from tasks.tracking.python_function import add_python_function
 from tasks.tracking.store import UNREACHABLE, client, experiment_ids
 
 
@@ -38,6 +38,18 @@ def log_model(run_id: str, checkpoint: Artifact, name: str, experiment: str) -> 
     return model_id
 
 
+def log_model_input(run_id: str, checkpoint: Artifact) -> None:
+    """Record that a run reads a checkpoint's model, if the store has that.
+
+    Args:
+        run_id: The MLflow run.
+        checkpoint: The checkpoint that it reads.
+    """
+    model_id = find_logged(checkpoint)
+    if model_id is not None:
+        client().log_inputs(run_id, models=[LoggedModelInput(model_id)])
+
+
 def find_logged(checkpoint: Artifact) -> str | None:
     """The id of the complete model with a checkpoint's files, or None."""
     found = client().search_logged_models(
@@ -59,6 +71,7 @@ def _upload(run_id: str, checkpoint: Artifact, name: str, experiment: str) -> st
     try:
         with temporary_directory(staged_model()) as folder:
             released = without_training_state(checkpoint, folder / "model")
+            add_python_function(released.directory, run_id, str(logged.model_id))
             _store(released, logged)
     except BaseException:
         with suppress(*UNREACHABLE):
@@ -98,7 +111,7 @@ def without_training_state(checkpoint: Artifact, out_dir: Path) -> Artifact:
             if not is_training_state(name):
                 target = draft.directory / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _link(checkpoint.directory / name, target)
+                link_or_copy(checkpoint.directory / name, target)
     return draft.artifact
 
 
@@ -111,11 +124,3 @@ def _params(checkpoint: Artifact) -> dict[str, str]:
         if isinstance(section, dict):
             params |= flatten(section)
     return params
-
-
-def _link(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it where the file system cannot."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

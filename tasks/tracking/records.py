@@ -27,7 +27,7 @@ from tasks.tracking.assessments import log_assessments
 from tasks.tracking.curves import send_curves
 from tasks.tracking.differences import find_difference
 from tasks.tracking.metrics import send_unsent
-from tasks.tracking.models import log_model
+from tasks.tracking.models import log_model, log_model_input
 from tasks.tracking.names import RESULTS, metric_name
 from tasks.tracking.params import flatten, plain_name, shorten
 from tasks.tracking.registry import RegisteredVersion, model_name, register, version_of
@@ -173,6 +173,10 @@ class StageRecord:
         """Record a checkpoint as a model, which the flow registers when the stage is complete."""
         name = model_name(checkpoint, self.flow.prefix)
         self._model_id = log_model(self.run_id, checkpoint, name, self.flow.experiment)
+
+    def log_model_input(self, checkpoint: Artifact) -> None:
+        """Record that the run uses a checkpoint's model, if the store has it."""
+        log_model_input(self.run_id, checkpoint)
 
     def log_assessments(self, report: Artifact, judge: str, limit: int) -> str:
         """Record a judge's answers as traces; return why that failed, or an empty text."""

@@ -18,7 +18,7 @@ from typing import Any
 PRELOADED = """
 import torch._dynamo
 import gpt_core.__main__, gpt_core.data, gpt_core.evaluation, gpt_core.finetuning
-import gpt_core.interop, gpt_core.text, gpt_core.tokenizers, gpt_core.training
+import gpt_core.interop, gpt_core.prediction, gpt_core.text, gpt_core.tokenizers, gpt_core.training
 import gpt_core.execution.cpu
 """
 

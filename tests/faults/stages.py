@@ -66,6 +66,11 @@ finetune_classifier(
     best("pretrain"), made("messages"), config.classification, config.lora, out
 )
 """,
+    "predict_file": """
+from gpt_core.prediction import predict_file
+few = PredictionConfig(part_rows=16)
+predict_file(made("finetune_classifier"), made("messages"), few, config.generation, out)
+""",
     "finetune_instructions": """
 from gpt_core.finetuning import finetune_instructions
 finetune_instructions(

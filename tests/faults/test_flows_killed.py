@@ -32,7 +32,7 @@ server.start()
 import torch._dynamo
 import flows.running, tasks.stages, tasks.tracking, tasks.tracking.abandoned
 import gpt_core.data, gpt_core.evaluation, gpt_core.finetuning, gpt_core.interop
-import gpt_core.training, gpt_core.execution.cpu, matplotlib.figure
+import gpt_core.training, gpt_core.execution.cpu, gpt_core.prediction, matplotlib.figure
 server.wait()
 """
 
@@ -55,6 +55,7 @@ FLOWS = {
     "compare-models": ("run_benchmarks", "compare_models"),
     "classify-table": ("compare_classifiers",),
     "prefer": ("finetune_preferences",),
+    "predict": ("predict_file",),
 }  # fmt: skip
 """The stages that each flow adds to those of the flows before it, in their order."""
 
@@ -178,6 +179,11 @@ def home(
             (folder / "pairs.json").write_text(json.dumps(pairs), "utf-8")
             tuned = "preference.template=short", "preference.epochs=1"
             home.settings[flow] += [f"preference.source={folder / 'pairs.json'}", *tuned]
+        if flow == "predict":
+            home.settings[flow] = [
+                "name=killed", f"checkpoint={home.made['finetune_classifier'][0]}",
+                f"source={folder / 'messages.tsv'}", "predict.part_rows=16",
+            ]  # fmt: skip
         if flow == "compare-models":
             checkpoint = next(home.made["pretrain"][0].glob("step-*"))
             home.settings[flow] = [

@@ -94,8 +94,8 @@ def language_model(home: Path, shards: Artifact, name: str, scale: float) -> Art
     return draft.artifact
 
 
-def byte_model(directory: Path, seed: int) -> Artifact:
-    """A model of bytes with random weights, and room for a short prompt."""
+def byte_model(directory: Path, seed: int, template: str | None = None) -> Artifact:
+    """A model of bytes with random weights, and room for a short prompt; maybe with a template."""
     from gpt_core.checkpoints import write_checkpoint as write_files
     from gpt_core.models import build_model, save_weights
     from gpt_core.tokenizers import ByteTokenizer
@@ -104,8 +104,39 @@ def byte_model(directory: Path, seed: int) -> Artifact:
     with new_artifact(directory, kind="checkpoint") as draft:
         write_files(
             draft,
-            CheckpointDescription(kind="imported", step=0, model=shape),
+            CheckpointDescription(
+                kind="instruction" if template else "imported",
+                step=0,
+                model=shape,
+                template=template,
+            ),
             save_weights=partial(save_weights, build_model(shape, seed=seed)),
             save_tokenizer=ByteTokenizer().save,
         )
+    return draft.artifact
+
+
+def byte_classifier(directory: Path, labels: tuple[str, ...] = ("ham", "spam")) -> Artifact:
+    """A classifier of bytes with random weights, which reads long texts in windows."""
+    import torch
+
+    from gpt_core.checkpoints import write_checkpoint as write_files
+    from gpt_core.models import GPTClassifier, build_model, save_weights
+    from gpt_core.tokenizers import ByteTokenizer
+
+    shape = GPTConfig(n_layer=1, n_head=2, n_embd=16, context_length=32, vocab_size=257)
+    description = CheckpointDescription(
+        kind="classifier", step=1, model=shape, labels=labels, windows=True, max_tokens=32
+    )
+    with torch.random.fork_rng(), new_artifact(directory, kind="checkpoint") as draft:
+        torch.manual_seed(3)
+        model = GPTClassifier(build_model(shape, seed=5), len(labels))
+        torch.nn.init.normal_(model.score.weight, std=2.0)
+        write_files(
+            draft,
+            description,
+            save_weights=partial(save_weights, model),
+            save_tokenizer=ByteTokenizer().save,
+        )
+        draft.metrics["test_accuracy"] = 0.5
     return draft.artifact

@@ -1,12 +1,13 @@
 """Classification metrics against values computed by hand and by counting."""
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from gpt_core.evaluation import classification_metrics, measure_classifier
+from gpt_core.evaluation import classification_metrics, confusion_metrics, measure_classifier
 
 
 def test_metrics_equal_those_computed_by_hand() -> None:
@@ -94,3 +95,20 @@ def test_no_examples_have_no_probabilities_to_measure() -> None:
     measured = measure_classifier([], np.zeros((0, 2)), ["a", "b"], "b")
     assert measured.metrics == {}
     assert len(measured.confusion) == 2
+
+
+def test_metrics_of_counts_are_those_of_the_examples() -> None:
+    draw = random.Random(17)
+    for labels in (["a", "b"], ["a", "b", "c", "never"]):
+        expected = draw.choices(labels[:3], k=200)
+        predicted = [e if draw.random() < 0.7 else draw.choice(labels[:3]) for e in expected]
+        counts = Counter(zip(expected, predicted, strict=True))
+        found = confusion_metrics(counts, labels)
+        alone, _ = classification_metrics(expected, predicted, labels)
+        assert {name: found[name] for name in alone} == pytest.approx(alone)
+        assert found["accuracy_low"] < found["accuracy"] < found["accuracy_high"]
+        one_hot = np.eye(len(labels))[[labels.index(label) for label in predicted]]
+        measured = measure_classifier(expected, one_hot, labels, None).metrics
+        shared = found.keys() & measured.keys()
+        assert shared == found.keys()
+        assert {name: measured[name] for name in shared} == pytest.approx(found)

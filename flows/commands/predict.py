@@ -1,0 +1,21 @@
+"""The rows of a file to a model's predictions."""
+
+from dataclasses import replace
+
+from gpt_core.artifact import Artifact
+from gpt_core.config import RunConfig
+from tasks import stages
+from tasks.planning import PendingArtifact
+from tasks.predictions import copy_predictions
+from tasks.reads import Given
+
+
+def predict(config: RunConfig) -> Artifact:
+    """Predict the rows of a file with a checkpoint or a registered model."""
+    checkpoint = Given(str(config.checkpoint), "checkpoint").read()
+    source = stages.fetch_corpus(config.source, "prediction")
+    alone = replace(config.predict, out=None)  # where the copy goes changes no prediction
+    report = stages.predict_file(checkpoint, source, alone, config.generation)
+    if config.predict.out is not None and not isinstance(report, PendingArtifact):
+        copy_predictions(report, config.predict.out)
+    return report

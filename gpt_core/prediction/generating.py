@@ -1,0 +1,128 @@
+"""Prompts to what a language model writes, or a model tuned on instructions answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gpt_core.checkpoints import TOKENIZER
+from gpt_core.config import DecodingConfig
+from gpt_core.data import TEMPLATES
+from gpt_core.errors import CheckpointError
+from gpt_core.execution import resolve_device
+from gpt_core.generation import Engine, Request, run, template_of
+from gpt_core.models import load_model
+from gpt_core.tokenizers import load_tokenizer
+
+_SLOTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Input of a language model."""
+
+    text: str
+    """The beginning of a text, or an instruction."""
+
+    context: str
+    """The input of an instruction; may be empty."""
+
+    seed: int
+    """Seed of its own sampling, so that the other prompts change nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """Text that a model wrote."""
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    """The tokens that were written."""
+
+    finish: str
+    """``stop`` if the model ended the text, ``length`` if the tokens or the context were used up;
+    empty with a problem."""
+
+    problem: str | None = None
+    """Why nothing was written."""
+
+
+class TextGenerator:
+    """The language model of a checkpoint, with its instruction template if it has one.
+
+    Threads may share it: each call decodes in slots of its own.
+
+    Args:
+        checkpoint: The checkpoint's directory.
+        device: Where it computes; ``auto`` prefers a GPU.
+
+    Raises:
+        CheckpointError: If the checkpoint is damaged or a classifier's, or its prompt template is
+            unknown.
+        ConfigError: If the device is not there.
+    """
+
+    def __init__(
+        self, checkpoint: Path, device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    ) -> None:
+        name = template_of(checkpoint)
+        if name is not None and name not in TEMPLATES:
+            known = ", ".join(sorted(TEMPLATES))
+            raise CheckpointError(f"{checkpoint}: template must be one of {known}, got {name!r}")
+        self._template = None if name is None else TEMPLATES[name]
+        self._model = load_model(checkpoint, resolve_device(device))
+        self._tokenizer = load_tokenizer(checkpoint / TOKENIZER)
+
+    @property
+    def follows_instructions(self) -> bool:
+        """Whether the model was tuned on instructions."""
+        return self._template is not None
+
+    def complete(self, prompts: Sequence[Prompt], decoding: DecodingConfig) -> list[Completion]:
+        """Write a continuation of each prompt, or its answer.
+
+        Args:
+            prompts: The prompts.
+            decoding: Sampling, and the most tokens; each prompt has a seed of its own.
+        """
+        encoded = [self._encode(prompt) for prompt in prompts]
+        limit = self._model.config.context_length
+        fitting = [index for index, ids in enumerate(encoded) if len(ids) <= limit]
+        requests = [self._request(encoded[index], prompts[index], decoding) for index in fitting]
+        written: list[list[int]] = [[] for _ in prompts]
+        finish = [""] * len(prompts)
+        # An engine of its own for each call: its slots are no other thread's.
+        engine = Engine(self._model, n_slots=max(1, min(_SLOTS, len(requests))))
+        for number, update in run(engine, requests):
+            written[fitting[number]] += [token.token_id for token in update.tokens]
+            finish[fitting[number]] = update.finish or ""
+        return [
+            Completion(
+                text=self._tokenizer.decode(new),
+                prompt_tokens=len(ids),
+                tokens=len(new),
+                finish=ended,
+                problem=None
+                if len(ids) <= limit
+                else f"the prompt has {len(ids):,} tokens, the context of the model {limit:,}",
+            )
+            for ids, new, ended in zip(encoded, written, finish, strict=True)
+        ]
+
+    def _request(self, ids: list[int], prompt: Prompt, decoding: DecodingConfig) -> Request:
+        return Request(
+            prompt=tuple(ids),
+            max_new_tokens=decoding.max_new_tokens,
+            temperature=decoding.temperature,
+            top_k=decoding.top_k,
+            top_p=decoding.top_p,
+            seed=prompt.seed,
+            stop_ids=frozenset({self._tokenizer.eos_id}),
+        )
+
+    def _encode(self, prompt: Prompt) -> list[int]:
+        """The ids of a prompt, as ``gptflow generate`` forms them."""
+        if self._template is not None:
+            return self._tokenizer.encode(self._template.format(prompt.text, prompt.context))
+        return [self._tokenizer.eos_id, *self._tokenizer.encode(prompt.text)]
