@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PIPELINE := $(VENV)/.installed-run
 DEVELOPMENT := $(VENV)/.installed-dev
 # A worker per core; tests/conftest.py says which tests share a worker, and which come first.
-PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder --durations=25 --durations-min=5
+LONG = $(shell grep -rl --include='test_*.py' 'mark\.long' tests)
 
 .PHONY: setup run test test-all battery lint audit lock docs words mutants check up down bench clean
 
@@ -18,10 +19,10 @@ test: $(DEVELOPMENT)  ## set up, then every test but the long ones
 	$(BIN)/python -m pytest $(PARALLEL) -m "not long"
 
 test-all: $(DEVELOPMENT)  ## the long tests: whole corpora, repeated kills, servers that go away
-	$(BIN)/python -m pytest $(PARALLEL) -m "long and not soak"
+	$(BIN)/python -m pytest $(PARALLEL) -m "long and not soak" $(LONG)
 
 battery: $(DEVELOPMENT)  ## bad inputs, fuzzed files, kills, full disks, attacks: the long form, with counts
-	$(BIN)/python -m pytest $(PARALLEL) tests/faults tests/inputs tests/security tests/flows/test_survival.py tests/flows/test_scheduled.py tests/flows/test_stores_full.py tests/gpt_core/judging/test_report.py --kills 12 --fuzz 400
+	$(BIN)/python -m pytest $(PARALLEL) tests/faults tests/inputs tests/security tests/flows/test_survival.py tests/flows/test_scheduled.py tests/flows/test_stores_full.py tests/flows/test_outages.py tests/gpt_core/judging/test_report.py --kills 12 --fuzz 400
 
 lint: $(DEVELOPMENT)  ## style, types, the layers' import contracts, insecure calls and words
 	$(BIN)/ruff check .

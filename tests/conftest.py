@@ -41,7 +41,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the project's own options."""
-    parser.addoption("--kills", type=int, default=4, help="kills of each fault test (default 4)")
+    parser.addoption("--kills", type=int, default=2, help="kills of each fault test (default 2)")
     parser.addoption(
         "--fuzz", type=int, default=20, help="cases of each fuzzed reader (default 20)"
     )

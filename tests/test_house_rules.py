@@ -16,7 +16,16 @@ PACKAGES = ("gpt_core", "tasks", "flows")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 MAX_ANY_LINES = 40
-MIRRORED = ("data", "evaluation", "execution", "generation", "optim", "tokenizers", "training")
+MIRRORED = (
+    "anatomy",
+    "data",
+    "evaluation",
+    "execution",
+    "generation",
+    "optim",
+    "tokenizers",
+    "training",
+)
 """The packages of the core whose modules each have a test file; tasks and flows have them too."""
 CATCH_ALL_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from releases import T, V, save_release
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import DecodingConfig
@@ -14,21 +15,7 @@ from gpt_core.models import load_model
 from gpt_core.tokenizers import ByteTokenizer
 
 transformers = pytest.importorskip("transformers")
-V, T = 257, 32
 WITHIN = 1e-4  # of a logit, in float32
-
-
-def save_release(directory: Path, **settings: Any) -> Any:
-    """A randomly initialized GPT-2 of ``transformers``, saved by it, with nonzero biases."""
-    shape = {"n_layer": 3, "n_head": 4, "n_embd": 48, "vocab_size": V, "n_positions": T}
-    shape |= {"bos_token_id": 256, "eos_token_id": 256}
-    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(**(shape | settings))).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    model.save_pretrained(directory)
-    ByteTokenizer().save(directory / "tokenizer")
-    return model
 
 
 @pytest.fixture(params=[True, False], ids=["tied", "untied"])

@@ -39,6 +39,7 @@ SMALL = (
 
 _FAR = timedelta(days=7)  # from a run to the deployment's next, which is after the end
 _FIRST_AFTER_SECONDS = 45.0
+_RESTARTS = 20  # of a run: the faults of a week hit it within minutes
 _AWAY_SECONDS, _HANG_SECONDS, _FULL_SECONDS = 20.0, 20.0, 10.0  # of servers, and of the disk
 _HOME_BYTES = 512 << 20
 _RETRIES, _RETRY_SECONDS = 5, 10  # of a run that fails, such as on a full disk
@@ -85,13 +86,22 @@ class Site:
 
     def pids(self, variable: str) -> list[int]:
         """The processes of this home that have a variable in their environment."""
-        found = []
+        return list(self._variables(variable))
+
+    def runs_with_a_process(self) -> set[str]:
+        """The ids of the flow runs that a process of this home works on."""
+        return set(self._variables("PREFECT__FLOW_RUN_ID").values())
+
+    def _variables(self, variable: str) -> dict[int, str]:
+        """A variable's value in each process of this home that has it."""
+        found = {}
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 variables = (entry / "environ").read_bytes().split(b"\0")
                 ours = f"GPTFLOW_HOME={self.home}".encode() in variables
-                if ours and any(each.startswith(f"{variable}=".encode()) for each in variables):
-                    found.append(int(entry.name))
+                values = [v for v in variables if v.startswith(f"{variable}=".encode())]
+                if ours and values:
+                    found[int(entry.name)] = values[0].decode().partition("=")[2]
         return found
 
 
@@ -245,7 +255,9 @@ def site(
                 "PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS": str(_RETRY_SECONDS),
                 "GPTFLOW_NOTIFY": hook.address, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
             }  # fmt: skip
-            up = Supervised(python("flows", "up"), folder / "up", "", environment)
+            up = Supervised(
+                python("flows", "up", f"--restarts={_RESTARTS}"), folder / "up", "", environment
+            )
             made = Site(servers, home, up, small, begin, away)
             supervisor = threading.Thread(target=made.supervise)
             supervisor.start()

@@ -103,6 +103,38 @@ def _problems_of_steps(client: MlflowClient, runs: list, name: str, metric: str)
     ]
 
 
+def untrue(site: Site) -> list[str]:
+    """Runs that Prefect or MLflow believe to work at this moment, though no process does."""
+    try:
+        states = site.servers.postgres.query(
+            "select r.id::text, r.state_type::text from flow_run r where r.state_type::text in "
+            "('RUNNING', 'PENDING', 'CANCELLING')", "prefect",
+        )  # fmt: skip
+        recorded = site.servers.postgres.query(
+            "select t.value from runs r join tags t on t.run_uuid = r.run_uuid where t.key = "
+            "'prefect.flow_run' and r.status = 'RUNNING'", "mlflow",
+        )  # fmt: skip
+    except Exception as error:  # while a server is away
+        return [str(error)]
+    alive = site.runs_with_a_process()
+    wrong = [f"{run} {state} in Prefect" for run, state in states if run not in alive]
+    open_runs = {str(row[0]) for row in recorded}
+    return wrong + [f"{run} RUNNING in MLflow" for run in sorted(open_runs - alive)]
+
+
+def seconds_until_true(site: Site, limit: float) -> float:
+    """How long it takes until Prefect and MLflow say the truth about every run.
+
+    Raises:
+        AssertionError: If they do not within ``limit`` seconds; it names the runs.
+    """
+    started = time.monotonic()
+    while wrong := untrue(site):
+        assert time.monotonic() < started + limit, wrong
+        time.sleep(1.0)
+    return time.monotonic() - started
+
+
 def orphans(site: Site, seconds: float = 60.0) -> list[str]:
     """The processes of the home that are left after ``gptflow down``, when it had some time."""
     until = time.monotonic() + seconds
