@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpt_core.config import DecodingConfig
 from gpt_core.generation.active import ActiveRequest
 from gpt_core.generation.requests import Choice, Request
-from gpt_core.generation.samplers import build_sampler
+from gpt_core.generation.row_draws import draw_nucleus, draw_top_k, draw_unfiltered
 
 
 def sample_rows(logits: Tensor, rows: Sequence[ActiveRequest]) -> list[int]:
@@ -25,16 +24,49 @@ def sample_rows(logits: Tensor, rows: Sequence[ActiveRequest]) -> list[int]:
         B ids.
     """
     adjusted = adjust_logits(logits.float(), rows)
-    ids: list[int] = []
-    for row, active in enumerate(rows):
-        request = active.request
-        decoding = DecodingConfig(
-            temperature=request.temperature, top_k=request.top_k, top_p=request.top_p
-        )
-        uniform = torch.tensor([active.uniform], device=logits.device)
-        token_id = int(build_sampler(decoding)(adjusted[row : row + 1], uniform))
-        ids.append(min(token_id, logits.size(-1) - 1))  # past the end if the logits are NaN
-    return ids
+    requests = [active.request for active in rows]
+    kinds = [_kind(request) for request in requests]
+    ids = torch.empty(len(rows), dtype=torch.long, device=logits.device)
+    for kind in set(kinds):
+        selected = [row for row, each in enumerate(kinds) if each == kind]
+        if kind == "greedy":
+            ids[selected] = _select(adjusted, selected).argmax(dim=-1)
+            continue
+        scaled, uniforms = _scaled(adjusted, selected, rows)
+        top_p = [requests[row].top_p for row in selected]
+        if kind == "top_k":
+            top_k = [requests[row].top_k or 1 for row in selected]
+            ids[selected] = draw_top_k(scaled, uniforms, top_k, top_p)
+        elif kind == "top_p":
+            limits = torch.tensor([p or 1.0 for p in top_p], device=logits.device)
+            ids[selected] = draw_nucleus(scaled, uniforms, limits.double())
+        else:
+            ids[selected] = draw_unfiltered(scaled, uniforms)
+    sampled: list[int] = ids.tolist()
+    return sampled
+
+
+def _kind(request: Request) -> str:
+    """The way of drawing that a request needs."""
+    if request.temperature == 0:
+        return "greedy"
+    if request.top_k is not None:
+        return "top_k"
+    return "top_p" if request.top_p is not None and request.top_p < 1 else "all"
+
+
+def _select(logits: Tensor, selected: list[int]) -> Tensor:
+    return logits if len(selected) == len(logits) else logits[selected]
+
+
+def _scaled(
+    logits: Tensor, selected: list[int], rows: Sequence[ActiveRequest]
+) -> tuple[Tensor, Tensor]:
+    """The logits of some rows divided by their temperatures, and their uniform numbers."""
+    temperatures = torch.tensor([rows[row].request.temperature for row in selected])
+    uniforms = torch.tensor([rows[row].uniform for row in selected], dtype=torch.float64)
+    scaled = _select(logits, selected) / temperatures[:, None].to(logits.device)
+    return scaled, uniforms.to(logits.device)
 
 
 def adjust_logits(logits: Tensor, rows: Sequence[ActiveRequest]) -> Tensor:

@@ -27,6 +27,7 @@ from gpt_core.models.attention import (
 from gpt_core.models.bigram import BigramLanguageModel, CountedBigram, fit_bigram
 from gpt_core.models.block import TransformerBlock
 from gpt_core.models.classifier import GPTClassifier
+from gpt_core.models.decoder import Decoder, LinearKind
 from gpt_core.models.eval_mode import evaluating
 from gpt_core.models.factory import (
     allocate_model,
@@ -62,10 +63,12 @@ __all__ = [
     "BigramLanguageModel",
     "CausalAttention",
     "CountedBigram",
+    "Decoder",
     "FeedForward",
     "GPTClassifier",
     "KVCache",
     "LayerNorm",
+    "LinearKind",
     "MultiHeadAttention",
     "SelfAttention",
     "SlotCache",

@@ -9,8 +9,10 @@ Shapes: N slots, B rows of a step, H heads, T new tokens, S keys that are read, 
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gpt_core.config import GPTConfig
@@ -75,24 +77,23 @@ class SlotStep:
     def __init__(
         self, cache: SlotCache, first: int, lengths: Sequence[int], n_new: int = 1
     ) -> None:
-        device = cache.keys.device
+        self._device = cache.keys.device
         self.length = max(lengths)
-        end = min(_round_up(self.length + n_new), cache.capacity)
-        rows = slice(first, first + len(lengths))
-        self._keys = cache.keys[:, rows, :, :end]
-        self._values = cache.values[:, rows, :, :end]
-        starts = torch.tensor(lengths, device=device)
-        self.positions = starts[:, None] + torch.arange(n_new, device=device)
+        if self.length + n_new > cache.capacity:
+            raise ValueError(
+                f"{self.length + n_new} tokens exceed the context length of {cache.capacity}"
+            )
+        self._cache, self._first, self._lengths, self._n_new = cache, first, lengths, n_new
+        starts = torch.tensor(lengths, device=self._device)[:, None]
+        self.positions = starts if n_new == 1 else starts + torch.arange(n_new).to(self._device)
         """The position of each new token, shape (B, T)."""
 
-        hidden = torch.arange(end, device=device) > self.positions[..., None]
-        mask = torch.zeros(hidden.shape, device=device, dtype=cache.keys.dtype)
-        self.mask = mask.masked_fill_(hidden, -torch.inf)[:, None]
+    @cached_property
+    def mask(self) -> Tensor:
         """Added to the scores: 0, or -inf where a key comes after the query, (B, 1, T, S)."""
-
-        self._one_start = self.length if len(lengths) == 1 else None
-        self._n_new = n_new
-        self._rows = torch.arange(len(lengths), device=device)[:, None]
+        hidden = torch.arange(self._end, device=self._device) > self.positions[..., None]
+        mask = torch.zeros(hidden.shape, device=self._device, dtype=self._cache.keys.dtype)
+        return mask.masked_fill_(hidden, -torch.inf)[:, None]
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new tokens' keys and values of one layer and return those to be read.
@@ -103,19 +104,68 @@ class SlotStep:
             value: Shape (B, H, T, D).
 
         Returns:
-            Keys and values, each (B, H, S, D).
+            Keys and values, each (B, H, S, D), to be read with ``mask``.
         """
-        keys, values = self._keys[layer], self._values[layer]
-        if self._one_start is not None:
-            keys[:, :, self._one_start : self._one_start + self._n_new] = key
-            values[:, :, self._one_start : self._one_start + self._n_new] = value
-        else:
-            keys[self._rows, :, self.positions] = key.transpose(1, 2)
-            values[self._rows, :, self.positions] = value.transpose(1, 2)
+        rows = slice(self._first, self._first + len(self._lengths))
+        keys = self._cache.keys[layer, rows, :, : self._end]
+        values = self._cache.values[layer, rows, :, : self._end]
+        index = torch.arange(len(self._lengths), device=self._device)[:, None]
+        keys[index, :, self.positions] = key.transpose(1, 2)
+        values[index, :, self.positions] = value.transpose(1, 2)
         return keys, values
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Store the new tokens' keys and values of one layer, and compute causal attention.
+
+        On a CPU each row is computed by itself and over its own length, which costs no more than
+        all of them padded, and makes its bits independent of the other rows: kernels for several
+        rows give the same row other bits in another thread.
+
+        Args:
+            layer: Index of the block.
+            query: Shape (B, H, T, D).
+            key: Shape (B, H, T, D).
+            value: Shape (B, H, T, D).
+
+        Returns:
+            Shape (B, H, T, D).
+        """
+        if self._device.type != "cpu":
+            keys, values = self.extend(layer, key, value)
+            return F.scaled_dot_product_attention(query, keys, values, attn_mask=self.mask)
+        rows = []
+        new = zip(*(torch.split(x, 1) for x in (query, key, value)), self._rows, strict=True)
+        for one_query, one_key, one_value, row in new:
+            row.new_keys[layer].copy_(one_key)
+            row.new_values[layer].copy_(one_value)
+            keys, values = row.keys[layer], row.values[layer]
+            mask = None if self._n_new == 1 else self.mask[..., : keys.size(2)]
+            rows.append(F.scaled_dot_product_attention(one_query, keys, values, attn_mask=mask))
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     def advance(self, n_tokens: int) -> None:
         """Do nothing: the owner of the slots counts their tokens."""
+
+    @property
+    def _end(self) -> int:
+        """S where all rows are read up to the longest."""
+        return min(_round_up(self.length + self._n_new), self._cache.capacity)
+
+    @cached_property
+    def _rows(self) -> "list[_Row]":
+        rows = enumerate(self._lengths, start=self._first)
+        return [_Row(self._cache, slot, length, self._n_new) for slot, length in rows]
+
+
+class _Row:
+    """Views of one slot in every layer: its tokens with the new ones, and the new ones alone."""
+
+    def __init__(self, cache: SlotCache, slot: int, start: int, n_new: int) -> None:
+        keys = cache.keys[:, slot : slot + 1, :, : start + n_new]
+        values = cache.values[:, slot : slot + 1, :, : start + n_new]
+        self.keys, self.values = keys.unbind(0), values.unbind(0)  # each (1, H, S, D)
+        self.new_keys = keys[:, :, :, start:].unbind(0)  # each (1, H, T, D)
+        self.new_values = values[:, :, :, start:].unbind(0)
 
 
 def _round_up(n: int) -> int:
