@@ -23,6 +23,7 @@ import typer
 
 from flows.adapting import adapters
 from flows.declarations import FLOWS, Flow
+from flows.model_server import server_tools
 from flows.output import secure_output
 from flows.tools import ConfigFile, Preset, Settings, tools
 from flows.upkeep import upkeep
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(tools)
 app.add_typer(upkeep)
+app.add_typer(server_tools)
 app.add_typer(adapters, name="adapters")
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]

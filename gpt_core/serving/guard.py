@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/health", "/", "/page.css", "/page.js"})
-"""Paths that need no key: nothing of them is secret."""
+PAGE_FILES = "/page/"
+"""The beginning of the paths of the page's files."""
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -87,7 +87,7 @@ class Guard:
                 403, "pages of other origins may not ask this server", code="foreign_origin"
             )
         preflight = scope["method"] == "OPTIONS"
-        if self._key is not None and scope["path"] not in OPEN_PATHS and not preflight:
+        if self._key is not None and not _is_open(scope["path"]) and not preflight:
             scheme, _, given = headers.get("authorization", "").partition(" ")
             fits = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._key)
             if scheme.lower() != "bearer" or not fits:
@@ -114,7 +114,12 @@ class Guard:
         if headers.get("sec-fetch-site") != "cross-site" or origins:
             return True
         followed = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
-        return followed and scope["path"] in OPEN_PATHS  # a link to the page
+        return followed and scope["path"] == "/"  # a link to the page
+
+
+def _is_open(path: str) -> bool:
+    """Whether a path needs no key, because nothing of it is secret."""
+    return path in ("/", "/health") or path.startswith(PAGE_FILES)
 
 
 class _Exchange:

@@ -1,19 +1,14 @@
-"""The web page: three files of this package, which ask nothing of any other server."""
+"""The web page: files of this package, which ask nothing of any other server."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 
 from gpt_core.serving.errors import ApiError
 
 _FOLDER = Path(__file__).parent / "page"
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-}
+_KINDS = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -23,18 +18,29 @@ _HEADERS = {
 }
 
 
+async def index(request: Request) -> Response:
+    """Send the HTML of the page."""
+    return _file("index.html")
+
+
+async def part(request: Request) -> Response:
+    """Send a style sheet or a script of the page."""
+    return _file(request.path_params["name"])
+
+
 def add_routes(router: APIRouter) -> None:
-    """Add a route for each file."""
-    for path in _FILES:
-        router.add_api_route(path, _route(path), methods=["GET"])
+    """Add the routes of this module."""
+    router.add_api_route("/", index, methods=["GET"])
+    router.add_api_route("/page/{name}", part, methods=["GET"])
 
 
-def _route(path: str) -> Callable[[], Awaitable[Response]]:
-    name, kind = _FILES[path]
+def _file(name: str) -> Response:
+    kind = _KINDS.get(Path(name).suffix)
+    if kind is None or name not in _names():
+        raise ApiError(404, "there is no such file of the page")
+    media_type = f"{kind}; charset=utf-8"
+    return FileResponse(_FOLDER / name, media_type=media_type, headers=_HEADERS)
 
-    async def file() -> Response:
-        if not (_FOLDER / name).is_file():
-            raise ApiError(404, f"this installation has no page: {name} is missing")
-        return FileResponse(_FOLDER / name, media_type=kind, headers=_HEADERS)
 
-    return file
+def _names() -> set[str]:
+    return {path.name for path in _FOLDER.iterdir()} if _FOLDER.is_dir() else set()
