@@ -25,11 +25,12 @@ from flows.adapting import adapters
 from flows.declarations import FLOWS, Flow
 from flows.model_server import server_tools
 from flows.output import secure_output
+from flows.sections import SECTIONS
 from flows.tools import ConfigFile, Preset, Settings, tools
 from flows.upkeep import upkeep
 from gpt_core import __version__
 from gpt_core.config import RunConfig, load_config
-from gpt_core.errors import GPTCoreError
+from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.redaction import redact
 from gpt_core.signals import exit_on_sigterm
 from tasks.addresses import hide_passwords, hide_server_passwords, redact_logs
@@ -79,7 +80,7 @@ def _command(flow: Flow) -> Callable[..., None]:
         dry_run: DryRun = False,
         **options: str | None,
     ) -> None:
-        given = [flow.resolve_alias(each) for each in settings or []]
+        given = [flow.resolve_alias(each) for each in _settings_of(flow, settings or [])]
         named = {flow.options[name]: value for name, value in options.items() if value is not None}
         given += [f"{setting}={json.dumps(value)}" for setting, value in named.items()]
         resolved = hide_passwords(load_config(preset, config, given))
@@ -92,6 +93,26 @@ def _command(flow: Flow) -> Callable[..., None]:
             _run(flow, resolved)
 
     return _with_options(command, flow)
+
+
+def _settings_of(flow: Flow, words: list[str]) -> list[str]:
+    """The settings of a command whose one argument may be a text, which becomes a setting too.
+
+    Raises:
+        ConfigError: If there are several texts.
+    """
+    if flow.text is None:
+        return words
+    texts = [word for word in words if not _is_setting(word)]
+    if len(texts) > 1:
+        raise ConfigError(f"one text is expected, put it in quotes; there are {len(texts)}")
+    settings = [word for word in words if _is_setting(word)]
+    return [*settings, *(f"{flow.text}={json.dumps(text)}" for text in texts)]
+
+
+def _is_setting(word: str) -> bool:
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.partition(".")[0] in SECTIONS and " " not in name
 
 
 def _with_options(command: Callable[..., None], flow: Flow) -> Callable[..., None]:

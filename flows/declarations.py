@@ -17,7 +17,7 @@ from flows.sections import SECTIONS, sections_read
 from gpt_core.artifact import Artifact
 from gpt_core.config import Benchmark, PretrainConfig, RunConfig
 from gpt_core.errors import ConfigError
-from tasks.reads import Given, Read, Release, Source, answers_read
+from tasks.reads import Given, Read, Release, Source, answers_read, named_checkpoint
 
 FlowResult = Artifact | dict[str, Artifact]
 FlowFunction = Callable[[RunConfig], Artifact] | Callable[[RunConfig], dict[str, Artifact]]
@@ -74,6 +74,12 @@ class Flow:
 
     options: dict[str, str] = field(default_factory=dict)
     """Settings that may also be given as an option, as ``--checkpoint DIR`` for ``checkpoint=``."""
+
+    text: str | None = None
+    """The setting that an argument which is no setting gives, such as a sentence."""
+
+    reads_classifiers: bool = False
+    """The checkpoint that it reads may be a classifier's."""
 
     def __post_init__(self) -> None:
         unknown = set(self.sections) - SECTIONS
@@ -138,6 +144,8 @@ class Flow:
 
     def origin(self, config: RunConfig) -> str:
         """The source of a run, or what it has in place of one."""
+        if self.text is not None:
+            return str(config.checkpoint or "the newest checkpoint")
         if "judge" in self.sections and "source" not in self.form_sections:
             return str(config.judge.answers or config.checkpoint)
         return config.source
@@ -225,6 +233,10 @@ def _predicted(config: RunConfig) -> list[Read]:
             "one"
         )
     return [Given(str(config.checkpoint), "checkpoint"), Source(config.source, "prediction")]
+
+
+def _dissected(config: RunConfig) -> list[Read]:
+    return [named_checkpoint(config.checkpoint)]
 
 
 def _preferences(config: RunConfig) -> list[Read]:
@@ -352,6 +364,17 @@ FLOWS = index_by_name(
         sections=("checkpoint", "source", "predict", "generation"),
         aliases={"out": "predict.out"},
         options={"checkpoint": "checkpoint"},
+        reads_classifiers=True,
+    ),
+    Flow(
+        name="anatomy",
+        help="A sentence followed through a model, as a page.",
+        load=partial(_load, "anatomy"),
+        reads=_dissected,
+        sections=("anatomy", "checkpoint", "cleaning"),
+        options={"checkpoint": "checkpoint"},
+        text="anatomy.text",
+        reads_classifiers=True,
     ),
     Flow(
         name="prefer",

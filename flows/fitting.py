@@ -8,7 +8,7 @@ from gpt_core.config import GPTConfig, RunConfig, TokenizerConfig
 from gpt_core.errors import CheckpointError, ConfigError, DataError
 from gpt_core.text import TextProbe, probe_texts, read_instruction_splits
 from tasks.paths import expand_path
-from tasks.reads import Given, Source
+from tasks.reads import Given, Source, named_checkpoint
 from tasks.sources import present_examples, present_file
 
 _WITHOUT_GPU = ("auto", "cpu")
@@ -69,7 +69,7 @@ def check_models(flow: Flow, config: RunConfig) -> None:
     for read in flow.all_reads(config):
         if isinstance(read, Given) and read.kind == "checkpoint":
             description = read_description(read.read().directory)
-            if description.kind == "classifier" and "predict" not in flow.sections:
+            if description.kind == "classifier" and not flow.reads_classifiers:
                 raise CheckpointError(
                     f"{read.directory} is a classifier, but a language model is needed"
                 )
@@ -97,6 +97,21 @@ def _check_shape(flow: Flow, config: RunConfig, model: GPTConfig) -> None:
             f"lora.rank is {rank}, but the model's matrices are {model.n_embd} wide: "
             "take a rank far below that, such as 8"
         )
+
+
+def check_sentence(flow: Flow, config: RunConfig) -> None:
+    """Clean and encode the sentence of an anatomy, which fails for one that the model cannot read.
+
+    Raises:
+        CheckpointError: If the checkpoint is damaged.
+        DataError: If nothing is left of it, it is too long, or has characters without a token.
+    """
+    if "anatomy" not in flow.sections:
+        return
+    from gpt_core.chapters import read_sentence  # imports torch
+
+    checkpoint = named_checkpoint(config.checkpoint).read()
+    read_sentence(checkpoint.directory, config.anatomy.text, config.cleaning)
 
 
 def check_prompts(flow: Flow, config: RunConfig) -> None:

@@ -9,6 +9,7 @@ from flows.fitting import (
     check_devices,
     check_models,
     check_prompts,
+    check_sentence,
     check_texts,
     check_tokenizers,
 )
@@ -61,6 +62,7 @@ def _check_reads(flow: Flow, config: RunConfig) -> list[str]:
     notices = check_tables(flow, config)
     check_prompts(flow, config)
     check_answers(flow, config)
+    check_sentence(flow, config)
     return notices + check_predictions(flow, config)
 
 

@@ -78,6 +78,9 @@ def print_result(
     if result.manifest().info.get("report") == "predictions":
         print_predictions(console, config, result, seconds)
         return
+    if result.manifest().info.get("report") == "anatomy":
+        print_anatomy(console, result, seconds)
+        return
     compared = result.manifest().config if result.kind == "report" else None
     shown = {
         "tokenizers": print_comparison,
@@ -128,6 +131,15 @@ def print_artifact(console: Console, artifact: Artifact, seconds: float) -> None
     if artifact.kind == "checkpoint":
         lines.append(("continue", _generate_command(artifact, "...")))
     _print_lines(console, "Made", lines)
+
+
+def print_anatomy(console: Console, report: Artifact, seconds: float) -> None:
+    """Print where the page of a dissected model is."""
+    content = read_json(report.directory / REPORT)
+    about, chapters = content["about"], content["chapters"]
+    _print(console, f"\nDone in {seconds:.0f} s: {len(chapters)} chapters.", style="bold")
+    _print(console, f"  {about['text']}")
+    _print_lines(console, "Made", [("open it", str(report.directory / "anatomy.html"))])
 
 
 def print_comparison(console: Console, comparison: Artifact, seconds: float) -> None:

@@ -8,7 +8,7 @@ from gpt_core.artifact import Artifact, read_artifact
 from gpt_core.config import Benchmark
 from gpt_core.errors import DataError
 from tasks.in_use import artifacts_locked, mark_used
-from tasks.paths import expand_path
+from tasks.paths import expand_path, newest_checkpoint
 
 REGISTERED = "models:/"
 """The beginning of a registered model's address."""
@@ -75,3 +75,15 @@ def answers_read(named: str) -> Source | Given:
     if named.startswith(REGISTERED) or expand_path(named).is_dir():
         return Given(named, "checkpoint")
     return Source(named, "answers")
+
+
+def named_checkpoint(named: str | None) -> Given:
+    """The checkpoint of a directory or a registered model; the newest if none is named.
+
+    Raises:
+        DataError: If none is named and there is none yet.
+    """
+    found = named or newest_checkpoint()
+    if found is None:
+        raise DataError("there is no checkpoint yet: make one with gptflow run")
+    return Given(str(found), "checkpoint")

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -74,6 +75,18 @@ def report_table(name: str, rows: pd.DataFrame, plots: "Sequence[Figure]", link:
     lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows.itertuples(index=False)]
     lines += [f"\n![plot]({_data_url(plot)})" for plot in plots]
     _publish(f"{_key(name)}-table", "markdown", "\n".join(lines), name)
+
+
+def report_link(name: str, file: Path, link: str) -> None:
+    """Publish a page that says where a file is, and where MLflow has it.
+
+    Args:
+        name: The page's name.
+        file: The file.
+        link: The address of the MLflow run.
+    """
+    page = f"[in MLflow]({link}), [as a file]({file.resolve().as_uri()})\n\n`{file}`"
+    _publish(f"{_key(name)}-page", "markdown", page, name)
 
 
 def _publish(key: str, kind: str, data: object, description: str) -> None:

@@ -28,6 +28,7 @@ from gpt_core.config import (
     TokenizerConfig,
 )
 from tasks import hub, launch, sources, tables
+from tasks.anatomy import dissect as dissect
 from tasks.classifier_plots import metric_intervals, record_classifier
 from tasks.judging import judge_key
 from tasks.paths import artifact_dir, judge_replies

@@ -21,6 +21,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/operations.md",
+    "docs/anatomy.md",
     "docs/finetuning.md",
     "docs/serving.md",
     "data/README.md",

@@ -6,6 +6,7 @@ from others are properties, not settings.
 """
 
 from gpt_core.config.ablation import AblationConfig, AblationRow
+from gpt_core.config.anatomy import AnatomyConfig
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import IGNORED, LoaderConfig, ShardConfig
 from gpt_core.config.evaluation import (
@@ -50,6 +51,7 @@ __all__ = [
     "PRESETS",
     "AblationConfig",
     "AblationRow",
+    "AnatomyConfig",
     "Benchmark",
     "BenchmarkConfig",
     "BigramConfig",

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gpt_core.config.ablation import AblationConfig
+from gpt_core.config.anatomy import AnatomyConfig
 from gpt_core.config.checks import require, require_named
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import LoaderConfig, ShardConfig
@@ -178,6 +179,7 @@ class RunConfig(Section):
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     predict: PredictionConfig = field(default_factory=PredictionConfig)
     ablation: AblationConfig = field(default_factory=AblationConfig)
+    anatomy: AnatomyConfig = field(default_factory=AnatomyConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
