@@ -17,7 +17,7 @@ def test_a_head_that_attends_to_the_token_before_is_called_so() -> None:
         attention.c_attn.bias.zero_()
         shift = torch.zeros(T, T)
         shift[torch.arange(T - 1), torch.arange(1, T)] = 1.0
-        directions = torch.randn(T, width) * 20
+        directions = 20 * torch.nn.functional.normalize(torch.randn(T, width))
         attention.c_attn.weight[2 * width : C, :T] = (shift.T @ directions).T
         attention.c_attn.weight[C + 2 * width : 2 * C, :T] = directions.T
     scores = score_heads(model)
