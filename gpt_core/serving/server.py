@@ -22,6 +22,7 @@ from gpt_core.serving.settings import KEY_VARIABLE, ServingConfig
 _LOGGER = "gpt_core.serving"
 _MIN_KEY = 8
 _SPARE_FILES = 64  # that are no connections
+_SEND_BUFFER = 1 << 17  # bytes of a stream that is not read, before its writer has to wait
 _AFTER_STOP = 5.0  # seconds for handlers to end after their requests were ended
 
 
@@ -180,7 +181,9 @@ def log_to_stderr() -> None:
 def _bind(config: ServingConfig) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
-        return socket.create_server((config.host, config.port), family=family, backlog=512)
+        bound = socket.create_server((config.host, config.port), family=family, backlog=512)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        return bound
     except OSError as error:
         raise ConfigError(
             f"cannot listen at {config.host} port {config.port} ({error.strerror or error}): stop "

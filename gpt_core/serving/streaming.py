@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.requests import Request
@@ -70,7 +71,8 @@ class EventStream(Response):
         try:
             await asyncio.wait((writing, watching), return_when=asyncio.FIRST_COMPLETED)
             if writing.done():
-                writing.result()
+                with suppress(TimeoutError):  # nobody reads: the connection is closed
+                    writing.result()
         finally:
             self._close()
             await _end(writing, watching)
