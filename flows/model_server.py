@@ -32,6 +32,9 @@ _Names = Annotated[list[str] | None, typer.Option(help="The name of each checkpo
 _Port = Annotated[int, typer.Option(help="0 takes a free one.")]
 _Host = Annotated[str, typer.Option(help="Another than this machine's own needs a key.")]
 _Slots = Annotated[int, typer.Option(help="Requests of a model that are decoded at once.")]
+_Threads = Annotated[
+    int | None, typer.Option(help="Threads that decode each model; one fewer than cores.")
+]
 _Queue = Annotated[int, typer.Option(help="Requests of a model that may wait for a slot.")]
 _KeyFile = Annotated[Path | None, typer.Option(help="A file with the key that clients must send.")]
 _Hosts = Annotated[
@@ -51,6 +54,7 @@ def serve(
     port: _Port = _DEFAULTS.port,
     host: _Host = _DEFAULTS.host,
     slots: _Slots = _DEFAULTS.slots,
+    threads: _Threads = None,
     queue: _Queue = _DEFAULTS.queue,
     key_file: _KeyFile = None,
     allowed_host: _Hosts = None,
@@ -62,7 +66,7 @@ def serve(
     config = build_config(
         ServingConfig,
         {
-            "host": host, "port": port, "slots": slots, "queue": queue,
+            "host": host, "port": port, "slots": slots, "threads": threads, "queue": queue,
             "allowed_hosts": allowed_host or [], "allowed_origins": allow_origin or [],
             "stop_seconds": stop_seconds,
         },

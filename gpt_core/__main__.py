@@ -70,7 +70,8 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         if field.name in several:
             serve.add_argument(option, dest=field.name, action="append")
         else:
-            serve.add_argument(option, dest=field.name, type=type(field.default))
+            kind = int if field.default is None else type(field.default)
+            serve.add_argument(option, dest=field.name, type=kind)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -288,9 +288,14 @@ class Models:
         from gpt_core.models import load_model
 
         network = load_model(given.checkpoint.directory, resolve_device("auto"))
-        name, n_slots = given.name, self._config.slots
+        name, config = given.name, self._config
         scheduler = Scheduler(
-            name, lambda: Engine(network, n_slots=n_slots), n_slots, self._config.queue, self._loop
+            name,
+            lambda: Engine(network, n_slots=config.slots),
+            config.slots,
+            config.queue,
+            self._loop,
+            config.threads,
         )
         scheduler.start()
         self._metrics.watch(name, lambda: scheduler.n_running, lambda: scheduler.n_waiting)

@@ -89,6 +89,7 @@ class Scheduler:
         n_slots: Slots of the engine.
         max_waiting: Requests that may wait for a slot.
         loop: The event loop that submits requests.
+        threads: Threads of torch; None takes one fewer than there are cores.
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class Scheduler:
         n_slots: int,
         max_waiting: int,
         loop: asyncio.AbstractEventLoop,
+        threads: int | None = None,
     ) -> None:
+        self._threads = threads
         self.n_slots, self.max_waiting = n_slots, max_waiting
         self.on_step: Callable[[float, int], None] = lambda seconds, tokens: None
         self._name, self._make_engine, self._loop = name, make_engine, loop
@@ -205,8 +208,7 @@ class Scheduler:
 
         from gpt_core.cores import usable_cores
 
-        # Of this thread, as is inference mode; a smaller number that was asked for is kept.
-        torch.set_num_threads(min(usable_cores(), torch.get_num_threads()))
+        torch.set_num_threads(self._threads or max(1, usable_cores() - 1))  # of this thread alone
         try:
             with torch.inference_mode():
                 engine = self._make_engine()

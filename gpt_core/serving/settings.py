@@ -29,6 +29,10 @@ class ServingConfig(Section):
     slots: int = 8
     """Requests of one model that are decoded at the same time."""
 
+    threads: int | None = None
+    """Threads that decode each language model; by default one fewer than there are cores, which
+    leaves one for clients: threads that wait for a core make each other slow."""
+
     queue: int = 64
     """Requests of one model that may wait for a slot; one more is answered with 429."""
 
@@ -63,7 +67,7 @@ class ServingConfig(Section):
         require_named(self, "host")
         require_at_least(self, 0, "port", "queue")
         require_at_most(self, 65535, "port")
-        require_at_least(self, 1, "slots", "max_body_bytes")
+        require_at_least(self, 1, "slots", "threads", "max_body_bytes")
         require_at_most(self, 1024, "slots")
         require_positive(
             self, "body_seconds", "queue_seconds", "request_seconds", "send_seconds",
