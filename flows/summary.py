@@ -195,6 +195,7 @@ def _next_commands(
     return [
         ("continue", _generate_command(made["pretrained"], prompt)),
         ("ask", _ask_command(made["instructions"])),
+        ("in a browser", _serve_command(made)),
         ("compare runs", "gptflow up   (then MLflow at the address that it prints)"),
         ("see the flow", f"{prefect_url.removesuffix('/api')}/runs   ({_prefect()})"),
         ("your own text", "gptflow run source=PATH name=mine training.steps=1000"),
@@ -208,6 +209,11 @@ def _prefect() -> str:
 
 def _generate_command(checkpoint: Artifact, prompt: str) -> str:
     return f'gptflow generate --checkpoint {short(checkpoint.directory)} "{prompt}"'
+
+
+def _serve_command(made: Mapping[str, Artifact]) -> str:
+    served = (made[name].directory for name in ("pretrained", "instructions", "classifier"))
+    return " ".join(("gptflow serve", *(f"--checkpoint {short(path)}" for path in served)))
 
 
 def _ask_command(checkpoint: Artifact) -> str:

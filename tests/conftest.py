@@ -24,7 +24,7 @@ EXPENSIVE_FIXTURES = ("shared_cli", "second_cli", "prefect_api")
 FIRST_FILE = "test_run.py"
 """The file whose tests see the stages run that other users of ``shared_cli`` find in the cache."""
 
-SLOW_FOLDERS = ("flows", "distributed", "faults", "security", "tasks", "parity")
+SLOW_FOLDERS = ("flows", "distributed", "faults", "security", "tasks", "parity", "browser")
 """The tests of these folders start early, so that no worker is left alone with them at the end."""
 
 COUNTED = "counted"

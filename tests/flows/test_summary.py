@@ -78,6 +78,8 @@ def test_a_run_of_the_pipeline_shows_metrics_samples_paths_and_commands(
     (command,) = re.findall("gptflow generate --checkpoint instructions .*", text)
     asked = ["temperature=0", "--input", "Tom's baker laughed.", "Who laughed?"]
     assert shlex.split(command)[4:] == asked
+    served = "--checkpoint pretrained --checkpoint instructions --checkpoint classifier"
+    assert f"  in a browser   gptflow serve {served}\n" in text
     assert "http://127.0.0.1:4200/runs   (Prefect; password: .prefect/password)" in text
     assert "/api" not in text
 
