@@ -5,36 +5,9 @@ import { classify, generate, listModels, ServerError, useKey } from "./api.js";
 import { Card, copyText } from "./card.js";
 import { Settings } from "./settings.js";
 import { percent } from "./tokens.js";
-import { bars, side, turnOf } from "./view.js";
+import { bars, MODES, side, turnOf } from "./view.js";
 
 const at = (id) => document.getElementById(id);
-
-const MODES = {
-  write: {
-    kinds: ["pretrained", "instruction"],
-    purpose: "A language model continues a text. Begin one, and look at what it finds likely.",
-    label: "The text begins",
-    example: "In winter …",
-    go: "Write on",
-    hint: "Ctrl + Enter",
-  },
-  ask: {
-    kinds: ["instruction"],
-    purpose: "A model that was tuned to follow instructions. Each question stands alone.",
-    label: "Your question",
-    example: "Who laughed?",
-    go: "Ask",
-    hint: "Enter sends, Shift + Enter begins a line",
-  },
-  classify: {
-    kinds: ["classifier"],
-    purpose: "A classifier says how probable each of its classes is for a text.",
-    label: "The text",
-    example: "Shall we meet at noon?",
-    go: "Classify",
-    hint: "Ctrl + Enter",
-  },
-};
 
 const ALTERNATIVES = 10;
 

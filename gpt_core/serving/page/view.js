@@ -1,6 +1,34 @@
-// What stands side by side: generated texts, classes of a text, a question above its answers.
+// The words of each mode, and what it shows: texts side by side, questions above answers, classes.
 
 import { element, percent } from "./tokens.js";
+
+/** What each mode is for, and which models can do it. */
+export const MODES = {
+  write: {
+    kinds: ["pretrained", "instruction"],
+    purpose: "A language model continues a text. Begin one, and look at what it finds likely.",
+    label: "The text begins",
+    example: "In winter …",
+    go: "Write on",
+    hint: "Ctrl + Enter",
+  },
+  ask: {
+    kinds: ["instruction"],
+    purpose: "A model that was tuned to follow instructions. Each question stands alone.",
+    label: "Your question",
+    example: "Who laughed?",
+    go: "Ask",
+    hint: "Enter sends, Shift + Enter begins a line",
+  },
+  classify: {
+    kinds: ["classifier"],
+    purpose: "A classifier says how probable each of its classes is for a text.",
+    label: "The text",
+    example: "Shall we meet at noon?",
+    go: "Classify",
+    hint: "Ctrl + Enter",
+  },
+};
 
 /** Cards side by side: a column for each model, or for each sample. */
 export function side(cards, models) {
