@@ -35,6 +35,7 @@ _Slots = Annotated[int, typer.Option(help="Requests of a model that are decoded 
 _Threads = Annotated[
     int | None, typer.Option(help="Threads that decode each model; one fewer than cores.")
 ]
+_Weights = Annotated[str, typer.Option(help="auto, plain, packed or int8.")]
 _Queue = Annotated[int, typer.Option(help="Requests of a model that may wait for a slot.")]
 _KeyFile = Annotated[Path | None, typer.Option(help="A file with the key that clients must send.")]
 _Hosts = Annotated[
@@ -55,6 +56,7 @@ def serve(
     host: _Host = _DEFAULTS.host,
     slots: _Slots = _DEFAULTS.slots,
     threads: _Threads = None,
+    weights: _Weights = _DEFAULTS.weights,
     queue: _Queue = _DEFAULTS.queue,
     key_file: _KeyFile = None,
     allowed_host: _Hosts = None,
@@ -63,14 +65,12 @@ def serve(
     poll_seconds: _Poll = 5.0,
 ) -> None:
     """Serve models over HTTP with OpenAI's routes; models:/NAME@ALIAS follows the alias."""
-    config = build_config(
-        ServingConfig,
-        {
-            "host": host, "port": port, "slots": slots, "threads": threads, "queue": queue,
-            "allowed_hosts": allowed_host or [], "allowed_origins": allow_origin or [],
-            "stop_seconds": stop_seconds,
-        },
-    )  # fmt: skip
+    values = {
+        "host": host, "port": port, "slots": slots, "threads": threads, "weights": weights,
+        "queue": queue, "allowed_hosts": allowed_host or [], "allowed_origins": allow_origin or [],
+        "stop_seconds": stop_seconds,
+    }  # fmt: skip
+    config = build_config(ServingConfig, values)
     from gpt_core.serving.starting import named_checkpoints, run_server
 
     follower = Follower(poll_seconds)

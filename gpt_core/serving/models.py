@@ -291,7 +291,7 @@ class Models:
         name, config = given.name, self._config
         scheduler = Scheduler(
             name,
-            lambda: Engine(network, n_slots=config.slots),
+            lambda: Engine(network, n_slots=config.slots, linears=config.weights),
             config.slots,
             config.queue,
             self._loop,
