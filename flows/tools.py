@@ -44,9 +44,14 @@ def generate(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="A checkpoint's directory or models:/NAME@ALIAS; the newest if not given.",
+            help="A checkpoint's directory or models:/NAME@ALIAS; the newest language model if "
+            "not given.",
         ),
     ] = None,
+    instruct: Annotated[
+        bool,
+        typer.Option("--instruct", help="The newest model that was tuned on instructions."),
+    ] = False,
     adapter: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="An adapter for it, used without merging."),
@@ -65,7 +70,9 @@ def generate(
         raise ConfigError(f"one prompt is expected, put it in quotes; there are {len(prompts)}")
     named = [f"generation.{setting.removeprefix('generation.')}" for setting in settings]
     decoding = load_config("tiny", settings=named).generation
-    _generate("".join(prompts), context, decoding, checkpoint, adapter)
+    if instruct and checkpoint is not None:
+        raise ConfigError("--instruct is for the newest model: it goes without --checkpoint")
+    _generate("".join(prompts), context, decoding, checkpoint, adapter, instruct=instruct)
 
 
 def _generate(
@@ -74,17 +81,17 @@ def _generate(
     decoding: DecodingConfig,
     checkpoint: str | None,
     adapter: Path | None,
+    *,
+    instruct: bool,
 ) -> None:
     from gpt_core.artifact import verify
     from gpt_core.generation import stream_text, template_of
-    from tasks.paths import expand_path, newest_checkpoint
+    from tasks.paths import expand_path
     from tasks.reads import REGISTERED, Given
 
     if adapter is not None and checkpoint is None:
         raise ConfigError("--adapter needs --checkpoint DIR, the model that it was trained on")
-    named = checkpoint or newest_checkpoint()
-    if named is None:
-        raise DataError("there is no checkpoint yet: make one with gptflow run")
+    named = checkpoint or _newest_model(tuned=instruct)
     model = Given(str(named), "checkpoint").read()
     if checkpoint is None or checkpoint.startswith(REGISTERED):
         typer.echo(f"from {model.path}", err=True)
@@ -98,6 +105,27 @@ def _generate(
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
+
+
+def _newest_model(*, tuned: bool) -> Path:
+    """The newest checkpoint that continues texts, or that was tuned to answer instructions."""
+    from gpt_core.checkpoints import read_description
+    from tasks.paths import newest_checkpoint
+
+    kinds = ("instruction",) if tuned else ("pretrained", "imported")
+
+    def accepts(directory: Path) -> bool:
+        try:
+            return read_description(directory).kind in kinds
+        except GPTCoreError:  # damaged: no reason to refuse an older one
+            return False
+
+    found = newest_checkpoint(accepts)
+    if found is None:
+        wanted = "model tuned on instructions" if tuned else "language model"
+        command = "instruct" if tuned else "run"
+        raise DataError(f"there is no {wanted} yet: make one with gptflow {command}")
+    return found
 
 
 @tools.command()

@@ -1,6 +1,7 @@
 """Paths of everything the project reads and writes: the only file that knows its folders."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -245,9 +246,13 @@ def artifact_dir(kind: str, name: str, key: str) -> Path:
     return data_dir() / FOLDERS[kind] / f"{name}-{key[:_KEY_DIGITS]}"
 
 
-def newest_checkpoint() -> Path | None:
-    """The most recently finished checkpoint, or None."""
+def newest_checkpoint(accepts: Callable[[Path], bool] = Path.is_dir) -> Path | None:
+    """The most recently finished checkpoint, or None.
+
+    Args:
+        accepts: Whether a checkpoint's directory is of the kind that is sought.
+    """
     manifests = (data_dir() / "checkpoints").glob("**/manifest.json")
     visible = [m for m in manifests if not any(p.startswith(".") for p in m.parts[-4:])]
-    newest = max(visible, key=lambda manifest: manifest.stat().st_mtime, default=None)
-    return newest.parent if newest else None
+    newest_first = sorted(visible, key=lambda manifest: manifest.stat().st_mtime, reverse=True)
+    return next((each.parent for each in newest_first if accepts(each.parent)), None)

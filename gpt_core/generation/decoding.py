@@ -95,7 +95,11 @@ def _decode(
     with evaluating(model):
         n_slots = _count_slots(len(sequences), capacity, model.config)
         engine = Engine(
-            model, n_slots=n_slots, capacity=capacity, linears=_linears(model.config, n_slots)
+            model,
+            n_slots=n_slots,
+            prefill_budget=n_slots * capacity,  # nobody waits for the next token meanwhile
+            capacity=capacity,
+            linears=_linears(model.config, n_slots),
         )
         for place, update in run(engine, requests, slides=True):
             for choice in update.tokens:

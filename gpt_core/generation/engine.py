@@ -1,7 +1,7 @@
 """Decoding engine with continuous batching: each request has a slot of a static KV cache.
 
 Requests join and leave between steps. A step decodes one token for every running request and
-computes at most one chunk of one new prompt, so that a long prompt does not stall the others. The
+computes a bounded part of the new prompts, so that a long one does not stall the others. The
 running requests always occupy the first slots: when one leaves, the last takes its place.
 
 Each request has its own sampling settings and random numbers, so its tokens do not depend on its
@@ -32,7 +32,9 @@ class Engine:
     Args:
         model: The language model, in evaluation mode.
         n_slots: How many requests run at once.
-        prefill_chunk: Tokens of a prompt that one step computes at most.
+        prefill_chunk: Tokens of a prompt that are computed at once.
+        prefill_budget: Tokens of prompts that one step computes at most, so that the running
+            requests do not stall; None takes one chunk.
         capacity: Tokens of a request, prompt and continuation, at most; None takes the model's
             context length.
         linears: The linear layers: ``auto`` tries in a fraction of a second whether packed
@@ -51,12 +53,14 @@ class Engine:
         *,
         n_slots: int = 8,
         prefill_chunk: int = 128,
+        prefill_budget: int | None = None,
         capacity: int | None = None,
         linears: LinearKind = "auto",
     ) -> None:
         if n_slots < 1 or prefill_chunk < 1:
             raise ValueError(f"{n_slots} slots and chunks of {prefill_chunk} must be at least 1")
         self.model, self.n_slots, self.prefill_chunk = model, n_slots, prefill_chunk
+        self.prefill_budget = max(prefill_budget or 0, prefill_chunk)
         self.decoder = Decoder(model, linears, n_slots)
         self._device = model.wte.weight.device
         self._cache = SlotCache(model.config, n_slots, self._device, self._dtype(), capacity)
@@ -110,7 +114,7 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> list[Update]:
-        """Decode a token of each running request and compute at most one chunk of a new prompt.
+        """Decode a token of each running request, and compute a bounded part of new prompts.
 
         Returns:
             What it brought: an update for each request that got a token, a score or an end.
@@ -118,9 +122,15 @@ class Engine:
         updates: list[Update] = []
         if self._running:
             updates += self._decode(self._running.copy())
-        if self._waiting:
+        budget = self.prefill_budget
+        while self._waiting and self._next_chunk(self._waiting[0]) <= budget:
+            budget -= self._next_chunk(self._waiting[0])
             updates += self._prefill(self._waiting[0])
         return updates
+
+    def _next_chunk(self, active: ActiveRequest) -> int:
+        """Tokens of the next chunk of a prompt, which do not depend on other requests."""
+        return min(self.prefill_chunk, len(active.token_ids) - active.n_cached)
 
     def _decode(self, rows: Sequence[ActiveRequest]) -> list[Update]:
         newest = torch.tensor([[active.token_ids[-1]] for active in rows], device=self._device)
@@ -132,7 +142,7 @@ class Engine:
 
     def _prefill(self, active: ActiveRequest) -> list[Update]:
         start = active.n_cached
-        new = active.token_ids[start : start + self.prefill_chunk]
+        new = active.token_ids[start : start + self._next_chunk(active)]
         step = SlotStep(self._cache, active.slot, [start], len(new))
         token_ids = torch.tensor([new], device=self._device)
         if active.request.score_prompt and active.n_new == 0:

@@ -89,7 +89,7 @@ class _Norm:
         self._settings = (norm.weight.shape, norm.weight, norm.bias, norm.epsilon)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, *self._settings)
+        return torch.layer_norm(x, *self._settings)
 
 
 class _Block:

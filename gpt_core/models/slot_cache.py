@@ -134,8 +134,8 @@ class SlotStep:
             keys, values = self.extend(layer, key, value)
             return F.scaled_dot_product_attention(query, keys, values, attn_mask=self.mask)
         rows = []
-        new = zip(*(torch.split(x, 1) for x in (query, key, value)), self._rows, strict=True)
-        for one_query, one_key, one_value, row in new:
+        new = (x.chunk(len(self._rows)) for x in (query, key, value))
+        for one_query, one_key, one_value, row in zip(*new, self._rows, strict=True):
             row.new_keys[layer].copy_(one_key)
             row.new_values[layer].copy_(one_value)
             keys, values = row.keys[layer], row.values[layer]

@@ -32,7 +32,9 @@ def home(cli: Any, tmp_path: Path) -> Path:
 def test_an_adapter_is_used_shown_and_merged(cli: Any, home: Path) -> None:
     base, other, tuned = (str(home / name) for name in ("base", "other", "tuned"))
     ask = ["temperature=0", "max_new_tokens=3", "Say 1."]
-    alone, adapted, only, shown, merged, from_other, bare, twice, unknown = cli.run_several([
+    newest, answer, alone, adapted, only, shown, merged, from_other, *mistakes = cli.run_several([
+        ["generate", *ask],
+        ["generate", "--instruct", *ask],
         ["generate", "--checkpoint", base, *ask],
         ["generate", "--checkpoint", base, "--adapter", tuned, *ask],
         ["generate", "--checkpoint", tuned, *ask],
@@ -43,8 +45,13 @@ def test_an_adapter_is_used_shown_and_merged(cli: Any, home: Path) -> None:
         ["adapters", "merge", tuned, "--out", str(home / "merged")],
         ["adapters", "show", base],
     ])  # fmt: skip
+    bare, twice, unknown = mistakes
     assert adapted.out == only.out
     assert alone.out != adapted.out
+    assert "checkpoints/other" in newest.err, "tuned is newer, but no language model"
+    assert newest.out.startswith("Say 1.")
+    assert "checkpoints/tuned" in answer.err
+    assert answer.out == only.out
     assert "variant     LoRA, rank 2, alpha 16" in shown.out
     assert "attn.c_attn, attn.c_proj, mlp.c_fc, mlp.c_proj in 1 blocks" in shown.out
     assert "parameters  1,024, 4." in shown.out

@@ -5,7 +5,9 @@ from typing import Any
 MISTAKES = [
     (["generate", "one", "two"], r"one prompt is expected, put it in quotes; there are 2"),
     (["generate", "heat=1", "prompt"], r"no setting generation\.heat"),
-    (["generate", "prompt"], r"no checkpoint yet: make one with gptflow run"),
+    (["generate", "prompt"], r"no language model yet: make one with gptflow run"),
+    (["generate", "--instruct", "prompt"], r"no model tuned on instructions yet: .*flow instruct"),
+    (["generate", "--instruct", "--checkpoint", "x", "prompt"], r"it goes without --checkpoint"),
     (["generate", "--checkpoint", "none", "prompt"], r"none is not a directory"),
     (["submit", "fly"], r"there is no flow 'fly'; there are run, prepare"),
     (["submit", "run"], r"start gptflow up first"),

@@ -254,7 +254,7 @@ submit run                                             no Prefect server of gptf
 generate one two                                       one prompt is expected
 generate heat=1 prompt                                 there is no setting generation.heat
 generate top_k=0 prompt                                top_k must be at least 1
-generate prompt                                        there is no checkpoint yet
+generate prompt                                        there is no language model yet
 generate --checkpoint {dir}/nowhere prompt             is not a directory
 generate --checkpoint {long} prompt                    File name too long
 generate --checkpoint {dir}/tokenizer prompt           is a tokenizer artifact

@@ -41,6 +41,10 @@ def test_the_newest_checkpoint_is_finished_and_visible(home: Path) -> None:
             manifest.touch()
             os.utime(manifest, (seconds, seconds))
     assert paths.newest_checkpoint() == folder / "b-2"
+    assert paths.newest_checkpoint(lambda each: each.parent.name == "a-1") == (
+        folder / "a-1" / "step-00000010"
+    )
+    assert paths.newest_checkpoint(lambda each: False) is None
 
 
 def test_no_other_module_names_a_folder_of_the_project(project_root: Path) -> None:
