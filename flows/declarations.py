@@ -35,7 +35,7 @@ _MAKING_MODELS = frozenset({"model", "gpt2", "classification", "instruction", "p
 """A flow that reads one of these sections registers models."""
 
 FIRST = (
-    "source", "checkpoint", "classification", "instruction", "preference", "benchmarks",
+    "source", "checkpoint", "predict", "classification", "instruction", "preference", "benchmarks",
     "comparison", "gpt2", "training", "model", "tokenizer", "optimizer", "schedule", "lora",
     "evaluation", "generation",
 )  # fmt: skip
