@@ -246,7 +246,7 @@ def _to_text(value: object) -> tuple[str, str | None]:
     except UnicodeEncodeError as error:
         code = ord(text[error.start])
         if 0xDC80 <= code <= 0xDCFF:
-            return "", f"has the byte 0x{code - 0xDC00:02x}, which its encoding does not have"
+            return "", f"has the byte 0x{code - 0xDC00:02x}, which predict.encoding does not have"
         return "", f"has half of a surrogate pair, \\u{code:04x}"
     return text, None
 

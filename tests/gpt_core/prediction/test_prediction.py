@@ -78,7 +78,7 @@ def test_rows_that_cannot_be_read_stay_in_their_place_with_the_reason(
     assert [row["error"] for row in rows] == [
         None,
         "line 3: 1 fields, the header has 2",
-        "line 4: 'text' has the byte 0xff, which its encoding does not have",
+        "line 4: 'text' has the byte 0xff, which predict.encoding does not have",
         "line 5: 'text' is blank",
         "line 6: not a valid row: ',' expected after '\"'",
         None,

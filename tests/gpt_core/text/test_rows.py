@@ -58,7 +58,7 @@ def test_each_broken_line_of_json_has_its_reason(tmp_path: Path) -> None:
     assert problems[3] == "line 5: no object but 7"
     assert problems[4] == "line 6: 'text' has half of a surrogate pair, \\ud800"
     assert problems[5] == "line 7: 'text' is blank"
-    assert problems[6] == "line 8: 'text' has the byte 0xe9, which its encoding does not have"
+    assert problems[6] == "line 8: 'text' has the byte 0xe9, which predict.encoding does not have"
     assert problems[9].startswith("line 11: JSON that cannot be read")
     assert [found[i].values["text"] for i in (7, 8)] == ["bare", "12.5"]
     assert found[0].values == {"text": "good", "label": "ham"}
