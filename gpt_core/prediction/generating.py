@@ -1,5 +1,6 @@
 """Prompts to what a language model writes, or a model tuned on instructions answers."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class Completion:
 class TextGenerator:
     """The language model of a checkpoint, with its instruction template if it has one.
 
-    Threads may share it: each call decodes in slots of its own.
+    Threads may share it: their calls wait for one another.
 
     Args:
         checkpoint: The checkpoint's directory.
@@ -72,6 +73,9 @@ class TextGenerator:
             raise CheckpointError(f"{checkpoint}: template must be one of {known}, got {name!r}")
         self._template = None if name is None else TEMPLATES[name]
         self._model = load_model(checkpoint, resolve_device(device))
+        # Not chosen by a trial of their speed: a run that is continued must end with the same bits.
+        self._engine = Engine(self._model, n_slots=_SLOTS, linears="packed")
+        self._lock = threading.Lock()
         self._tokenizer = load_tokenizer(checkpoint / TOKENIZER)
 
     @property
@@ -92,11 +96,10 @@ class TextGenerator:
         requests = [self._request(encoded[index], prompts[index], decoding) for index in fitting]
         written: list[list[int]] = [[] for _ in prompts]
         finish = [""] * len(prompts)
-        # An engine of its own for each call: its slots are no other thread's.
-        engine = Engine(self._model, n_slots=max(1, min(_SLOTS, len(requests))))
-        for number, update in run(engine, requests):
-            written[fitting[number]] += [token.token_id for token in update.tokens]
-            finish[fitting[number]] = update.finish or ""
+        with self._lock:
+            for number, update in run(self._engine, requests):
+                written[fitting[number]] += [token.token_id for token in update.tokens]
+                finish[fitting[number]] = update.finish or ""
         return [
             Completion(
                 text=self._tokenizer.decode(new),
