@@ -95,8 +95,9 @@ class Logged:
 
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "PREFECT_"))}
+        programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         return {
-            **kept, "MLFLOW_TRACKING_URI": tracking_uri(), "OMP_NUM_THREADS": "1",
+            **kept, "PATH": programs, "MLFLOW_TRACKING_URI": tracking_uri(), "OMP_NUM_THREADS": "1",
             "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true",
         }  # fmt: skip
 
