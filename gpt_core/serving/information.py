@@ -52,8 +52,10 @@ async def classify(request: Request) -> Response:
     """The probabilities of a classifier's labels for each text, in the shape of vLLM's route."""
     body = await read_body(request, ClassifyBody)
     classifier = request.app.state.models.find(body.model, Classifier)
-    rows, n_tokens = await unless_gone(request, classifier.classify(body.texts))
-    data = [_classified(classifier, index, row) for index, row in enumerate(rows)]
+    found = await unless_gone(request, classifier.classify(body.texts))
+    rows = zip(found.probabilities.tolist(), found.cut, strict=True)
+    data = [_classified(classifier, index, row, cut) for index, (row, cut) in enumerate(rows)]
+    n_tokens = sum(found.tokens) - sum(found.cut)
     usage = {"prompt_tokens": n_tokens, "completion_tokens": 0, "total_tokens": n_tokens}
     return JSONResponse({
         "id": f"classify-{secrets.token_hex(12)}", "object": "list", "created": int(time.time()),
@@ -117,7 +119,7 @@ def _describe(model: Model) -> dict[str, object]:
     }
 
 
-def _classified(model: Classifier, index: int, row: list[float]) -> dict[str, object]:
+def _classified(model: Classifier, index: int, row: list[float], cut: int) -> dict[str, object]:
     best = max(range(len(row)), key=row.__getitem__)
     return {
         "index": index,
@@ -125,4 +127,5 @@ def _classified(model: Classifier, index: int, row: list[float]) -> dict[str, ob
         "probs": row,
         "num_classes": len(row),
         "scores": dict(zip(model.labels, row, strict=True)),
+        "tokens_not_read": cut,
     }

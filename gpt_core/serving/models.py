@@ -25,7 +25,7 @@ from gpt_core.serving.settings import ServingConfig
 
 if TYPE_CHECKING:
     from gpt_core.data.prompts import PromptTemplate
-    from gpt_core.models import GPTClassifier
+    from gpt_core.prediction import Classified, TextClassifier
     from gpt_core.tokenizers import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -77,44 +77,29 @@ class LanguageModel(Model):
 class Classifier(Model):
     """A model that gives each text the probabilities of its labels."""
 
-    network: "GPTClassifier"
-    labels: tuple[str, ...]
+    classifier: "TextClassifier"
     executor: ThreadPoolExecutor
     max_waiting: int
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each class."""
+        return self.classifier.labels
 
     def close(self) -> None:
         """Finish what waits, then let the model go."""
         self.executor.shutdown(wait=False)
 
-    async def classify(self, texts: Sequence[str]) -> tuple[list[list[float]], int]:
-        """Compute the probabilities of the labels of each text, and count the tokens.
+    async def classify(self, texts: Sequence[str]) -> "Classified":
+        """Compute the probabilities of the labels of each text.
 
         Raises:
-            ApiError: If too many texts wait already.
+            ApiError: If too many requests wait already.
         """
         if self.executor._work_queue.qsize() >= self.max_waiting:
             raise busy("the queue is full: try again later", "queue_full", 429)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, self._classify, texts)
-
-    def _classify(self, texts: Sequence[str]) -> tuple[list[list[float]], int]:
-        import torch
-
-        from gpt_core.data import encode_texts, pad
-
-        described = self.description
-        width = described.max_tokens or self.context_length
-        rows = encode_texts(texts, self.tokenizer, None if described.windows else width)
-        found: list[list[float]] = []
-        device = self.network.score.weight.device
-        with torch.inference_mode():
-            for start in range(0, len(rows), _CLASSIFIED_AT_ONCE):
-                part = rows[start : start + _CLASSIFIED_AT_ONCE]
-                token_ids, lengths = pad(part, self.tokenizer.pad_id, self.network.pad_to)
-                found += self.network.probabilities(
-                    token_ids.to(device), lengths.to(device)
-                ).tolist()
-        return found, sum(map(len, rows))
+        return await loop.run_in_executor(self.executor, self.classifier.classify, texts)
 
 
 Kind = TypeVar("Kind", LanguageModel, Classifier, Model)
@@ -263,18 +248,15 @@ class Models:
     def _build_classifier(
         self, given: Given, description: CheckpointDescription, tokenizer: "Tokenizer"
     ) -> Classifier:
-        from gpt_core.execution import resolve_device
-        from gpt_core.models import load_classifier
+        from gpt_core.prediction import TextClassifier
 
-        network, labels = load_classifier(given.checkpoint.directory, resolve_device("auto"))
         return Classifier(
             name=given.name,
             checkpoint=given.checkpoint,
             source=given.source,
             description=description,
             tokenizer=tokenizer,
-            network=network,
-            labels=tuple(labels),
+            classifier=TextClassifier(given.checkpoint.directory, batch_size=_CLASSIFIED_AT_ONCE),
             executor=ThreadPoolExecutor(1, thread_name_prefix="classifier"),
             max_waiting=self._config.queue,
         )

@@ -260,6 +260,23 @@ def test_clients_that_connect_and_drop_leave_nothing(model: Path, cycles: int, c
         count("dropped connections", cycles)
 
 
+def test_what_takes_too_long_after_a_stop_ends_with_an_error(
+    model: Path, faults: type[FaultyEngine]
+) -> None:
+    faults.seconds = 0.02
+    received = b""
+    with (
+        serving([model], slots=1, stop_seconds=0.3) as server,
+        asking(server, stream=True) as client,
+    ):
+        assert client.recv(20).startswith(b"HTTP/1.1 200")
+        server.stop()
+        while part := client.recv(1 << 16):
+            received += part
+    assert b'"code":"stopping"' in received
+    assert b"[DONE]" not in received
+
+
 @pytest.mark.long
 def test_sigterm_finishes_what_runs(tmp_path: Path, project_root: Path) -> None:
     checkpoint = byte_checkpoint(tmp_path / "model", "pretrained", context_length=1024)

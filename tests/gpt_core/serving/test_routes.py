@@ -197,6 +197,9 @@ def test_texts_are_classified_and_tokens_shown(server: Server) -> None:
         assert row["scores"][row["label"]] == max(row["probs"])
     single = ask(f"{server.url}/v1/classify", {"input": "Win a prize"}).json["data"][0]
     assert single["probs"] == pytest.approx(found["data"][0]["probs"], abs=1e-5)
+    assert single["tokens_not_read"] == 0
+    long = ask(f"{server.url}/v1/classify", {"input": "a" * 70}).json
+    assert (long["data"][0]["tokens_not_read"], long["usage"]["prompt_tokens"]) == (6, 64)
     wrong = ask(f"{server.url}/v1/classify", {"model": "pretrained", "input": "a"})
     assert wrong.message == "pretrained is a language model: ask /v1/completions"
     text = "كتاب <|endoftext|> 🙂"
