@@ -223,7 +223,7 @@ def test_the_keyboard_alone_writes_looks_and_branches(opened: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_mode_is_accessible_and_fits_a_narrow_screen(opened: Any, scheme: str) -> None:
-    found = opened(color_scheme=scheme, viewport={"width": 320, "height": 700})
+    found = opened(color_scheme=scheme, viewport={"width": 320, "height": 700}, has_touch=True)
     page = found.page
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper[4:-1].split(","))) < 384) == (scheme == "dark")
@@ -234,7 +234,8 @@ def test_every_mode_is_accessible_and_fits_a_narrow_screen(opened: Any, scheme: 
         page.click("#go")
         if mode == "write":
             finish(page)
-            page.locator(".token").nth(3).focus()
+            page.locator(".token").nth(3).tap()
+            page.wait_for_timeout(500)  # longer than the window stays when a pointer leaves
             expect(page.locator("#alternatives")).to_be_visible()
         elif mode == "ask":
             finish(page)
