@@ -372,7 +372,7 @@ FLOWS = index_by_name(
         load=partial(_load, "anatomy"),
         reads=_dissected,
         sections=("anatomy", "checkpoint", "cleaning"),
-        options={"checkpoint": "checkpoint"},
+        options={"checkpoint": "checkpoint", "notebooks": "anatomy.notebooks"},
         text="anatomy.text",
         reads_classifiers=True,
     ),

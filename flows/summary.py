@@ -79,7 +79,7 @@ def print_result(
         print_predictions(console, config, result, seconds)
         return
     if result.manifest().info.get("report") == "anatomy":
-        print_anatomy(console, result, seconds)
+        print_anatomy(console, config, result, seconds)
         return
     compared = result.manifest().config if result.kind == "report" else None
     shown = {
@@ -133,13 +133,16 @@ def print_artifact(console: Console, artifact: Artifact, seconds: float) -> None
     _print_lines(console, "Made", lines)
 
 
-def print_anatomy(console: Console, report: Artifact, seconds: float) -> None:
+def print_anatomy(console: Console, config: RunConfig, report: Artifact, seconds: float) -> None:
     """Print where the page of a dissected model is."""
     content = read_json(report.directory / REPORT)
     about, chapters = content["about"], content["chapters"]
     _print(console, f"\nDone in {seconds:.0f} s: {len(chapters)} chapters.", style="bold")
     _print(console, f"  {about['text']}")
-    _print_lines(console, "Made", [("open it", str(report.directory / "anatomy.html"))])
+    made = [("open it", str(report.directory / "anatomy.html"))]
+    if config.anatomy.notebooks is not None:
+        made.append(("notebooks", config.anatomy.notebooks))
+    _print_lines(console, "Made", made)
 
 
 def print_comparison(console: Console, comparison: Artifact, seconds: float) -> None:

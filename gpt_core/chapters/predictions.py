@@ -30,10 +30,12 @@ def show_stream(subject: Subject) -> Values:
         "feed_forward": numbers(
             torch.stack([block.feed_forward_update.norm(dim=-1) for block in recording.blocks]), 4
         ),
+        "parts": None,
         "answers": None,
     }
     if subject.speaks:
         answers = recording.logits.argmax(dim=-1).tolist()
+        values["parts"] = _parts(subject)
         values["answers"] = [
             _contributions(subject, position, token_id) for position, token_id in enumerate(answers)
         ]
@@ -46,8 +48,14 @@ def _contributions(subject: Subject, position: int, token_id: int) -> Values:
         "id": token_id,
         "name": subject.names([token_id])[0],
         "logit": round(float(subject.recording.logits[position, token_id]), 6),
-        "parts": [[each.part, each.block, each.head, round(each.logit, 6)] for each in found],
+        "summands": numbers([each.logit for each in found]),
     }
+
+
+def _parts(subject: Subject) -> list[list[object]]:
+    """Part, block and head of each summand of a logit, the same for every position."""
+    found = logit_contributions(subject.model, subject.recording, 0, 0)
+    return [[each.part, each.block, each.head] for each in found]
 
 
 def show_lens(subject: Subject) -> Values:

@@ -17,9 +17,15 @@ class AnatomyConfig(Section):
     new_tokens: int = 12
     """Length of the continuations that are compared, in tokens."""
 
+    notebooks: str | None = None
+    """A folder that gets each chapter as a Jupyter notebook as well."""
+
     def __post_init__(self) -> None:
         require(
             self.text is None or bool(self.text.strip()),
             "text is empty: give at least one word, or leave it out",
+        )
+        require(
+            self.notebooks is None or bool(self.notebooks.strip()), "notebooks must name a folder"
         )
         require_at_least(self, 1, "new_tokens")

@@ -5,7 +5,6 @@ cells of its notebook ``cells/NAME.txt``, and its numbers are those of ``show_NA
 """
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
@@ -28,11 +27,10 @@ class Chapter:
         """The explanation for a beginner, in Markdown."""
         return (_FOLDER / "prose" / f"{self.name}.md").read_text(encoding="utf-8").strip()
 
-
-@cache
-def by_name() -> dict[str, "Chapter"]:
-    """Every chapter by its name."""
-    return {chapter.name: chapter for chapter in CHAPTERS}
+    @property
+    def cells(self) -> str:
+        """The code of its notebook, its cells separated by ``# %%``."""
+        return (_FOLDER / "cells" / f"{self.name}.txt").read_text(encoding="utf-8").strip()
 
 
 CHAPTERS = (

@@ -106,10 +106,11 @@ def draw_contributions(values: Values) -> "Figure | None":
     if values["answers"] is None:
         return None
     answer = values["answers"][-1]
-    parts = sorted(answer["parts"], key=lambda part: -abs(part[3]))[:_PARTS]
-    names = [_part_name(*part[:3]) for part in parts]
+    parts = zip(values["parts"], answer["summands"], strict=True)
+    largest = sorted(parts, key=lambda part: -abs(part[1]))[:_PARTS]
+    names = [_part_name(*part) for part, _ in largest]
     title = f"Logit of {_plain(answer['name'])}: {answer['logit']:.2f}"
-    return _draw_bars(names, [part[3] for part in parts], title)
+    return _draw_bars(names, [logit for _, logit in largest], title)
 
 
 def draw_lens(values: Values) -> "Figure":

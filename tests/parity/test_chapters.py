@@ -59,7 +59,8 @@ def test_what_a_page_shows_is_what_transformers_computes(tmp_path: Path, tied: b
             expected = probabilities[position, tokens]
             torch.testing.assert_close(torch.tensor(found), expected, atol=WITHIN, rtol=0)
     for position, answer in enumerate(chapters["stream"]["answers"]):
-        total = sum(part[3] for part in answer["parts"])
+        total = sum(answer["summands"])
+        assert len(answer["summands"]) == len(chapters["stream"]["parts"])
         logit = float(said.logits[0, position, answer["id"]])
         assert answer["logit"] == pytest.approx(logit, abs=WITHIN, rel=WITHIN)
         assert total == pytest.approx(logit, abs=1e-4, rel=WITHIN)

@@ -47,7 +47,8 @@ const count = (n) => n.toLocaleString("en");
 const heat = (share) => `rgba(var(--heat), ${Math.max(0, Math.min(1, share))})`;
 const signed = (share) =>
   share < 0 ? `rgba(var(--cool), ${Math.min(1, -share)})` : `rgba(var(--heat), ${Math.min(1, share)})`;
-const inkOn = (share) => (Math.abs(share) > 0.55 ? "var(--accent-ink)" : "inherit");
+/* Under text a colour stays so light that the text can be read. */
+const UNDER_TEXT = 0.45;
 
 /* A row of tokens of which one is chosen: arrow keys move, as in a group of radio buttons. */
 function picker(names, chosen, onPick, label) {
@@ -159,7 +160,7 @@ function heatmap(rowNames, names, value, title, onPick) {
         const shown = title(r, c);
         return el("td", {
           class: "cell", dir: "auto", title: shown.hint || "", onclick: onPick ? () => onPick(r, c) : () => {},
-          style: `background:${share === null ? "transparent" : signed(share)};color:${share === null ? "var(--soft)" : inkOn(share)}${onPick ? ";cursor:pointer" : ""}`,
+          style: `background:${share === null ? "transparent" : signed(UNDER_TEXT * share)}${onPick ? ";cursor:pointer" : ""}`,
         }, shown.text);
       }))))));
 }

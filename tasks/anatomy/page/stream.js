@@ -12,7 +12,7 @@ draw.stream = (root, values) => {
     replace(sizes, ...all.map(([name, v]) => bar(name, v / most, fixed(v))), bar("the stream at the end", values.stream.at(-1)[position] / most, fixed(values.stream.at(-1)[position])));
     if (!values.answers) return;
     const answer = values.answers[position];
-    const named = answer.parts.map(([part, block, head, logit]) => [block === null ? part : head === null ? `${block} ${part}` : `${block}.${head} head`, logit]);
+    const named = values.parts.map(([part, block, head], i) => [block === null ? part : head === null ? `${block} ${part}` : `${block}.${head} head`, answer.summands[i]]);
     const sorted = named.filter(([, v]) => v !== 0).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
     const shown = sorted.slice(0, 18), others = sorted.slice(18);
     if (others.length) shown.push([`${others.length} others`, others.reduce((a, [, v]) => a + v, 0)]);

@@ -77,7 +77,7 @@ draw.windows = (root, values) => {
       el("span", { class: `chip ${colour}`, dir: "auto", title: `position ${from + i}, id ${values.ids[from + i]}` }, name)));
     replace(body, table(["sample", "inputs", "targets: the same, one later"],
       starts.map((s, i) => [i, chips(s, "colour0"), chips(s + 1, "colour1")])),
-    el("p", { class: "note" }, `A batch of ${starts.length} samples: inputs of shape (${starts.length}, ${length}), targets of the same shape. Each of the ${count(starts.length * length)} positions is one question: what comes next?`));
+    el("p", { class: "note" }, `A batch of size ${starts.length}: inputs of shape (${starts.length}, ${length}), targets of the same shape. Each position is one question, what comes next: ${count(starts.length * length)} in all.`));
   };
   figure(root, "Inputs and targets", `This model was trained on windows of ${count(values.context)} tokens; here they are short enough to read.`,
     el("div", { class: "controls" },

@@ -19,7 +19,7 @@ draw.classification = (root, values) => {
     if (!values.changes) return;
     const changes = values.changes.map((row) => row[label]);
     const most = Math.max(...changes.map(Math.abs)) || 1;
-    replace(text, ...values.words.map((word, i) => el("span", { title: fixed(changes[i], 3), style: `background:${signed((changes[i] / most) * 0.8)};border-radius:.2rem` }, plain(word))));
+    replace(text, ...values.words.map((word, i) => el("span", { title: fixed(changes[i], 3), style: `background:${signed((changes[i] / most) * UNDER_TEXT)};border-radius:.2rem` }, plain(word))));
     replace(words, ...values.words.map((word, i) => bar(plain(word).trim(), changes[i] / most, fixed(changes[i]), { both: true })));
   };
   figure(root, "What it says of the whole text", null, ...values.labels.map((name, i) => bar(name, values.probabilities[i], percent(values.probabilities[i]))));
@@ -38,7 +38,7 @@ draw.instruction = (root, values) => {
     el("div", { class: "chips", dir: direction(values.inputs) }, ...values.inputs.map((name, i) => {
       const loss = values.losses[i];
       return el("span", { class: "chip", dir: "auto", title: loss === null ? "masked" : `target ${values.targets[i]}, loss ${fixed(loss, 3)}`,
-        style: loss === null ? "opacity:.55" : `background:${heat(0.2 + (0.7 * loss) / most)};color:${inkOn(0.2 + (0.7 * loss) / most)}` }, name);
+        style: loss === null ? "color:var(--soft)" : `background:${heat(0.1 + ((UNDER_TEXT - 0.1) * loss) / most)}` }, name);
     })));
   const rows = values.inputs.map((name, i) => [name, values.targets[i], values.losses[i]]).filter(([, target]) => target !== null);
   figure(root, "Its own answer, token by token", null, ...rows.map(([, target, loss]) => bar(target, loss / most, fixed(loss, 3))));
