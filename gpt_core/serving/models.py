@@ -86,10 +86,6 @@ class Classifier(Model):
         """The label of each class."""
         return self.classifier.labels
 
-    def close(self) -> None:
-        """Finish what waits, then let the model go."""
-        self.executor.shutdown(wait=False)
-
     async def classify(self, texts: Sequence[str]) -> "Classified":
         """Compute the probabilities of the labels of each text.
 
@@ -177,7 +173,7 @@ class Models:
             before = self._loaded[given.name]
             self._loaded[given.name] = made
             before.close()
-            self._retired = [each for each in self._retired if _is_busy(each)] + [before]
+            self._retired = [each for each in (*self._retired, before) if _is_busy(each)]
         logger.info("%s is now %s", given.name, given.source)
 
     def find(self, name: str | None, kind: type[Kind]) -> Kind:
@@ -293,4 +289,6 @@ class Models:
 
 
 def _is_busy(model: Model) -> bool:
-    return isinstance(model, LanguageModel) and model.scheduler.n_running > 0
+    if not isinstance(model, LanguageModel):
+        return False
+    return model.scheduler.n_running + model.scheduler.n_waiting > 0

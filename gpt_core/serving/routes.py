@@ -1,13 +1,15 @@
 """The routes that generate: ``/v1/completions`` and ``/v1/chat/completions``."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from gpt_core.serving.answers import Answer
 from gpt_core.serving.continuation import Delta
+from gpt_core.serving.errors import ApiError
 from gpt_core.serving.json_body import read_body
 from gpt_core.serving.models import LanguageModel
 from gpt_core.serving.prompts import (
@@ -25,26 +27,23 @@ from gpt_core.serving.writing import ChatWriter, CompletionWriter, Writer
 async def complete(request: Request) -> Response:
     """Continue prompts."""
     body = await read_body(request, CompletionBody)
-    model = request.app.state.models.find(body.model, LanguageModel)
-    prompts = await asyncio.to_thread(prepare_prompts, model, body)
-    answer = _answer(
-        request, model, body, prompts,
+    options = _Options(
         max_tokens=DEFAULT_TOKENS if body.max_tokens is None else body.max_tokens,
-        logprobs=body.logprobs, echo=bool(body.echo),
-    )  # fmt: skip
+        logprobs=body.logprobs,
+        echo=bool(body.echo),
+    )
+    answer = await _start(request, body, lambda model: prepare_prompts(model, body), options)
     return await _respond(request, answer, CompletionWriter(answer, body), body)
 
 
 async def chat(request: Request) -> Response:
     """Answer the last message of a chat."""
     body = await read_body(request, ChatBody)
-    model = request.app.state.models.find(body.model, LanguageModel)
-    prompt = await asyncio.to_thread(prepare_chat, model, body)
-    max_tokens = body.max_completion_tokens or body.max_tokens
-    logprobs = (body.top_logprobs or 0) if body.logprobs else None
-    answer = _answer(
-        request, model, body, [prompt], max_tokens=max_tokens, logprobs=logprobs, echo=False
+    options = _Options(
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
+    answer = await _start(request, body, lambda model: [prepare_chat(model, body)], options)
     return await _respond(request, answer, ChatWriter(answer, body), body)
 
 
@@ -54,22 +53,39 @@ def add_routes(router: APIRouter) -> None:
     router.add_api_route("/v1/chat/completions", chat, methods=["POST"])
 
 
-def _answer(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Options:
+    """The fields whose names or meaning differ between the routes."""
+
+    max_tokens: int | None
+    logprobs: int | None
+    echo: bool = False
+
+
+async def _start(
     request: Request,
-    model: LanguageModel,
     body: Sampling,
-    prompts: list[PreparedPrompt],
-    *,
-    max_tokens: int | None,
-    logprobs: int | None,
-    echo: bool,
+    prepare: Callable[[LanguageModel], list[PreparedPrompt]],
+    options: _Options,
 ) -> Answer:
-    """Take a place in the queue for an answer."""
-    asked = to_requests(model, body, prompts, max_tokens=max_tokens, logprobs=logprobs, echo=echo)
+    """Take a place in the queue of a model; of the next one if it is replaced meanwhile."""
     state = request.app.state
-    return Answer(
-        model, prompts, asked, body.stops, echo=echo, config=state.config, metrics=state.metrics
-    )
+    while True:
+        model = state.models.find(body.model, LanguageModel)
+        prompts = await asyncio.to_thread(prepare, model)
+        asked = to_requests(
+            model, body, prompts, max_tokens=options.max_tokens, logprobs=options.logprobs,
+            echo=options.echo,
+        )  # fmt: skip
+        try:
+            return Answer(
+                model, prompts, asked, body.stops, echo=options.echo, config=state.config,
+                metrics=state.metrics,
+            )  # fmt: skip
+        except ApiError as error:
+            is_present = state.models.find(body.model, LanguageModel) is model
+            if error.code != "stopping" or is_present:
+                raise
 
 
 async def _respond(request: Request, answer: Answer, writer: Writer, body: Sampling) -> Response:

@@ -104,7 +104,8 @@ class Scheduler:
         self._threads = threads
         self.n_slots, self.max_waiting = n_slots, max_waiting
         self.on_step: Callable[[float, int], None] = lambda seconds, tokens: None
-        self._name, self._make_engine, self._loop = name, make_engine, loop
+        self._name, self._loop = name, loop
+        self._make_engine: Callable[[], Decoder] | None = make_engine
         self._changed = threading.Condition()
         self._waiting: deque[_Job] = deque()
         self._running: dict[int, _Job] = {}
@@ -211,7 +212,9 @@ class Scheduler:
         torch.set_num_threads(self._threads or max(1, usable_cores() - 1))  # of this thread alone
         try:
             with torch.inference_mode():
+                assert self._make_engine is not None
                 engine = self._make_engine()
+                self._make_engine = None  # the weights live as long as this thread
                 self._ready.set()
                 while self._admit(engine):
                     self._step(engine)

@@ -47,6 +47,9 @@ SEVERAL_TYPES = {
 """Fields of several types, with what they take."""
 
 Id = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
+Ids = Annotated[
+    list[Id], Field(min_length=1, fail_fast=True)
+]  # a million errors would take seconds
 Stop = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -166,11 +169,9 @@ class Sampling(Body):
 
 Prompt = (
     str
-    | Annotated[list[Id], Field(min_length=1)]
-    | Annotated[list[str], Field(min_length=1, max_length=MAX_PROMPTS)]
-    | Annotated[
-        list[Annotated[list[Id], Field(min_length=1)]], Field(min_length=1, max_length=MAX_PROMPTS)
-    ]
+    | Ids
+    | Annotated[list[str], Field(min_length=1, max_length=MAX_PROMPTS, fail_fast=True)]
+    | Annotated[list[Ids], Field(min_length=1, max_length=MAX_PROMPTS, fail_fast=True)]
 )
 
 
@@ -280,5 +281,5 @@ class DetokenizeBody(Body):
     """The body of ``/detokenize``."""
 
     model: str | None = None
-    tokens: list[Id]
+    tokens: Annotated[list[Id], Field(fail_fast=True)]
     """The ids."""

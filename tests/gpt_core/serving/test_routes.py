@@ -217,17 +217,34 @@ def test_one_model_takes_the_place_of_another_while_it_runs(
     from gpt_core.serving.models import given_checkpoint
 
     other = byte_checkpoint(tmp_path / "other", "pretrained", seed=9)
+    first, second = (
+        replace(given_checkpoint(path), name="pretrained")
+        for path in (checkpoints["pretrained"], other.directory)
+    )
+    found: list[Reply] = []
+
+    def keep_asking(server: Server) -> None:
+        for _ in range(20):
+            found.append(ask(f"{server.url}/v1/completions", {"prompt": "a", "max_tokens": 5}))
+
     with serving([checkpoints["pretrained"]], slots=2) as server:
         before = complete(server, prompt="a", max_tokens=5)
         running: list[Reply] = []
         body = {"prompt": "a", "max_tokens": 250, "seed": 1, "logit_bias": {"256": -100}}
-        thread = threading.Thread(
-            target=lambda: running.append(ask(f"{server.url}/v1/completions", body))
+        threads = [threading.Thread(target=keep_asking, args=(server,)) for _ in range(3)]
+        threads.append(
+            threading.Thread(
+                target=lambda: running.append(ask(f"{server.url}/v1/completions", body))
+            )
         )
-        thread.start()
-        server.models.replace(replace(given_checkpoint(other.directory), name="pretrained"))
+        for thread in threads:
+            thread.start()
+        for given in (second, first, second):
+            server.models.replace(given)
         after = complete(server, prompt="a", max_tokens=5)
-        thread.join()
+        for thread in threads:
+            thread.join()
+    assert {reply.status for reply in found} == {200}
     assert before["system_fingerprint"] != after["system_fingerprint"] == other.fingerprint
     assert before["choices"][0]["text"] != after["choices"][0]["text"]
     assert running[0].status == 200
