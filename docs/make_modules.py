@@ -21,7 +21,7 @@ module imports only from layers below its own; packages are listed from the top 
 def render() -> str:
     """The complete page in Markdown."""
     parts = [INTRODUCTION]
-    for package in _packages():
+    for package in packages():
         name = ".".join(package.relative_to(ROOT).parts)
         rows = [
             f"| [`{file.stem}`](../{file.relative_to(ROOT).as_posix()}) | {_first_sentence(file)} |"
@@ -33,7 +33,7 @@ def render() -> str:
     return "\n".join(parts)
 
 
-def _packages() -> Iterator[Path]:
+def packages() -> Iterator[Path]:
     """The packages from the top layer down, as import-linter's contracts order them."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]

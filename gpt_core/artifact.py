@@ -31,6 +31,7 @@ from gpt_core.manifest import (
 from gpt_core.redaction import redact
 
 REPORT = "report.json"
+"""The file of a report with its metrics and tables."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ LoRATarget = Literal["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"]
 output, and the two of the feed-forward network."""
 
 LoRAVariant = Literal["lora", "rslora", "dora", "pissa"]
+"""A form of low-rank adapters that PEFT has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

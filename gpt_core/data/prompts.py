@@ -42,3 +42,4 @@ SHORT = PromptTemplate(
 """Alpaca's headings without its preamble, for short context lengths."""
 
 TEMPLATES = {"alpaca": ALPACA, "short": SHORT}
+"""The templates by name."""

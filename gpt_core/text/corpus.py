@@ -19,7 +19,9 @@ from gpt_core.text.parquet_files import open_parquet, parquet_errors
 from gpt_core.text.reading import read_texts
 
 Split = Literal["train", "validation", "test"]
+"""The name of a split."""
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+"""The names of all splits, in the order in which they are written."""
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string())])
 _ROW_GROUP_CHARACTERS = 1 << 20  # evens out the work of row groups, however long documents are
 _UNREADABLE = "cannot be read as documents"

@@ -50,6 +50,7 @@ class InstructionExample:
 
 
 Row = TypeVar("Row", Example, InstructionExample)
+"""An example of one of the two kinds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from gpt_core.text.streams import BoundedText, open_text
 _MAX_NAMES = 12  # of columns in an error message
 
 RecordFormat = Literal["json", "jsonl", "csv", "tsv", "parquet"]
+"""A format of files whose records have named fields."""
 Record = tuple[str, object]
 """The place of a record in its file, such as ``line 3``, and its value."""
 

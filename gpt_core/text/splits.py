@@ -43,7 +43,9 @@ class Splits(Generic[Row]):
 
 
 ExampleSplits = Splits[Example]
+"""Splits of labelled texts."""
 InstructionSplits = Splits[InstructionExample]
+"""Splits of instructions."""
 
 
 def read_example_splits(

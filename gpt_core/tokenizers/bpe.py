@@ -35,6 +35,7 @@ from gpt_core.tokenizers.split_patterns import split_pattern
 N_BYTES = 256
 _RUN_CHARACTERS = 1 << 16
 END_OF_TEXT = "<|endoftext|>"
+"""The token between documents, spelled as in GPT-2."""
 
 Pair = tuple[int, int]
 

@@ -26,6 +26,7 @@ from gpt_core.tokenizers.split_patterns import name_of_pattern, split_pattern
 
 VOCABULARY_NAMES = ("encoder.json", "vocab.json")
 MERGES_NAMES = ("vocab.bpe", "merges.txt")
+"""OpenAI's and Hugging Face's names of the file of merges."""
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 """Hugging Face's name for the bytes' characters, in which GPT-2 spells tokens."""
 

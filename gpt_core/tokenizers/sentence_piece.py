@@ -21,7 +21,8 @@ from gpt_core.errors import DataError
 from gpt_core.tokenizers.base import Tokenizer, require_encodable
 
 _SPECIALS = {"pad": 0, "unk": 1, "bos": 2, "eos": 3}
-SENTENCEPIECE_SPACE = "\u2581"  # represents a space in a piece
+SENTENCEPIECE_SPACE = "\u2581"
+"""The character that represents a space in a piece."""
 _MAX_SENTENCE_BYTES = 4096  # in UTF-8; longer lines are cut for training
 _BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
 _TOO_HIGH = re.compile(r"value <= (\d+)")
