@@ -38,9 +38,10 @@ audit: $(DEVELOPMENT)  ## known vulnerabilities of the packages in constraints.t
 lock: $(DEVELOPMENT)  ## write the hashes of every file that an installation may fetch
 	$(BIN)/python .ci/lock.py
 
-docs: $(PIPELINE)  ## write the generated pages, docs/settings.md and docs/modules.md
+docs: $(DEVELOPMENT)  ## write the generated pages, then the site build/site/index.html; a warning is an error
 	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_modules.py
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/site
 
 words: | $(BIN)/python  ## words of .ci/words.toml, with what to write instead
 	$(BIN)/python .ci/check_words.py

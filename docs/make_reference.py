@@ -38,6 +38,8 @@ def write_reference(folder: Path) -> None:
     assert isinstance(core, griffe.Module)
     names = [path.name for path in packages() if path.parent.name == "gpt_core"]
     folder.mkdir(exist_ok=True)
+    for gone in {*folder.glob("*.md")} - {folder / f"{name}.md" for name in (*names, "index")}:
+        gone.unlink()
     for name in names:
         _write(folder / f"{name}.md", _page(core[name]))
     _write(folder / "index.md", INTRODUCTION + "\n".join(names) + "\n```\n")

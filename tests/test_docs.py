@@ -20,6 +20,15 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/index.md",
+    "docs/tour.md",
+    "docs/glossary.md",
+    "docs/how_to/your_text.md",
+    "docs/how_to/arabic.md",
+    "docs/how_to/bigger_model.md",
+    "docs/how_to/several_gpus.md",
+    "docs/how_to/import_gpt2.md",
+    "docs/how_to/compare.md",
     "docs/operations.md",
     "docs/anatomy.md",
     "docs/finetuning.md",
@@ -49,13 +58,12 @@ def test_every_setting_is_described() -> None:
     assert not re.findall(r"^\| `(.*?)` .*\|  \|$", page.split("## presets")[0], re.MULTILINE)
 
 
-def test_python_session_in_the_readme_prints_what_it_shows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/how_to/python.md"])
+def test_python_session_prints_what_it_shows(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    code = "\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
-    session = doctest.DocTestParser().get_doctest(code, {}, "README", "README.md", 0)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    session = doctest.DocTestParser().get_doctest(code, {}, page, page, 0)
     assert session.examples
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     printed: list[str] = []

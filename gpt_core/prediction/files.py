@@ -10,7 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-PREDICTIONS_PARQUET, PREDICTIONS_CSV = "predictions.parquet", "predictions.csv"
+PREDICTIONS_PARQUET = "predictions.parquet"
+"""The file of the predictions."""
+PREDICTIONS_CSV = "predictions.csv"
+"""The same for spreadsheets."""
 
 _FORMULA = r"^([=+\-@\t\r])"
 
