@@ -5,6 +5,7 @@ without a picture ends a strict build; ``python docs/make_diagrams.py MERMAID.JS
 """
 
 import hashlib
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -13,6 +14,8 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 PICTURES = Path(__file__).with_name("diagrams")
+SMALLEST = 0.75
+"""The smallest scale of a picture; on a narrower page it is scrolled, so that it can be read."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -37,9 +40,12 @@ class Mermaid(Directive):
         file = picture_of("\n".join(self.content))
         if not file.exists():
             where = (self.state.document.current_source, self.lineno)
-            message = "this diagram is not drawn: run python docs/make_diagrams.py"
+            message = "this diagram is not drawn, see docs/make_diagrams.py"
             logging.getLogger(__name__).warning(message, location=where)
             return []
         svg = file.read_text(encoding="utf-8")
+        drawn = re.search(r"max-width: ([\d.]+)px", svg)
+        least = f"min-width: {SMALLEST * float(drawn[1]):.0f}px" if drawn else ""
+        svg = svg.replace("max-width:", f"{least}; max-width:", 1)
         figure = f'<figure class="diagram" tabindex="0">{svg}</figure>'
         return [nodes.raw("", figure, format="html")]

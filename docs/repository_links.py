@@ -88,7 +88,7 @@ def _linked(app: Sphinx) -> set[str]:
 
 def _write_files(app: Sphinx, exception: Exception | None) -> None:
     """Write the pages of all files that pages of the site link to."""
-    if exception is not None:
+    if exception is not None or app.builder.format != "html":
         return
     core = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("gpt_core/**/*.py")}
     for file in sorted(core | _linked(app)):

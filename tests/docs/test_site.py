@@ -12,9 +12,11 @@ import griffe
 import pytest
 
 
-def build(source: Path, site: Path, root: Path) -> "subprocess.CompletedProcess[str]":
+def build(
+    source: Path, site: Path, root: Path, builder: str = "html"
+) -> "subprocess.CompletedProcess[str]":
     """Build pages strictly with the project's configuration, files of the code in plain text."""
-    options = ("-W", "--keep-going", "-q", "-E", "-D", "highlight_files=0")
+    options = ("-b", builder, "-W", "--keep-going", "-q", "-E", "-D", "highlight_files=0")
     return subprocess.run(
         [sys.executable, "-m", "sphinx", *options, "-c", root / "docs", source, site],
         cwd=root, capture_output=True, text=True, check=False,
@@ -83,7 +85,7 @@ def test_a_dead_link_and_a_changed_diagram_end_a_build(tmp_path: Path, project_r
     page = "# Page\n\n[there](nowhere.md), [file](../gpt_core/nothing.py)\n\n"
     page += "```mermaid\nflowchart LR\n    never --> drawn\n```\n\n```{toctree}\nmissing\n```\n"
     (tmp_path / "index.md").write_text(page, encoding="utf-8")
-    built = build(tmp_path, tmp_path / "site", project_root)
+    built = build(tmp_path, tmp_path / "site", project_root, "dummy")
     assert built.returncode != 0
     for problem in ("nowhere.md", "gpt_core/nothing.py", "not drawn", "nonexisting document"):
         assert problem in built.stderr
