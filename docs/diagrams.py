@@ -47,5 +47,5 @@ class Mermaid(Directive):
         drawn = re.search(r"max-width: ([\d.]+)px", svg)
         least = f"min-width: {SMALLEST * float(drawn[1]):.0f}px" if drawn else ""
         svg = svg.replace("max-width:", f"{least}; max-width:", 1)
-        figure = f'<figure class="diagram" tabindex="0">{svg}</figure>'
-        return [nodes.raw("", figure, format="html")]
+        picture = f'<div class="diagram" role="group" aria-label="Diagram" tabindex="0">{svg}</div>'
+        return [nodes.raw("", picture, format="html")]

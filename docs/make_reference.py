@@ -60,7 +60,7 @@ def _page(package: griffe.Module) -> str:
 
 
 def _defined(package: griffe.Module, name: str) -> griffe.Object:
-    """What a package exports by a name, where it is defined."""
+    """Find the definition of a name that a package exports."""
     exported = package[name]
     if exported.is_module:  # of the same name as what it defines
         exported = exported[name]

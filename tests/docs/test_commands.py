@@ -28,7 +28,7 @@ FILES = {
     "pairs.jsonl": "preferences.json",
     "PATH": "text/english.txt",
 }
-"""What the pages name, and the sample that takes its place."""
+"""The sample that takes the place of a name in the pages."""
 
 MODEL = r"\b(?:DIR|TUNED|GPT2|OTHER)\b|models:/language-model@\w+|data/checkpoints/tiny-[\w/-]+\w"
 """Names of a language model, which a small one replaces."""
