@@ -57,6 +57,7 @@ LABELS = ("ham", "spam")
 
 
 @pytest.mark.long
+@pytest.mark.soak
 def test_twenty_thousand_rows_killed_in_the_middle_end_with_the_same_bytes(
     forks: Any, tmp_path: Path, count: Callable[[str, int], None]
 ) -> None:
