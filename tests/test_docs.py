@@ -58,7 +58,7 @@ def test_every_setting_is_described() -> None:
     assert not re.findall(r"^\| `(.*?)` .*\|  \|$", page.split("## presets")[0], re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how_to/python.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/anatomy.md", "docs/how_to/python.md"])
 def test_python_session_prints_what_it_shows(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     text = (ROOT / page).read_text(encoding="utf-8")

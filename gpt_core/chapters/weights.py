@@ -150,7 +150,7 @@ def show_low_rank(subject: Subject) -> Values | None:
                 "rank": update.rank,
                 "values": numbers(update.singular_values),
                 "norm": round(update.norm, 6),
-                "weight_norm": name and round(float(weights[name].norm()), 6),
+                "weight_norm": name and round(float(weights[name].detach().norm()), 6),
                 "parameters": update.n_parameters,
             }
         )

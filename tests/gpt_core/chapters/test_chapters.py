@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from anatomy_models import ARABIC, ENGLISH, small_bpe, write_model
+from anatomy_models import ARABIC, ENGLISH, LAYER, adapter, small_bpe, write_model
 
 from gpt_core.chapters import dissect, open_subject, read_sentence, show_all
 from gpt_core.config import AnatomyConfig, CleaningConfig
@@ -67,6 +67,22 @@ def test_a_prompt_is_masked_up_to_the_answer(tmp_path: Path) -> None:
     masked = [loss is None for loss in found["losses"]]
     assert masked.index(False) == len(prompt.encode()) - 1
     assert not any(masked[masked.index(False) :])
+
+
+def test_an_adapter_shows_the_spectrum_of_its_update(tmp_path: Path) -> None:
+    checkpoint = write_model(tmp_path / "model", rank=4)
+    subject = open_subject(checkpoint.directory, "abc", PLAIN)
+    chapters = show_all(subject, AnatomyConfig(new_tokens=2))
+    assert set(chapters) == GENERAL | {"lens", "decoding", "low_rank"}
+    a, b = adapter(4).values()
+    whole = 8 / 4 * b.double() @ a.double()
+    (update,) = chapters["low_rank"]["updates"]  # type: ignore[misc]
+    expected = torch.linalg.svdvals(whole)[:4].tolist()
+    assert update["values"] == pytest.approx(expected, abs=1e-5)
+    assert update["norm"] == pytest.approx(float(whole.norm()), abs=1e-5)
+    assert update["layer"] == LAYER
+    weight = subject.model.h[0].attn.c_attn.weight  # type: ignore[union-attr]
+    assert update["weight_norm"] == pytest.approx(float(weight.detach().norm()), abs=1e-5)
 
 
 def test_the_default_sentence_is_one_that_the_model_wrote(tmp_path: Path) -> None:
