@@ -102,9 +102,9 @@ def model(tmp_path_factory: pytest.TempPathFactory, sample_shards: Artifact) -> 
     from gpt_core.training import pretrain
 
     settings = [
-        "model.n_layer=1", "model.n_head=2", "model.n_embd=32", "model.context_length=32",
-        "training.steps=1", "training.tokens_per_step=64", "training.micro_batch=2",
-        "training.eval_tokens=64", "schedule.warmup_steps=0",
+        "model.n_layer=1", "model.n_head=2", "model.n_embd=32", "model.context_length=256",
+        "training.steps=1", "training.tokens_per_step=512", "training.micro_batch=2",
+        "training.eval_tokens=512", "schedule.warmup_steps=0",
     ]  # fmt: skip
     config = load_config("tiny", settings=settings).pretrain
     return pretrain(sample_shards, config, tmp_path_factory.mktemp("model") / "run").directory
