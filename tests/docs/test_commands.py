@@ -59,7 +59,6 @@ NOT_EXECUTED = {
     "gptflow judge": "needs another model's server; tests/flows/commands/test_judge.py",
     "gptflow instruct judge.url": "needs another model's server; tests/flows/test_judgements.py",
     "gptflow predict": "tests/flows/commands/test_predict.py",
-    'gptflow anatomy "': "of the newest model; tests/flows/commands/test_anatomy.py",
     "gptflow lineage ": "tests/flows/test_lineage.py",
     "gptflow import-gpt2 gpt2.source=": "files of the reader; tests/gpt_core/interop",
     "gptflow prepare --dry-run cleaning.strip_addresses": "of the rule that the page adds",
@@ -118,6 +117,8 @@ def arguments(command: str, model: Path, folder: Path, samples: Path) -> list[st
             re.sub(rf"(?<==){re.escape(name)}$", str(samples / sample), word) for word in words
         ]
     words = [word.replace("mine.toml", str(folder / "mine.toml")) for word in words]
+    if words[0] == "anatomy" and "--checkpoint" not in words:  # the newest of a home
+        words[1:1] = ["--checkpoint", str(model)]
     flow = FLOWS.get(words[0])
     return [*words, "--dry-run"] if flow and "--dry-run" not in words else words
 
