@@ -1,8 +1,10 @@
 """Answers of the routes: streamed, whole, seeded, scored, and in the right order."""
 
+import http.client
 import math
 import random
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,17 @@ def test_texts_are_classified_and_tokens_shown(server: Server) -> None:
         ids = ask(f"{server.url}/tokenize", {"model": model, "prompt": text}).json["tokens"]
         assert ids == [*special, *text.encode()]
     assert ask(f"{server.url}/detokenize", {"tokens": ids}).json == {"prompt": text}
+
+
+def test_a_kept_connection_is_answered_without_waiting(server: Server) -> None:
+    connection, seconds = http.client.HTTPConnection("127.0.0.1", server.port), []
+    for _ in range(20):
+        started = time.perf_counter()
+        connection.request("GET", "/health")
+        assert connection.getresponse().read() == b'{"status":"ok"}'
+        seconds.append(time.perf_counter() - started)
+    connection.close()
+    assert min(seconds[1:]) < 0.03, "each response waits for an acknowledgement (TCP_NODELAY)"
 
 
 def test_one_model_takes_the_place_of_another_while_it_runs(
