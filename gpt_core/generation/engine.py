@@ -67,6 +67,9 @@ class Engine:
         self._running: list[ActiveRequest] = []  # in the slots 0, 1, ...
         self._waiting: deque[ActiveRequest] = deque()  # their prompts are not computed yet
         self._next_id = 0
+        self._held: list[tuple[int, ...]] = [()] * n_slots  # computed chunks of a prompt, by slot
+        self.n_reused = 0
+        """Tokens of prompts that did not have to be computed, since a slot held them already."""
 
     @property
     def n_active(self) -> int:
@@ -99,12 +102,45 @@ class Engine:
             raise RuntimeError(f"all {self.n_slots} slots are occupied")
         n_places = self._cache.capacity - len(request.prompt) + 1  # the last token is not fed
         n_draws = request.max_new_tokens if slides else min(request.max_new_tokens, n_places)
-        occupied = {active.slot for active in (*self._running, *self._waiting)}
-        slot = next(slot for slot in range(self.n_slots) if slot not in occupied)
+        slot, n_reused = self._take_slot(request)
         active = ActiveRequest(self._next_id, request, slot, n_draws, slides=slides)
+        active.n_cached = n_reused
         self._waiting.append(active)
         self._next_id += 1
         return active.request_id
+
+    def _take_slot(self, request: Request) -> tuple[int, int]:
+        """A free slot, with what is computed already of the prompt; returns also its length.
+
+        Whole chunks are taken over, which have the same bits as if they were computed again.
+        """
+        occupied = {active.slot for active in (*self._running, *self._waiting)}
+        free = [slot for slot in range(self.n_slots) if slot not in occupied]
+        shared = [self._count_shared(request, held) for held in self._held]
+        best = max(range(self.n_slots), key=lambda slot: (shared[slot], slot in free))
+        n_shared, slot = shared[best], min(free, key=lambda each: (len(self._held[each]), each))
+        if n_shared and best in free:
+            slot = best
+        elif n_shared:
+            self._cache.copy(best, slot, n_shared)
+        self._held[slot] = request.prompt[:n_shared]
+        self.n_reused += n_shared
+        return slot, n_shared
+
+    def _count_shared(self, request: Request, held: Sequence[int]) -> int:
+        """Tokens that a prompt shares with a slot, in whole chunks and without its last token."""
+        if request.score_prompt:
+            return 0
+        longest = min(len(held), len(request.prompt) - 1)
+        same = next((i for i in range(longest) if held[i] != request.prompt[i]), longest)
+        return same // self.prefill_chunk * self.prefill_chunk
+
+    def _swap(self, one: int, other: int) -> None:
+        """Exchange the content of two slots."""
+        lengths = {active.slot: active.n_cached for active in (*self._running, *self._waiting)}
+        n_tokens = max(lengths.get(slot, len(self._held[slot])) for slot in (one, other))
+        self._cache.swap(one, other, n_tokens)
+        self._held[one], self._held[other] = self._held[other], self._held[one]
 
     def cancel(self, request_id: int) -> None:
         """Free a request's slot at once; no update follows. An unknown id is ignored."""
@@ -152,6 +188,9 @@ class Engine:
             logits = self.decoder.next_logits(token_ids, step)
         active.n_cached += len(new)
         active.is_finite &= bool(logits.sum().isfinite())
+        if active.is_finite and active.n_new == 0:
+            whole = active.n_cached // self.prefill_chunk * self.prefill_chunk
+            self._held[active.slot] = active.request.prompt[:whole]
         if active.n_cached < len(active.token_ids):
             return []
         if active.request.max_new_tokens == 0:
@@ -171,28 +210,30 @@ class Engine:
 
     def _start(self, active: ActiveRequest) -> None:
         """Move a request whose prompt is computed to the running ones."""
-        self._waiting.remove(active)
         slot = len(self._running)
         other = next((each for each in self._waiting if each.slot == slot), None)
         if active.slot != slot:
-            n_tokens = max(active.n_cached, other.n_cached if other else 0)
-            self._cache.swap(active.slot, slot, n_tokens)
+            self._swap(active.slot, slot)
             if other is not None:
                 other.slot = active.slot
             active.slot = slot
+        self._waiting.remove(active)
         self._running.append(active)
 
     def _release(self, active: ActiveRequest) -> None:
         """Free a request's slot."""
         if not active.is_finite:
             self._cache.clear(active.slot)
+            self._held[active.slot] = ()
         if active in self._waiting:
             self._waiting.remove(active)
             return
-        last = self._running.pop()
+        last = self._running[-1]
         if last is not active:
-            self._cache.swap(last.slot, active.slot, max(last.n_cached, active.n_cached))
-            self._running[active.slot], last.slot = last, active.slot
+            self._swap(last.slot, active.slot)
+            self._running[active.slot] = last
+            last.slot, active.slot = active.slot, last.slot
+        self._running.pop()
 
     def _sample(self, logits: Tensor, rows: Sequence[ActiveRequest]) -> list[Update]:
         """Sample a token for each row from its logits (B, V)."""
@@ -229,7 +270,7 @@ class Engine:
     def _restart(self, active: ActiveRequest) -> None:
         """Compute the newer half of a full context again, in a slot behind the running ones."""
         self._release(active)
-        active.slot = len(self._running)
+        self._held[active.slot] = ()
         active.slide(self._cache.capacity)
         self._waiting.appendleft(active)
 

@@ -203,3 +203,36 @@ def test_a_run_that_is_left_early_frees_its_slots(model: GPT) -> None:
     assert engine.n_active == 2
     updates.close()
     assert engine.n_active == 0
+
+
+def test_a_common_prefix_is_computed_once_and_changes_nothing(model: GPT) -> None:
+    engine = Engine(model, n_slots=3, prefill_chunk=4)
+    shared = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3]  # two whole chunks
+    asked = [
+        request(*shared, max_new_tokens=12, seed=1),
+        request(*shared, 7, 8, seed=2),
+        request(*shared[:8], seed=3),  # its last token must be computed, so one chunk is shared
+        request(*shared[:6], 0, 0, 0, temperature=0, seed=4),
+        request(*shared, 7, score_prompt=True),
+        request(9, *shared, seed=5),
+    ]
+    first = engine.add(asked[0])
+    before = ids([each for _ in range(3) for each in engine.step()])
+    n_reused = []
+    for each in asked[1:]:  # beside the first, then in slots that others have left
+        seen = engine.n_reused
+        updates = []
+        request_id = engine.add(each)
+        n_reused.append(engine.n_reused - seen)
+        while not updates or updates[-1].finish is None:
+            for update in engine.step():
+                if update.request_id == request_id:
+                    updates.append(update)
+                elif update.request_id == first:
+                    before += ids([update])
+        assert (ids(updates), updates[-1].finish) == answer(model, each)
+    assert n_reused == [8, 4, 4, 0, 0]
+    assert before == answer(model, asked[0])[0]
+    again = engine.add(asked[0])
+    assert engine.n_reused == 16 + 8, "of a slot whose request has ended"
+    assert ids(finish(engine, again)) == answer(model, asked[0])[0]
