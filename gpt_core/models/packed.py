@@ -25,7 +25,7 @@ Linear = Callable[[Tensor], Tensor]
 
 _WITHIN = 1e-4  # of the largest output: what two orders of summation may differ by
 _INT8_MAX = 127
-_TURNS = 3
+_TURNS = 5
 
 
 def plain_linear(layer: nn.Module) -> Linear:
@@ -107,6 +107,8 @@ def _agrees(packed: Linear, layer: nn.Linear, n_rows: int) -> bool:
 def is_packing_faster(layers: Sequence[nn.Linear], n_rows: int) -> bool:
     """Compare both kinds in a short trial: one row, two, and as many as there are slots.
 
+    The seconds are those of the CPU, so that other work on the machine does not decide.
+
     Args:
         layers: The linear layers of one block.
         n_rows: Rows of a step at most.
@@ -116,11 +118,11 @@ def is_packing_faster(layers: Sequence[nn.Linear], n_rows: int) -> bool:
     inputs = [[torch.ones(n, layer.in_features) for layer in layers] for n in sizes]
 
     def measure(kind: Sequence[Linear]) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         for rows in inputs:
             for linear, x in zip(kind, rows, strict=True):
                 linear(x)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     measure(plain), measure(packed)
     turns = [(measure(packed), measure(plain)) for _ in range(_TURNS)]

@@ -219,7 +219,7 @@ def test_a_common_prefix_is_computed_once_and_changes_nothing(model: GPT) -> Non
     first = engine.add(asked[0])
     before = ids([each for _ in range(3) for each in engine.step()])
     n_reused = []
-    for each in asked[1:]:  # beside the first, then in slots that others have left
+    for each in asked[1:]:  # while the first runs, and in slots that others have left
         seen = engine.n_reused
         updates = []
         request_id = engine.add(each)
