@@ -12,6 +12,7 @@ import importlib.util
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -28,7 +29,8 @@ SHAPES = {
     "124M": GPTConfig(n_layer=12, n_head=12, n_embd=768, vocab_size=50257, context_length=1024),
 }
 PROMPT = 64  # less than a chunk of the engine, so that none is reused between turns
-NANO_TOKENS = 256
+NANO_TOKENS = 512
+LOOKUP = 7  # tokens of a draft
 
 Continue = Callable[[list[list[int]], int], list[list[int]]]
 """Prompts and a number of tokens to continuations."""
@@ -53,7 +55,7 @@ def main() -> None:
         model = build_model(config, seed=0).eval()
         for rows in (1, 2, 8):
             lines += compare(f"{name}, {rows}", model, rows, options, bandwidth)
-    lines += ["", compare_with_nanogpt()]
+    lines += ["", compare_with_nanogpt(), "", *map(compare_lookup, SHAPES)]
     how = (
         f"One thread, fp32, greedy, prompts of {PROMPT} tokens, {options.tokens} new ones, median "
         f"of {options.turns} turns, CPU seconds. The load is that of other work."
@@ -193,6 +195,33 @@ def compare_with_nanogpt() -> str:
         f"{NANO_TOKENS} sampled tokens of 6 × 192, batch 1: nanoGPT's `generate` (no cache) "
         f"{slow:.1f} s, the engine {fast:.1f} s, {slow / fast:.1f} times."
     )
+
+
+def compare_lookup(name: str) -> str:
+    """A line: the seconds of greedy text with drafts from its repetitions and without."""
+    config = SHAPES[name]
+    model, n_tokens = build_model(config, seed=0).eval(), NANO_TOKENS if "6" in name else 96
+    engine = Engine(model, n_slots=1, linears="packed")
+    prompt = tuple(torch.randint(config.vocab_size or 0, (PROMPT,)).tolist())
+    plain = Request(prompt=prompt, max_new_tokens=n_tokens, temperature=0)
+    drafted = replace(plain, lookup=LOOKUP)
+    slow, fast, texts = list[float](), list[float](), list[list[int]]()
+    for request, times in ((plain, slow), (drafted, fast)) * 3:
+        tokens: list[int] = []
+        times.append(seconds(partial(_collect, engine, request, tokens)))
+        texts.append(tokens)
+    distinct = len({tuple(texts[0][i : i + 3]) for i in range(n_tokens - 2)}) / (n_tokens - 2)
+    ratio = statistics.median(slow) / statistics.median(fast)
+    return (
+        f"- Drafts of {LOOKUP} from repetitions, {name}, batch 1, {n_tokens} tokens of which "
+        f"{distinct:.0%} of the 3-grams are distinct: {ratio:.2f} times as fast; the same ids: "
+        f"{all(text == texts[0] for text in texts)}."
+    )
+
+
+def _collect(engine: Engine, request: Request, tokens: list[int]) -> None:
+    for _, update in run(engine, [request]):
+        tokens += [choice.token_id for choice in update.tokens]
 
 
 def _import_nanogpt() -> ModuleType:

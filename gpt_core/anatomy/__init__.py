@@ -4,7 +4,6 @@ Pure functions of a model and ids. Recording a forward pass runs the model's own
 the other, so a model that is not looked at is neither changed nor slowed.
 """
 
-from gpt_core.anatomy.beams import Beam, beam_search
 from gpt_core.anatomy.cleaning import Change, RuleStep, cleaning_steps
 from gpt_core.anatomy.contributions import Contribution, logit_contributions
 from gpt_core.anatomy.embeddings import flatten, nearest_tokens
@@ -17,7 +16,6 @@ from gpt_core.anatomy.recording import BlockRecording, Recording, record
 from gpt_core.anatomy.segmentation import Merging, Step, merge_steps, most_probable_path
 
 __all__ = [
-    "Beam",
     "BlockRecording",
     "Change",
     "Contribution",
@@ -28,7 +26,6 @@ __all__ = [
     "Recording",
     "RuleStep",
     "Step",
-    "beam_search",
     "cleaning_steps",
     "flatten",
     "gradient_norms",

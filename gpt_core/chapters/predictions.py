@@ -5,11 +5,11 @@ Shapes: T time, V vocabulary.
 
 import torch
 
-from gpt_core.anatomy import beam_search, logit_contributions, logit_lens
+from gpt_core.anatomy import logit_contributions, logit_lens
 from gpt_core.chapters.subject import Subject, numbers
 from gpt_core.chapters.text_stages import Values
 from gpt_core.config import DecodingConfig
-from gpt_core.generation import stream
+from gpt_core.generation import beam_search, stream
 
 _LENS = 5
 _MAX_LOGITS = 1000  # that are sent one by one; the others in bins

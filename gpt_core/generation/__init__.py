@@ -1,5 +1,6 @@
 """Generation: reshape the logits, sample a token, repeat; ids first, text on top."""
 
+from gpt_core.generation.beams import Beam, beam_search
 from gpt_core.generation.decoding import generate, stream
 from gpt_core.generation.engine import Engine, run
 from gpt_core.generation.logits import apply_temperature, keep_top_k, keep_top_p
@@ -8,6 +9,7 @@ from gpt_core.generation.samplers import RowUniforms, build_sampler, greedy, sam
 from gpt_core.generation.text import continue_text, stream_text, template_of
 
 __all__ = [
+    "Beam",
     "Choice",
     "Engine",
     "Finish",
@@ -15,6 +17,7 @@ __all__ = [
     "RowUniforms",
     "Update",
     "apply_temperature",
+    "beam_search",
     "build_sampler",
     "continue_text",
     "generate",

@@ -7,6 +7,7 @@ import torch
 
 from gpt_core.config import GPTConfig
 from gpt_core.errors import DataError
+from gpt_core.generation.lookup import Lookup
 from gpt_core.generation.requests import Choice, Request
 
 _MAX_SEED = (1 << 63) - 1
@@ -42,6 +43,9 @@ class ActiveRequest:
         self.is_finite = True
         """Whether all its logits so far are finite."""
 
+        self.lookup = Lookup()
+        """The repetitions in its tokens."""
+
         generator = torch.Generator().manual_seed(request.seed)
         self._uniforms: list[float] = torch.rand(n_draws, generator=generator).tolist()
         self._seen = set(request.prompt)
@@ -56,6 +60,14 @@ class ActiveRequest:
         """The ids that prompt and continuation hold."""
         return self._seen
 
+    def draft(self, capacity: int) -> list[int]:
+        """Tokens to check in the next pass: only greedy decoding can, and only while they fit."""
+        request = self.request
+        if not request.lookup or request.temperature or request.repetition_penalty != 1:
+            return []
+        room = min(capacity - self.n_cached, request.max_new_tokens - self.n_new) - 1
+        return self.lookup.draft(self.token_ids, min(request.lookup, room)) if room > 0 else []
+
     def append(self, token_id: int) -> None:
         """Add a sampled token."""
         self.token_ids.append(token_id)
@@ -65,7 +77,7 @@ class ActiveRequest:
     def slide(self, context_length: int) -> None:
         """Begin again with the newer half of a full context, which must be computed again."""
         self.token_ids = self.token_ids[-max(1, context_length // 2) :]
-        self.n_cached = 0
+        self.n_cached, self.lookup = 0, Lookup()
 
 
 def check_request(request: Request, config: GPTConfig, capacity: int) -> None:
@@ -94,6 +106,7 @@ def check_request(request: Request, config: GPTConfig, capacity: int) -> None:
         (request.top_p is None or 0 < request.top_p <= 1, "top_p must be in (0, 1]"),
         (0 < request.repetition_penalty < math.inf, "repetition_penalty must be above 0"),
         (0 <= request.seed <= _MAX_SEED, f"seed must be in [0, {_MAX_SEED}]"),
+        (request.lookup >= 0, "lookup must be at least 0"),
         (request.logprobs is None or request.logprobs >= 0, "logprobs must be at least 0"),
         (all(map(math.isfinite, bias.values())), "the values of logit_bias must be finite"),
         (

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gpt_core.config import DecodingConfig, GPTConfig
 from gpt_core.generation.active import check_prompt
+from gpt_core.generation.beams import beam_search
 from gpt_core.generation.engine import Engine, run
 from gpt_core.generation.requests import Request
 from gpt_core.models import GPT, LinearKind, evaluating
@@ -28,7 +29,7 @@ def stream(
 ) -> Iterator[int]:
     """Generate the continuation of one prompt, yielding each id as soon as it is sampled.
 
-    When the context is full, decoding continues from its newer half.
+    When the context is full, decoding continues from its newer half; beam search ends there.
 
     Args:
         model: The language model; its mode (training or evaluation) is restored afterwards.
@@ -43,6 +44,9 @@ def stream(
     Raises:
         DataError: If the prompt is empty, or an id is outside the vocabulary.
     """
+    if decoding.beams > 1:
+        yield from _most_probable(model, prompt, decoding, eos_id)
+        return
     for _, token_id in _decode(model, [prompt], decoding, eos_id):
         yield token_id
 
@@ -69,6 +73,8 @@ def generate(
     Raises:
         DataError: If a prompt is empty, or an id is outside the vocabulary.
     """
+    if decoding.beams > 1:
+        return [_most_probable(model, prompt, decoding, eos_id) for prompt in prompts]
     outputs: list[list[int]] = [[] for _ in prompts]
     if prompts:
         for index, token_id in _decode(model, prompts, decoding, eos_id):
@@ -106,6 +112,15 @@ def _decode(
                 yield order[place], choice.token_id
 
 
+def _most_probable(
+    model: GPT, prompt: Sequence[int] | Tensor, decoding: DecodingConfig, eos_id: int | None
+) -> list[int]:
+    """The continuation that beam search finds, without the end of the document."""
+    token_ids = _read_prompt(prompt, model.config)
+    best = beam_search(model, token_ids, decoding.beams, decoding.max_new_tokens, eos_id)[0]
+    return [token_id for token_id in best.token_ids if token_id != eos_id]
+
+
 def _request(
     prompt: tuple[int, ...], decoding: DecodingConfig, seed: int, eos_id: int | None
 ) -> Request:
@@ -116,6 +131,7 @@ def _request(
         top_k=decoding.top_k,
         top_p=decoding.top_p,
         seed=seed,
+        lookup=decoding.lookup,
         stop_ids=frozenset(() if eos_id is None else (eos_id,)),
     )
 

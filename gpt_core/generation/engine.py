@@ -169,12 +169,30 @@ class Engine:
         return min(self.prefill_chunk, len(active.token_ids) - active.n_cached)
 
     def _decode(self, rows: Sequence[ActiveRequest]) -> list[Update]:
+        draft = rows[0].draft(self._cache.capacity) if len(rows) == 1 else []
+        if draft:
+            return self._check_draft(rows[0], draft)
         newest = torch.tensor([[active.token_ids[-1]] for active in rows], device=self._device)
         step = SlotStep(self._cache, 0, [active.n_cached for active in rows])
         logits = self.decoder.next_logits(newest, step)
         for active in rows:
             active.n_cached += 1
         return self._sample(logits, rows)
+
+    def _check_draft(self, active: ActiveRequest, draft: list[int]) -> list[Update]:
+        """Decode the tokens of a draft that are right, and the one after them, in one pass."""
+        start, guesses = active.n_cached, [*draft, None]
+        new = torch.tensor([[active.token_ids[-1], *draft]], device=self._device)
+        logits = self.decoder.logits(new, SlotStep(self._cache, 0, [start], len(guesses)))[0]
+        updates: list[Update] = []
+        for guess, row in zip(guesses, logits, strict=True):
+            active.n_cached += 1
+            updates += self._sample(row[None], [active])
+            ended = updates[-1].finish is not None or active.n_cached <= start
+            if ended or active.token_ids[-1] != guess:
+                break
+        active.lookup.judge(len(active.token_ids), len(draft), len(updates) - 1)
+        return updates
 
     def _prefill(self, active: ActiveRequest) -> list[Update]:
         start = active.n_cached

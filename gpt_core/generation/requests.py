@@ -42,6 +42,10 @@ class Request:
     stop_ids: frozenset[int] = frozenset()
     """Ids that end the request; they are not part of the answer."""
 
+    lookup: int = 0
+    """In greedy decoding, guess up to so many tokens from what followed the same words before, and
+    check them in one pass; 0 guesses none. Used while the request is the only one that runs."""
+
     logprobs: int | None = None
     """Report log-probabilities, and those of so many of the most likely tokens; None reports
     none."""

@@ -121,6 +121,7 @@ class TextGenerator:
             top_k=decoding.top_k,
             top_p=decoding.top_p,
             seed=prompt.seed,
+            lookup=decoding.lookup,
             stop_ids=frozenset({self._tokenizer.eos_id}),
         )
 

@@ -99,7 +99,7 @@ CHAPTERS = (
             "gpt_core.generation.logits:apply_temperature",
             "gpt_core.generation.logits:keep_top_k",
             "gpt_core.generation.logits:keep_top_p",
-            "gpt_core.anatomy.beams:beam_search",
+            "gpt_core.generation.beams:beam_search",
         ),
     ),
     Chapter("names", "GPT-2's weights", ("gpt_core.interop.gpt2_names:tensor_names",)),

@@ -5,8 +5,8 @@ import torch
 
 from gpt_core.config import DecodingConfig, GPTConfig
 from gpt_core.errors import DataError
+from gpt_core.generation import beam_search, generate, stream
 from gpt_core.generation import decoding as decoding_module
-from gpt_core.generation import generate, stream
 from gpt_core.generation.decoding import _count_slots
 from gpt_core.models import GPT, allocate_model, build_model
 
@@ -239,3 +239,18 @@ def test_slots_are_bounded_in_number_and_in_memory(monkeypatch: pytest.MonkeyPat
     assert _count_slots(5, 10, config) == 3
     monkeypatch.setattr(decoding_module, "_MAX_CACHE_BYTES", 1)
     assert _count_slots(2, 10, config) == 1
+
+
+def test_beam_search_takes_the_most_probable_text() -> None:
+    config = GPTConfig(n_layer=1, n_head=2, n_embd=16, vocab_size=11, context_length=16)
+    model = build_model(config, seed=3).train()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(6.0)
+    beams = DecodingConfig(beams=4, max_new_tokens=6)
+    prompts = [[1, 2], [3, 4, 5]]
+    best = [beam_search(model, prompt, 4, 6)[0].token_ids for prompt in prompts]
+    assert generate(model, prompts, beams) == [list(ids) for ids in best]
+    assert list(stream(model, prompts[0], beams)) == list(best[0])
+    assert model.training
+    assert best[0][0] not in list(stream(model, prompts[0], beams, eos_id=best[0][0]))

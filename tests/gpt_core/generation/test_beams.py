@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 import torch
 
-from gpt_core.anatomy import beam_search
 from gpt_core.config import GPTConfig
 from gpt_core.errors import DataError
+from gpt_core.generation import beam_search
 from gpt_core.models import GPT, build_model
 
 V = 5
@@ -57,3 +57,8 @@ def test_a_complete_continuation_is_kept_and_the_context_is_not_exceeded(model: 
 def test_a_width_of_nothing_is_refused(model: GPT) -> None:
     with pytest.raises(DataError, match="1 or more: 0, 3"):
         beam_search(model, [0], 0, 3)
+
+
+def test_a_prompt_longer_than_the_context_is_refused(model: GPT) -> None:
+    with pytest.raises(DataError, match="9 tokens and the context of the model 8"):
+        beam_search(model, [0] * 9, 2, 3)
