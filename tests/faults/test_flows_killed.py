@@ -56,6 +56,7 @@ FLOWS = {
     "classify-table": ("compare_classifiers",),
     "prefer": ("finetune_preferences",),
     "predict": ("predict_file",),
+    "anatomy": ("dissect",),
 }  # fmt: skip
 """The stages that each flow adds to those of the flows before it, in their order."""
 
@@ -184,8 +185,14 @@ def home(
                 "name=killed", f"checkpoint={home.made['finetune_classifier'][0]}",
                 f"source={folder / 'messages.tsv'}", "predict.part_rows=16",
             ]  # fmt: skip
+        checkpoint = next(iter(home.made.get("pretrain", [folder])[0].glob("step-*")), None)
+        if flow == "anatomy":
+            home.settings[flow] = [
+                "name=killed",
+                f"checkpoint={checkpoint}",
+                "anatomy.text=The mill",
+            ]
         if flow == "compare-models":
-            checkpoint = next(home.made["pretrain"][0].glob("step-*"))
             home.settings[flow] = [
                 "name=killed", f"benchmarks.checkpoints={json.dumps([str(checkpoint)])}",
                 f"benchmarks.lambada={folder / 'lambada.jsonl'}", "benchmarks.limit=20",
