@@ -65,8 +65,9 @@ class ActiveRequest:
         request = self.request
         if not request.lookup or request.temperature or request.repetition_penalty != 1:
             return []
-        room = min(capacity - self.n_cached, request.max_new_tokens - self.n_new) - 1
-        return self.lookup.draft(self.token_ids, min(request.lookup, room)) if room > 0 else []
+        longest = min(capacity - self.n_cached, request.max_new_tokens - self.n_new) - 1
+        n_tokens = min(request.lookup, longest)
+        return self.lookup.draft(self.token_ids, n_tokens) if n_tokens > 0 else []
 
     def append(self, token_id: int) -> None:
         """Add a sampled token."""

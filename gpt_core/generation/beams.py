@@ -50,8 +50,8 @@ def beam_search(
     check_prompt(token_ids, model.config)
     if width < 1 or n_tokens < 1:
         raise DataError(f"beam search needs a width and a length of 1 or more: {width}, {n_tokens}")
-    room = model.config.context_length - len(token_ids)
-    if room < 0:
+    n_free = model.config.context_length - len(token_ids)
+    if n_free < 0:
         raise DataError(
             f"the prompt has {len(token_ids)} tokens and the context of the model "
             f"{model.config.context_length}: give a shorter one"
@@ -61,16 +61,17 @@ def beam_search(
         dtype = torch.get_autocast_dtype(device.type)
     cache = KVCache(model.config, 1, device, dtype, len(token_ids) + n_tokens)
     open_beams, complete = [Beam((), 0.0)], list[Beam]()
+    n_steps = min(n_tokens, n_free + 1)  # the last token is not fed
     with evaluating(model):
         logits = model.next_logits(torch.tensor([list(token_ids)], device=device), cache)
-        for place in range(min(n_tokens, room + 1)):
+        for step in range(n_steps):
             kept = _keep_best(_extend(open_beams, logits, width), complete, width)
             complete = [beam for _, beam in kept if _is_complete(beam, eos_id)]
-            going_on = [each for each in kept if not _is_complete(each[1], eos_id)]
-            open_beams = [beam for _, beam in going_on]
-            if not open_beams or place == min(n_tokens, room + 1) - 1:
+            extended = [each for each in kept if not _is_complete(each[1], eos_id)]
+            open_beams = [beam for _, beam in extended]
+            if not open_beams or step == n_steps - 1:
                 break
-            cache.keep_rows([row for row, _ in going_on])
+            cache.keep_rows([row for row, _ in extended])
             newest = torch.tensor([[beam.token_ids[-1]] for beam in open_beams], device=device)
             logits = model.next_logits(newest, cache)
     return sorted([*complete, *open_beams], key=lambda beam: -beam.log_probability)

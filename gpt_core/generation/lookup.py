@@ -13,7 +13,7 @@ References:
 from collections.abc import Sequence
 
 _N = 3  # tokens that must be the same
-_FIRST_PAUSE, _LONGEST_PAUSE = 8, 128  # tokens without a draft after a wrong one
+_FIRST_PAUSE, _MAX_PAUSE = 8, 128  # tokens without a draft after a wrong one
 
 
 class Lookup:
@@ -41,10 +41,10 @@ class Lookup:
         for place in range(self._n_indexed, len(token_ids)):
             self._next_of[tuple(token_ids[place - _N : place])] = place
         self._n_indexed = max(_N, len(token_ids))
-        place = self._next_of.get(tuple(token_ids[-_N:]))
-        if place is None or len(token_ids) < self._wait_until:
+        last = self._next_of.get(tuple(token_ids[-_N:]))
+        if last is None or len(token_ids) < self._wait_until:
             return []
-        return list(token_ids[place : place + n_tokens])
+        return list(token_ids[last : last + n_tokens])
 
     def judge(self, n_tokens: int, n_drafted: int, n_right: int) -> None:
         """Learn how many tokens of a draft were right.
@@ -58,4 +58,4 @@ class Lookup:
             self._pause = _FIRST_PAUSE
             return
         self._wait_until = n_tokens + self._pause
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._pause = min(2 * self._pause, _MAX_PAUSE)
