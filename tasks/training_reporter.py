@@ -32,11 +32,24 @@ class TrainingReporter(Callback):
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._total is None:
+            self._resend()
         for tracker in self._trackers:
             tracker.finish()
         with ExitStack() as all_closed:
             for tracker in self._trackers:
                 all_closed.callback(tracker.close)
+
+    def _resend(self) -> None:
+        """Send the records of a training whose process was killed between its end and theirs.
+
+        It does not start again, so no event brings them.
+        """
+        self._rows = read_records(self._stage.out_dir / METRICS)
+        for row in self._rows:
+            values = {name: value for name, value in row.items() if name != "step"}
+            for tracker in self._trackers:
+                tracker.on_metrics(int(row["step"]), values)
 
     def metrics(self) -> pd.DataFrame:
         """The run's metrics, a row for each step; those of a process that was killed included."""

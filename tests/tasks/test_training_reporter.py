@@ -1,5 +1,6 @@
 """A training run's events reach the display, Prefect and MLflow."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,3 +79,19 @@ def test_a_run_has_no_metrics_before_its_first_step(record: FlowRecord, tmp_path
         with pytest.raises(RuntimeError), TrainingReporter(run) as reporter:
             raise RuntimeError
     assert reporter.metrics().empty
+
+
+def test_records_of_a_training_that_had_ended_are_sent(record: FlowRecord, tmp_path: Path) -> None:
+    rows = [json.dumps({"step": step, "train/loss": 5.0 - step}) for step in (1, 2, 3)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(rows))
+    with tracked_stage("pretrain", record, [], [], tags={}) as stage_record:
+        run_id = stage_record.run_id
+        client().log_metric(run_id, "train/loss", 4.0, step=1)  # what the killed process had sent
+        run = StageRun("pretrain", record, tmp_path, stage_record, Display())
+        with TrainingReporter(run) as reporter:
+            pass  # the checkpoint is complete: nothing is trained
+    history = client().get_metric_history(run_id, "train/loss")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 4.0), (2, 3.0), (3, 2.0)]
+    history = client().get_metric_history(record.run_id, "loss/train")
+    assert [metric.step for metric in history] == [1, 2, 3]
+    assert reporter.metrics()["step"].tolist() == [1, 2, 3]
