@@ -93,7 +93,7 @@ class Follower:
         self._served: dict[str, tuple[str, str]] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
-        self._problem = ""
+        self._problems: dict[str, str] = {}
 
     def read(self, checkpoint: str, name: str | None) -> "Given":
         """Open a directory or a registered model to serve it.
@@ -138,7 +138,7 @@ class Follower:
                     if uri != before:
                         self._server.models.replace(_registered(uri, name))
                         self._served[name] = address, uri
-                    self._problem = ""
+                    self._problems.pop(name, None)
                 except Exception as error:  # the registry may be away; the model is served on
                     self._report(name, error)
 
@@ -146,9 +146,9 @@ class Follower:
         """Log a problem once, until it is over."""
         is_known = isinstance(error, GPTCoreError)
         problem = str(error) if is_known else f"{type(error).__name__} of the registry"
-        if problem != self._problem:
+        if problem != self._problems.get(name):
             logger.warning("%s stays as it is: %s", name, problem)
-            self._problem = problem
+            self._problems[name] = problem
 
 
 def _meaning(address: str) -> str:

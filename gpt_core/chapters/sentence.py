@@ -5,9 +5,9 @@ from pathlib import Path
 
 from gpt_core.anatomy import cleaning_steps
 from gpt_core.callbacks import SAMPLES, read_records
-from gpt_core.checkpoints import TOKENIZER, CheckpointDescription, read_description
+from gpt_core.checkpoints import CONFIG, TOKENIZER, CheckpointDescription, read_description
 from gpt_core.config import CleaningConfig
-from gpt_core.data import TEMPLATES
+from gpt_core.data import find_template
 from gpt_core.errors import DataError
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
@@ -66,9 +66,8 @@ def read_sentence(checkpoint: Path, text: str | None, cleaning: CleaningConfig) 
         raise DataError(
             f"nothing is left of the text {raw!r:.80} after cleaning: give at least one word"
         )
-    read = cleaned
-    if description.template is not None:
-        read = TEMPLATES[description.template].format(cleaned)
+    template = find_template(description.template, checkpoint / CONFIG)
+    read = cleaned if template is None else template.format(cleaned)
     ids = _encode(tokenizer, read, description)
     starts = int(description.kind in ("pretrained", "imported"))
     if starts and len(ids) == description.model.context_length:

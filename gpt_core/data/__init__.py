@@ -12,7 +12,7 @@ from gpt_core.data.loader import (
     rows_of_rank,
     sequential_batches,
 )
-from gpt_core.data.prompts import ALPACA, TEMPLATES, PromptTemplate
+from gpt_core.data.prompts import ALPACA, TEMPLATES, PromptTemplate, find_template
 from gpt_core.data.shards import ShardReader, ShardWriter
 from gpt_core.data.windows import SlidingWindowDataset
 
@@ -31,6 +31,7 @@ __all__ = [
     "encode_corpus",
     "encode_example",
     "encode_texts",
+    "find_template",
     "pad",
     "permute",
     "rows_of_rank",

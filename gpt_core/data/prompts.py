@@ -1,6 +1,9 @@
 """Prompt templates for instructions."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from gpt_core.errors import CheckpointError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +46,19 @@ SHORT = PromptTemplate(
 
 TEMPLATES = {"alpaca": ALPACA, "short": SHORT}
 """The templates by name."""
+
+
+def find_template(name: str | None, file: Path) -> PromptTemplate | None:
+    """The template that a checkpoint's description names; None if it names none.
+
+    Args:
+        name: Its name.
+        file: The description, for the error.
+
+    Raises:
+        CheckpointError: If there is no template of that name.
+    """
+    if name is None or name in TEMPLATES:
+        return TEMPLATES.get(name or "")
+    known = ", ".join(sorted(TEMPLATES))
+    raise CheckpointError(f"{file}: template must be one of {known}, got {name!r}")

@@ -1,11 +1,11 @@
 """Generation: reshape the logits, sample a token, repeat; ids first, text on top."""
 
 from gpt_core.generation.beams import Beam, beam_search
-from gpt_core.generation.decoding import generate, stream
+from gpt_core.generation.decoding import generate, stream, to_request
 from gpt_core.generation.engine import Engine, run
 from gpt_core.generation.logits import apply_temperature, keep_top_k, keep_top_p
 from gpt_core.generation.requests import Choice, Finish, Request, Update
-from gpt_core.generation.samplers import RowUniforms, build_sampler, greedy, sample_token
+from gpt_core.generation.samplers import build_sampler, greedy, sample_token
 from gpt_core.generation.text import continue_text, stream_text, template_of
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Engine",
     "Finish",
     "Request",
-    "RowUniforms",
     "Update",
     "apply_temperature",
     "beam_search",
@@ -29,4 +28,5 @@ __all__ = [
     "stream",
     "stream_text",
     "template_of",
+    "to_request",
 ]

@@ -95,7 +95,7 @@ def _decode(
     """
     sequences = [_read_prompt(prompt, model.config) for prompt in prompts]
     order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
-    requests = [_request(sequences[i], decoding, decoding.seed + i, eos_id) for i in order]
+    requests = [to_request(sequences[i], decoding, decoding.seed + i, eos_id) for i in order]
     longest = len(sequences[order[-1]]) + decoding.max_new_tokens
     capacity = min(longest, model.config.context_length)
     with evaluating(model):
@@ -121,9 +121,17 @@ def _most_probable(
     return [token_id for token_id in best.token_ids if token_id != eos_id]
 
 
-def _request(
+def to_request(
     prompt: tuple[int, ...], decoding: DecodingConfig, seed: int, eos_id: int | None
 ) -> Request:
+    """A request to the engine.
+
+    Args:
+        prompt: Ids.
+        decoding: Sampling, and the maximum number of new tokens; its seed and beams are not used.
+        seed: Random seed.
+        eos_id: Stop before this id; None decodes to the maximum.
+    """
     return Request(
         prompt=prompt,
         max_new_tokens=decoding.max_new_tokens,

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Finish = Literal["stop", "length", "cancelled"]
-"""Why a request ended: a stop id was sampled, the tokens or the context are used up, or
-``Engine.cancel`` was called."""
+Finish = Literal["stop", "length"]
+"""Why a request ended: a stop id was sampled, or the tokens or the context are used up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

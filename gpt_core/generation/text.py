@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gpt_core.checkpoints import CONFIG, TOKENIZER, read_description
 from gpt_core.config import DecodingConfig
-from gpt_core.data import TEMPLATES
+from gpt_core.data import find_template
 from gpt_core.errors import CheckpointError
 from gpt_core.generation.decoding import stream
 from gpt_core.models import (
@@ -62,10 +62,10 @@ def stream_text(
     """
     if not checkpoint.is_dir():
         raise CheckpointError(f"{checkpoint} is not a directory, so it cannot be a checkpoint")
-    name = template_of(checkpoint, adapter)
+    template = find_template(template_of(checkpoint, adapter), checkpoint / CONFIG)
     model = load_model(checkpoint) if adapter is None else load_adapted(checkpoint, adapter)
     tokenizer = load_tokenizer(checkpoint / TOKENIZER)
-    if name is None:
+    if template is None:
         if context:
             raise CheckpointError(
                 f"{checkpoint} was not tuned on instructions: it continues a prompt, without an "
@@ -73,12 +73,6 @@ def stream_text(
             )
         yield from continue_text(model, tokenizer, prompt, decoding)
         return
-    template = TEMPLATES.get(name)
-    if template is None:
-        known = ", ".join(sorted(TEMPLATES))
-        raise CheckpointError(
-            f"{checkpoint / CONFIG}: template must be one of {known}, got {name!r}"
-        )
     token_ids = tokenizer.encode(template.format(prompt, context))
     yield from _to_text(stream(model, token_ids, decoding, tokenizer.eos_id), tokenizer)
 

@@ -1,9 +1,9 @@
 """KV cache of slots: rows of their own lengths, so that sequences come and go independently.
 
-``KVCache`` holds sequences of one length. Here each row (slot) has its own: a decode step reads all
-of its rows up to the longest, rounded up, and a mask hides the places behind a row's end. Those
-places hold finite numbers always (zeros at first): a masked NaN would still reach the output,
-since 0 × NaN is NaN.
+``KVCache`` holds sequences of one length. Here each row (slot) has its own. On a CPU each row is
+read up to its own end; elsewhere all are read up to the longest, rounded up, and a mask hides the
+places behind a row's end. Those places hold finite numbers always (zeros at first): a masked NaN
+would still reach the output, since 0 × NaN is NaN.
 
 Shapes: N slots, B rows of a step, H heads, T new tokens, S keys that are read, D head width.
 """

@@ -1,21 +1,26 @@
 """Prompts to what a language model writes, or a model tuned on instructions answers."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gpt_core.checkpoints import TOKENIZER
+from gpt_core.checkpoints import CONFIG, TOKENIZER
 from gpt_core.config import DecodingConfig
-from gpt_core.data import TEMPLATES
-from gpt_core.errors import CheckpointError
+from gpt_core.data import find_template
 from gpt_core.execution import resolve_device
-from gpt_core.generation import Engine, Request, run, template_of
+from gpt_core.generation import Engine, beam_search, run, template_of, to_request
 from gpt_core.models import load_model
 from gpt_core.tokenizers import load_tokenizer
 
 _SLOTS = 8
+
+_Asked = tuple[tuple[int, ...], int]
+"""A prompt's ids and its seed."""
+
+_Decoded = tuple[int, list[int], str]
+"""A prompt's index, new ids of it, and how it ended if it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,7 @@ class TextGenerator:
     def __init__(
         self, checkpoint: Path, device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     ) -> None:
-        name = template_of(checkpoint)
-        if name is not None and name not in TEMPLATES:
-            known = ", ".join(sorted(TEMPLATES))
-            raise CheckpointError(f"{checkpoint}: template must be one of {known}, got {name!r}")
-        self._template = None if name is None else TEMPLATES[name]
+        self._template = find_template(template_of(checkpoint), checkpoint / CONFIG)
         self._model = load_model(checkpoint, resolve_device(device))
         # Not chosen by a trial of their speed: a run that is continued must end with the same bits.
         self._engine = Engine(self._model, n_slots=_SLOTS, linears="packed")
@@ -93,13 +94,14 @@ class TextGenerator:
         encoded = [self._encode(prompt) for prompt in prompts]
         limit = self._model.config.context_length
         fitting = [index for index, ids in enumerate(encoded) if len(ids) <= limit]
-        requests = [self._request(encoded[index], prompts[index], decoding) for index in fitting]
         written: list[list[int]] = [[] for _ in prompts]
         finish = [""] * len(prompts)
+        decode = self._search if decoding.beams > 1 else self._sample
         with self._lock:
-            for number, update in run(self._engine, requests):
-                written[fitting[number]] += [token.token_id for token in update.tokens]
-                finish[fitting[number]] = update.finish or ""
+            asked = [(tuple(encoded[index]), prompts[index].seed) for index in fitting]
+            for number, new, ended in decode(asked, decoding):
+                written[fitting[number]] += new
+                finish[fitting[number]] = ended
         return [
             Completion(
                 text=self._tokenizer.decode(new),
@@ -113,17 +115,21 @@ class TextGenerator:
             for ids, new, ended in zip(encoded, written, finish, strict=True)
         ]
 
-    def _request(self, ids: list[int], prompt: Prompt, decoding: DecodingConfig) -> Request:
-        return Request(
-            prompt=tuple(ids),
-            max_new_tokens=decoding.max_new_tokens,
-            temperature=decoding.temperature,
-            top_k=decoding.top_k,
-            top_p=decoding.top_p,
-            seed=prompt.seed,
-            lookup=decoding.lookup,
-            stop_ids=frozenset({self._tokenizer.eos_id}),
-        )
+    def _sample(self, asked: Sequence[_Asked], decoding: DecodingConfig) -> Iterator[_Decoded]:
+        """Decode prompts together in the engine."""
+        eos_id = self._tokenizer.eos_id
+        requests = [to_request(ids, decoding, seed, eos_id) for ids, seed in asked]
+        for number, update in run(self._engine, requests):
+            yield number, [token.token_id for token in update.tokens], update.finish or ""
+
+    def _search(self, asked: Sequence[_Asked], decoding: DecodingConfig) -> Iterator[_Decoded]:
+        """Find the most probable text of each prompt by beam search."""
+        eos_id = self._tokenizer.eos_id
+        for number, (ids, _) in enumerate(asked):
+            best = beam_search(self._model, ids, decoding.beams, decoding.max_new_tokens, eos_id)[0]
+            ended = best.token_ids[-1] == eos_id
+            new = best.token_ids[:-1] if ended else best.token_ids
+            yield number, list(new), "stop" if ended else "length"
 
     def _encode(self, prompt: Prompt) -> list[int]:
         """The ids of a prompt, as ``gptflow generate`` forms them."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gpt_core.artifact import Artifact, read_artifact, verify
 from gpt_core.checkpoints import (
+    CONFIG,
     TOKENIZER,
     CheckpointDescription,
     is_training_state,
@@ -260,11 +261,13 @@ class Models:
     def _build_language_model(
         self, given: Given, description: CheckpointDescription, tokenizer: "Tokenizer"
     ) -> LanguageModel:
-        from gpt_core.data.prompts import TEMPLATES
+        from gpt_core.data.prompts import find_template
         from gpt_core.execution import resolve_device
         from gpt_core.generation.engine import Engine
         from gpt_core.models import load_model
 
+        config_file = given.checkpoint.directory / CONFIG
+        template = find_template(description.template, config_file)
         network = load_model(given.checkpoint.directory, resolve_device("auto"))
         name, config = given.name, self._config
         scheduler = Scheduler(
@@ -284,7 +287,7 @@ class Models:
             description=description,
             tokenizer=tokenizer,
             scheduler=scheduler,
-            template=None if description.template is None else TEMPLATES[description.template],
+            template=template,
         )
 
 

@@ -46,7 +46,7 @@ NOT_EXECUTED = {
     "curl ": "asks MLflow's server of the line before",
     "MLFLOW_TRACKING_URI=": "MLflow's own server; tests/tasks/tracking has the model that it loads",
     "gptflow up": "serves until it is stopped; tests/flows/test_serving.py",
-    "gptflow serve": "serves until it is stopped; tests/flows has its test",
+    "gptflow serve": "serves until it is stopped; tests/flows/test_model_server.py",
     "gptflow deploy": "changes a server; tests/flows/test_deploying.py",
     "gptflow submit": "needs the server of gptflow up; tests/flows/test_submitting.py",
     "gptflow compare ": "needs two runs; tests/flows/test_comparison.py",
@@ -64,7 +64,7 @@ NOT_EXECUTED = {
     "gptflow prepare --dry-run cleaning.strip_addresses": "of the rule that the page adds",
     "gptflow prepare --dry-run tokenizer.kind=space": "of the tokenizer that the page adds",
     "gptflow lengths": "of the flow that the page adds; tests/docs/test_extending.py",
-    "python -m benchmarks.english": "downloads public texts",
+    "python -m benchmarks.english": "reads a folder of public texts; tests/test_english_text.py",
     "gptflow classify classification.source=train.tsv": "tests/flows/commands/test_classify.py",
     "gptflow classify classification.source=rt-polaritydata": "encodings: tests/gpt_core/text",
 }

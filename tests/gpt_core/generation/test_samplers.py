@@ -1,7 +1,7 @@
 import torch
 
 from gpt_core.config import DecodingConfig
-from gpt_core.generation import RowUniforms, build_sampler, greedy, sample_token
+from gpt_core.generation import build_sampler, greedy, sample_token
 
 CPU = torch.device("cpu")
 
@@ -42,22 +42,3 @@ def test_temperature_0_is_greedy_and_the_filters_apply_in_order() -> None:
     narrowed = DecodingConfig(temperature=1, top_k=3, top_p=0.5)  # 4/9 + 3/9 of three reach p
     assert build_sampler(narrowed)(logits, late).item() == 1
     assert build_sampler(DecodingConfig(temperature=0.01))(logits, late).item() == 0
-
-
-def test_each_row_has_its_own_uniforms() -> None:
-    together = RowUniforms([3, 4], n_draws=5)
-    alone = RowUniforms([4], n_draws=5)
-    for draw in range(-5, 0):
-        pair = together.take([0, 1], [draw, draw], CPU)
-        assert pair[0] != pair[1]
-        assert pair[1] == alone.take([0], [draw], CPU)[0]
-
-
-def test_a_draw_out_of_range_is_zero() -> None:
-    assert RowUniforms([3], n_draws=2).take([0, 0], [-3, 0], CPU).tolist() == [0.0, 0.0]
-
-
-def test_a_seed_draws_the_numbers_of_torch_in_order() -> None:
-    expected = torch.rand(5, generator=torch.Generator().manual_seed(3))
-    uniforms = RowUniforms([3], n_draws=5).take([0] * 5, range(-5, 0), CPU)
-    assert torch.equal(uniforms, expected)

@@ -74,3 +74,13 @@ def test_a_greedy_answer_does_not_depend_on_the_prompts_beside_it(
         writer.complete([prompt], greedy)[0].text for prompt in prompts
     ]
     assert writer.complete([], greedy) == []
+
+
+def test_beam_search_takes_the_most_probable_text_of_each_prompt(
+    write_writer: Callable[..., Artifact],
+) -> None:
+    model = write_writer().directory
+    beams, prompts = replace(DECODING, beams=3, seed=0), ["ab", "a line"]
+    found = TextGenerator(model).complete([Prompt(p, "", n) for n, p in enumerate(prompts)], beams)
+    assert [each.text for each in found] == ["".join(stream_text(model, p, beams)) for p in prompts]
+    assert all(each.finish in ("stop", "length") for each in found)
