@@ -7,6 +7,7 @@ flow finds which runs were left open.
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 from mlflow.entities import LoggedModelStatus, RunStatus
@@ -17,19 +18,22 @@ from tasks.paths import running_dir
 from tasks.tracking.store import client, experiment_ids, tracking_uri
 
 _ENDED = "its process was ended"
+_HOLDER = "holder"  # the tag with the name of its process's lock
 
 
 @contextmanager
-def hold_run(run_id: str) -> Iterator[None]:
-    """Mark a flow's MLflow run as being recorded by this process, until the block ends.
+def hold_runs() -> Iterator[dict[str, str]]:
+    """Mark a flow's MLflow run, and those of its stages, as being recorded until the block ends.
 
-    Args:
-        run_id: The flow's run; those of its stages belong to it.
+    Yields:
+        The tag that the flow's run must have from its creation on, so that there is no moment at
+        which it could be left open unnoticed.
     """
     make_directory(running_dir())
-    path = running_dir() / f"{run_id}.{_store()}.lock"
+    holder = uuid4().hex
+    path = running_dir() / f"{holder}.{_store()}.lock"
     with FileLock(path):
-        yield
+        yield {_HOLDER: holder}
         path.unlink(missing_ok=True)  # else its runs are looked at again, which finds them closed
 
 
@@ -47,23 +51,42 @@ def close_abandoned() -> int:
         except Timeout:
             continue  # it is running
         with lock:
-            closed += _close_flow(path.name.partition(".")[0])
+            closed += _close_held(path.name.partition(".")[0])
             path.unlink(missing_ok=True)
     return closed
 
 
-def _close_flow(flow_run_id: str) -> int:
-    """Close a flow's run and those of its stages that are still open."""
-    mine = f"tags.`mlflow.parentRunId` = '{flow_run_id}'"
-    own = f"attributes.run_id = '{flow_run_id}'"
-    runs = [run for each in (mine, own) for run in client().search_runs(experiment_ids(), each)]
-    is_open = RunStatus.to_string(RunStatus.RUNNING)
-    left = [run.info.run_id for run in runs if run.info.status == is_open]
-    for run_id in left:
-        fail_models(run_id)
-        client().set_tag(run_id, "error", _ENDED)
-        client().set_terminated(run_id, RunStatus.to_string(RunStatus.KILLED))
-    return len(left)
+def close_stages(flow_run_id: str) -> int:
+    """Close the runs of a flow's stages that are still open, since nothing works on them.
+
+    Returns:
+        The number of runs closed.
+    """
+    found = client().search_runs(
+        experiment_ids(),
+        f"tags.`mlflow.parentRunId` = '{flow_run_id}' AND attributes.status = 'RUNNING'",
+    )
+    for run in found:
+        _close(run.info.run_id)
+    return len(found)
+
+
+def _close_held(holder: str) -> int:
+    """Close the runs of a process that has ended, first those of its stages."""
+    closed = 0
+    for run in client().search_runs(experiment_ids(), f"tags.{_HOLDER} = '{holder}'"):
+        closed += close_stages(run.info.run_id)
+        if run.info.status == RunStatus.to_string(RunStatus.RUNNING):
+            _close(run.info.run_id)
+            closed += 1
+    return closed
+
+
+def _close(run_id: str) -> None:
+    """Close a run that no process records."""
+    fail_models(run_id)
+    client().set_tag(run_id, "error", _ENDED)
+    client().set_terminated(run_id, RunStatus.to_string(RunStatus.KILLED))
 
 
 def fail_models(run_id: str) -> None:

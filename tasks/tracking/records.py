@@ -4,41 +4,34 @@ Every call names its run by id: MLflow's active run would depend on the thread.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from gpt_core.artifact import Artifact, to_json_value
 from gpt_core.config import RegistryConfig, TrackingConfig
-from gpt_core.errors import GPTCoreError
-from gpt_core.redaction import redact
 from tasks.commit import current_commit
 from tasks.paths import running_file
 from tasks.progress import current_display
-from tasks.tracking.abandoned import close_abandoned, hold_run
+from tasks.tracking.abandoned import close_abandoned, close_stages, hold_runs
 from tasks.tracking.assessments import log_assessments
 from tasks.tracking.curves import send_curves
 from tasks.tracking.differences import find_difference
 from tasks.tracking.metrics import send_unsent
 from tasks.tracking.models import log_model, log_model_input
 from tasks.tracking.names import RESULTS, metric_name
-from tasks.tracking.params import flatten, plain_name, shorten
+from tasks.tracking.opening import open_run
+from tasks.tracking.params import flatten, plain_name
 from tasks.tracking.registry import RegisteredVersion, model_name, register, version_of
-from tasks.tracking.resuming import run_file
 from tasks.tracking.runs import create_run, log_inputs, log_metrics, log_params, run_tags
 from tasks.tracking.store import (
-    UNREACHABLE,
-    answers,
     client,
     experiment_id,
-    require_answer,
     run_link,
     tracking_uri,
 )
@@ -224,20 +217,20 @@ def tracked_flow(name: str, config: NamedConfig, tags: Mapping[str, str]) -> Ite
     experiment, prefix = _recording(config)
     difference = find_difference(params)
     beginning = difference.sentence(name)
-    with run_file(running_file(name, config.name)) as file:
-        run_id = _resume(file.read(flattened), tags)
-        if run_id is None:
-            every = {"stage": name, **tags, **difference.tags(), "mlflow.note.content": beginning}
-            run_id = create_run(config.name, every, experiment)
-            log_params(run_id, params)
-            file.write(run_id, flattened)
-        with hold_run(run_id), _status(run_id):
+    with hold_runs() as holder:
+        every = {"stage": name, **tags, **holder, **difference.tags()}
+        every["mlflow.note.content"] = beginning
+        create = partial(create_run, config.name, every, experiment)
+        describe = partial(log_params, params=params)
+        file = running_file(name, config.name)
+        with open_run(create, describe, {**tags, **holder}, file, flattened) as run_id:
             every_tag = tuple(tags.items())
             record = FlowRecord(config.name, run_id, every_tag, experiment, prefix, beginning)
             token = _FLOW.set(record)
             try:
                 yield record
                 log_metrics(run_id, record.details)
+                close_stages(run_id)
             finally:
                 _FLOW.reset(token)
 
@@ -271,63 +264,11 @@ def tracked_stage(
         params |= value if isinstance(value, dict) else {"source": value}
     every = {"stage": stage, "mlflow.parentRunId": flow.run_id, **dict(flow.tags), **tags}
     every |= {f"parent.{parent.kind}": parent.fingerprint for parent in parents}
-    with run_file(remembered) as file:
-        run_id = _resume(file.read(None), every)
-        if run_id is None:
-            run_id = create_run(f"{stage} {label or flow.name}", every, flow.experiment)
-            log_params(run_id, flatten(params))
-            log_inputs(run_id, parents)
-            file.write(run_id, None)
-        with _status(run_id):
-            yield StageRecord(run_id, flow)
 
+    def describe(run_id: str) -> None:
+        log_params(run_id, flatten(params))
+        log_inputs(run_id, parents)
 
-def _resume(run_id: str | None, tags: Mapping[str, str]) -> str | None:
-    """Reopen an interrupted run; None if there is none."""
-    found = _find_run(run_id) if run_id else None
-    if found is None:
-        return None
-    client().update_run(found.info.run_id, status="RUNNING")
-    if "error" in found.data.tags:
-        client().delete_tag(found.info.run_id, "error")
-    client().log_batch(found.info.run_id, tags=run_tags(tags), synchronous=True)
-    return run_id
-
-
-def _find_run(run_id: str) -> Run | None:
-    try:
-        found = client().get_run(run_id)
-    except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            raise
-        return None
-    return found if found.info.lifecycle_stage == "active" else None
-
-
-@contextmanager
-def _status(run_id: str) -> Iterator[None]:
-    """Close a run with its status; of a user's mistake only the message is recorded.
-
-    Raises:
-        DataError: If the tracking server went away and did not come back.
-    """
-    try:
-        yield
-        client().set_terminated(run_id, "FINISHED")
-    except GPTCoreError as error:
-        _close(run_id, "FAILED", str(error))
-        raise
-    except BaseException as error:
-        if isinstance(error, UNREACHABLE):
-            require_answer(tracking_uri(), 0.0)
-        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        _close(run_id, "KILLED" if stopped else "FAILED", repr(error))
-        raise
-
-
-def _close(run_id: str, status: str, error: str) -> None:
-    """Mark a run as ended; if the server is unreachable, it stays open for the next command."""
-    if answers(tracking_uri()):
-        with suppress(*UNREACHABLE):
-            client().set_tag(run_id, "error", shorten(redact(error)))
-            client().set_terminated(run_id, status)
+    create = partial(create_run, f"{stage} {label or flow.name}", every, flow.experiment)
+    with open_run(create, describe, every, remembered) as run_id:
+        yield StageRecord(run_id, flow)

@@ -79,9 +79,9 @@ def test_two_adapters_are_swapped_on_one_model(
     adapters.merge()
     torch.testing.assert_close(model(TOKEN_IDS), with_first, atol=1e-4, rtol=1e-4)
     adapters.unmerge()
-    torch.testing.assert_close(model(TOKEN_IDS), with_first, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(model(TOKEN_IDS), with_first, atol=1e-4, rtol=1e-4)
     adapters.use(None)
-    torch.testing.assert_close(model(TOKEN_IDS), alone, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(model(TOKEN_IDS), alone, atol=1e-4, rtol=1e-4)
     with pytest.raises(ValueError, match="no adapter 'third' is loaded; there are first, second"):
         adapters.use("third")
     adapters.use("first")
