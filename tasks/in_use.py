@@ -48,7 +48,7 @@ def mark_used(artifact: Artifact) -> None:
 
 
 def running_flows() -> list[str]:
-    """The MLflow runs of the flows that processes of this home are recording now."""
+    """The holders of the MLflow runs that processes of this home are recording now."""
     return [
         path.name.partition(".")[0] for path in running_dir().glob(_FLOW_LOCKS) if is_locked(path)
     ]

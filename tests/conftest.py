@@ -1,6 +1,9 @@
 """Fixtures for all tests, and how the tests are distributed over worker processes."""
 
 import os
+import random
+import sys
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fuzz", type=int, default=20, help="cases of each fuzzed reader (default 20)"
     )
+    parser.addoption(
+        "--seed", type=int, default=0, help="of the random inputs, together with a test's name"
+    )
     parser.addoption("--record", action="store_true", help="record the golden values again")
 
 
@@ -83,6 +89,16 @@ def _rank(item: pytest.Item) -> tuple[int, bool]:
 def _folder(item: pytest.Item) -> str:
     """The folder of a test below ``tests`` or ``gpt_core``."""
     return item.path.relative_to(ROOT).parts[1]
+
+
+@pytest.fixture(autouse=True)
+def _seed(request: pytest.FixtureRequest) -> None:
+    """Give each test its own random inputs, whatever ran before it in the same process."""
+    name = f"{request.config.getoption('--seed')} {request.node.nodeid.partition('@')[0]}"
+    seed = zlib.crc32(name.encode())
+    random.seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
 
 
 @pytest.fixture(scope="session")

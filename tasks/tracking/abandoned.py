@@ -17,8 +17,10 @@ from gpt_core.redaction import redact
 from tasks.paths import running_dir
 from tasks.tracking.store import client, experiment_ids, tracking_uri
 
+HOLDER = "holder"
+"""The tag of a flow's run with the name of the lock that its process holds."""
+
 _ENDED = "its process was ended"
-_HOLDER = "holder"  # the tag with the name of its process's lock
 
 
 @contextmanager
@@ -33,7 +35,7 @@ def hold_runs() -> Iterator[dict[str, str]]:
     holder = uuid4().hex
     path = running_dir() / f"{holder}.{_store()}.lock"
     with FileLock(path):
-        yield {_HOLDER: holder}
+        yield {HOLDER: holder}
         path.unlink(missing_ok=True)  # else its runs are looked at again, which finds them closed
 
 
@@ -74,7 +76,7 @@ def close_stages(flow_run_id: str) -> int:
 def _close_held(holder: str) -> int:
     """Close the runs of a process that has ended, first those of its stages."""
     closed = 0
-    for run in client().search_runs(experiment_ids(), f"tags.{_HOLDER} = '{holder}'"):
+    for run in client().search_runs(experiment_ids(), f"tags.{HOLDER} = '{holder}'"):
         closed += close_stages(run.info.run_id)
         if run.info.status == RunStatus.to_string(RunStatus.RUNNING):
             _close(run.info.run_id)

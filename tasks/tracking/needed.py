@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from tasks.in_use import running_flows
 from tasks.paths import from_home
+from tasks.tracking.abandoned import HOLDER
 from tasks.tracking.store import client
 
 KEEP_TAG = "keep"
@@ -77,11 +77,10 @@ def _made(run: Run, why: str) -> Needed:
     )
 
 
-def _started(run_id: str) -> float:
-    try:
-        return float(client().get_run(run_id).info.start_time) / 1000
-    except MlflowException:
-        return 0.0  # it is recorded in another store, so it may use anything
+def _started(holder: str) -> float:
+    runs = _search(f"tags.{HOLDER} = '{holder}'")
+    # One that is recorded in another store may use anything.
+    return min((float(run.info.start_time) / 1000 for run in runs), default=0.0)
 
 
 def _search(question: str) -> list[Run]:
