@@ -15,13 +15,13 @@ OF_KINDS = ("classification", "instruction", "low_rank")
 PLAIN = CleaningConfig()
 
 
-def run_notebooks(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
-    """Run notebooks; returns what each printed.
+def run_notebooks(folder: Path, names: tuple[str, ...], **options: object) -> dict[str, str]:
+    """Run notebooks of a model with some options of ``write_model``; returns what each printed.
 
     Raises:
         CellExecutionError: If a cell fails.
     """
-    checkpoint = write_model(folder / "model", tokenizer=small_bpe())
+    checkpoint = write_model(folder / "model", tokenizer=small_bpe(), **options)  # type: ignore[arg-type]
     printed = {}
     for path in write_notebooks(checkpoint, ENGLISH, PLAIN, list(names), str(folder / "books")):
         notebook = nbformat.read(path, as_version=4)
@@ -49,6 +49,28 @@ def test_two_chapters_run_and_print_what_the_model_computes(tmp_path: Path) -> N
 def test_every_chapter_of_a_language_model_runs(tmp_path: Path) -> None:
     names = tuple(each.name for each in CHAPTERS if each.name not in (*SHORT, *OF_KINDS))
     assert len(run_notebooks(tmp_path, names)) == len(names)
+
+
+@pytest.mark.long
+@pytest.mark.soak
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    ("name", "options", "shown"),
+    [
+        ("classification", {"kind": "classifier", "labels": ("calm", "storm")}, "'storm'"),
+        (
+            "instruction",
+            {"kind": "instruction", "template": "short", "context_length": 96},
+            "masked",
+        ),
+        ("low_rank", {"rank": 4}, "h.0.attn.c_attn"),
+    ],
+)
+def test_the_chapter_of_each_kind_of_fine_tune_runs(
+    tmp_path: Path, name: str, options: dict[str, object], shown: str
+) -> None:
+    printed = run_notebooks(tmp_path, (name,), **options)
+    assert shown in printed[f"01-{name.replace('_', '-')}"]
 
 
 def test_writing_again_gives_the_same_files(tmp_path: Path) -> None:
