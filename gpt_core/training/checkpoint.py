@@ -54,7 +54,8 @@ def lock_run_dir(out_dir: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout as error:
-            process = owner.read_text(encoding="utf-8") if owner.is_file() else "of another run"
+            known = owner.read_text(encoding="utf-8") if owner.is_file() else ""
+            process = known or "of another run"  # it has not written its number yet
             raise CheckpointError(
                 f"{out_dir} is in use by process {process}: wait for it to end or train into "
                 "another directory"
