@@ -43,7 +43,7 @@ SST2_SETTINGS = ClassificationConfig(
 TASK_SETTINGS = InstructionConfig(template="short", max_new_tokens=64)
 ADAPTERS = LoRAConfig(rank=2)  # 0.7 % of the parameters
 RATES = {"full": (2e-4, 5e-4, 1e-3, 2e-3), "LoRA": (5e-4, 2e-3, 5e-3, 1e-2)}
-SEEDS = 5
+SMS_SEEDS, SST2_SEEDS = 5, 3  # one of the latter takes a quarter of an hour
 SMS_F1, SST2_ACCURACY, STOP_RATE, POINTS = 0.955, 0.835, 0.95, 0.005
 
 
@@ -89,12 +89,13 @@ def pretrain(work: Path) -> None:
 
 def sms(work: Path) -> None:
     """Spam on the natural mix, near duplicates grouped, each seed with a split of its own."""
-    _classify(work, "SMS Spam", SMS, None, SMS_SETTINGS, f"spam F1 ≥ {SMS_F1}")
+    _classify(work, "SMS Spam", SMS, None, SMS_SETTINGS, SMS_SEEDS, f"spam F1 ≥ {SMS_F1}")
 
 
 def sst2(work: Path) -> None:
     """SST-2's phrases, measured on its official dev sentences."""
-    _classify(work, "SST-2", TRAIN, DEV, SST2_SETTINGS, f"accuracy > {SST2_ACCURACY:.1%}")
+    target = f"accuracy > {SST2_ACCURACY:.1%}"
+    _classify(work, "SST-2", TRAIN, DEV, SST2_SETTINGS, SST2_SEEDS, target)
 
 
 def adapters(work: Path) -> None:
@@ -145,6 +146,7 @@ def _classify(
     table: Path,
     test: Path | None,
     config: ClassificationConfig,
+    seeds: int,
     target: str,
 ) -> None:
     """Classifiers of several seeds, and the linear model on the same splits."""
@@ -154,7 +156,7 @@ def _classify(
     if test is not None:
         held["test"] = kept(folder / "test", "raw", lambda out: register_source(test, out))
     made, linear = [], []
-    for seed in range(config.seed, config.seed + SEEDS):
+    for seed in range(config.seed, config.seed + seeds):
         alone = replace(config, seed=seed)
         made.append(
             kept(
@@ -180,7 +182,7 @@ def _classify(
         )
     summary = folder / "summary"
     report = kept(summary, "report", lambda out: summarize_classifiers(made, linear, "", out))
-    how = f"{_shape()} {SEEDS} seeds, test part of {made[0].metrics()['test_examples']:.0f} texts"
+    how = f"{_shape()} {seeds} seeds, test part of {made[0].metrics()['test_examples']:.0f} texts"
     how = f"{how} with its natural mix. Target: {target}."
     publish(title, f"english_finetunes WORK {_part_of(title)}", how, _model_rows(report))
 
