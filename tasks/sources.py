@@ -1,5 +1,6 @@
 """Sources by name or path: found on disk, or downloaded from where they are published."""
 
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,10 +10,11 @@ from gpt_core.config import FinetuningConfig
 from gpt_core.download import download
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, sha256_file
-from gpt_core.text import path_exists, register_source, source_files
+from gpt_core.text import is_pattern, path_exists, register_source, source_files
 from tasks.paths import artifact_dir, expand_path, raw_dir, samples_dir, sources_file
 from tasks.reads import Role, Source
 
+_PATTERN_SIGNS = re.compile(r"[*?\[\]]+")
 _SAMPLES: dict[Role, str] = {
     "text": "text",
     "classification": "messages.tsv",
@@ -35,7 +37,7 @@ class PublicSource:
 
 
 def find_source(source: Source) -> Path | PublicSource:
-    """Resolve a source to its path, or to the public source of that name.
+    """Resolve a source to its path or pattern, or to the public source of that name.
 
     Raises:
         ConfigError: If it is neither.
@@ -49,6 +51,8 @@ def find_source(source: Source) -> Path | PublicSource:
     sources = public_sources()
     if name in sources:
         return sources[name]
+    if is_pattern(path) and source.role == "text":
+        return path.resolve()
     raise ConfigError(
         f"the source {name!r:.200} is neither a file or folder nor a named source: there are "
         f"samples, {', '.join(sources)}"
@@ -141,7 +145,7 @@ def fetch_source(
     """Register a source as a raw artifact, every time again because its file may have changed.
 
     Args:
-        source: ``samples``, a path, or a name in ``data/sources.toml``.
+        source: ``samples``, a path or pattern, or a name in ``data/sources.toml``.
         companion: A file beside it that says how it is read.
         progress: Receives ``bytes`` downloaded.
 
@@ -154,7 +158,7 @@ def fetch_source(
     if isinstance(found, PublicSource):
         path, label = _fetch_public(source.name, found, progress), source.name
     else:
-        path, label = found, found.stem
+        path, label = found, _PATTERN_SIGNS.sub("_", found.stem)
     out_dir = artifact_dir("raw", label, fingerprint_of(str(path)))
     return register_source(path, out_dir, companion=companion)
 

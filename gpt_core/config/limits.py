@@ -26,17 +26,19 @@ class LimitsConfig(Section):
     """Sizes at which a file is refused; results do not depend on them."""
 
     unpacked_ratio: int = 100
-    """gz, zip, Parquet: unpacked bytes for each packed byte, beyond the first 64 MiB. Text shrinks
-    to a third, repetitive logs to a thirtieth of their size."""
+    """gz, zst, zip, EPUB, Parquet, Arrow: unpacked bytes for each packed byte, beyond the first
+    64 MiB. Text shrinks to a third, repetitive logs to a thirtieth of their size."""
 
     line_characters: int = 1 << 26
-    """Characters in a line of a table or of JSON lines, which is one record."""
+    """Characters in a line of a table or of JSON lines, which is one record; bytes in a page of
+    HTML or of a web archive."""
 
     cell_characters: int = 1 << 24
     """Characters in a field of a CSV or TSV table."""
 
     array_characters: int = 1 << 29
-    """Characters in a JSON array, which is read at once and takes several times its size."""
+    """Characters in a JSON array, which is read at once and takes several times its size; bytes in
+    a batch of an Arrow file."""
 
     document_characters: int = 1 << 28
     """Characters in a document that a table of boundaries cuts out, see ``reading.boundaries``."""

@@ -25,14 +25,27 @@ FIXED_VOCAB_SIZES = {"byte": 257, "gpt2": 50_257}
 class ReadingConfig(Section):
     """How the files of a source become documents."""
 
-    format: Literal["auto", "text", "json", "jsonl", "csv", "tsv", "parquet"] = "auto"
+    format: Literal[
+        "auto", "text", "openiti", "json", "jsonl", "csv", "tsv", "parquet", "arrow", "html",
+        "epub", "warc",
+    ] = "auto"  # fmt: skip
     """The file format. ``auto`` decides for each file by its suffix: ``.txt``, ``.md``, ``.text``,
-    ``.raw`` or none is text; ``.json``, ``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv``, ``.parquet``.
-    All of them may be compressed (``.gz``) or in a ``.zip``."""
+    ``.raw`` or none is text; ``.json``, ``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv``, ``.parquet``,
+    ``.arrow``; ``.html``, ``.htm``, ``.xhtml``; ``.epub``; ``.warc``, ``.wet``. A file that begins
+    with ``######OpenITI#`` is OpenITI mARkdown. All of them may be compressed (``.gz``, ``.zst``)
+    or in a ``.zip``."""
 
     split: Literal["blank-line", "line", "file"] = "blank-line"
     """Where a document of a text file ends: at a ``blank-line``, at each ``line``, or with the
-    ``file``."""
+    ``file``. In OpenITI mARkdown a paragraph is a line, and a blank line follows it."""
+
+    keep_heads: bool = True
+    """OpenITI mARkdown: keep the heads of chapters and sections, each as a line before its first
+    paragraph."""
+
+    html: Literal["main", "all"] = "main"
+    """HTML pages and web archives: read the ``main`` text, without menus, headers and footers, or
+    ``all`` that is visible."""
 
     text_column: str = "text"
     """Name of the column (CSV, TSV, Parquet) or key (JSON, JSON lines) that holds the text."""
@@ -44,7 +57,8 @@ class ReadingConfig(Section):
 
     encoding: str = "utf-8"
     """Character encoding of text, JSON, CSV and TSV files, by its name in Python, such as
-    ``utf-8``, ``cp1256`` or ``utf-16``. A byte-order mark is dropped."""
+    ``utf-8``, ``cp1256`` or ``utf-16``. A byte-order mark is dropped. An HTML page that declares
+    another one is read by that, unless this is set."""
 
     def __post_init__(self) -> None:
         require_named(self, "text_column", "boundaries")
@@ -66,6 +80,10 @@ class CleaningConfig(Section):
     language: Literal["auto", "arabic", "english", "none"] = "auto"
     """The language whose rules apply. ``auto`` decides for each document by the script of most of
     its first letters: Arabic, else English. ``none`` leaves the text as it is."""
+
+    fold_presentation_forms: bool = True
+    """Arabic: replace contextual forms and ligatures (U+FB50 to U+FDFF, U+FE70 to U+FEFC), which
+    old files and extracted PDFs have, by the letters themselves."""
 
     strip_diacritics: bool = True
     """Arabic: remove combining marks (vowel signs, shadda, superscript alef) and Quranic

@@ -41,7 +41,13 @@ from gpt_core.text.probe import TextProbe, probe_texts
 from gpt_core.text.reading import read_texts
 from gpt_core.text.records import RecordFormat, file_errors, read_objects, read_record_file
 from gpt_core.text.rows import TableLayout, TableRow, WantedColumns, find_layout, read_rows
-from gpt_core.text.sources import path_exists, register_source, source_files, source_path
+from gpt_core.text.sources import (
+    is_pattern,
+    path_exists,
+    register_source,
+    source_files,
+    source_path,
+)
 from gpt_core.text.splits import (
     ExampleSplits,
     InstructionSplits,
@@ -84,6 +90,7 @@ __all__ = [
     "find_layout",
     "find_near_duplicates",
     "group_near_duplicates",
+    "is_pattern",
     "iter_documents",
     "iter_texts",
     "label_weights",

@@ -10,6 +10,7 @@ from itertools import chain
 
 from gpt_core.config import CleaningConfig
 from gpt_core.text.characters import CharacterSet, collapse_whitespace, strip_controls
+from gpt_core.text.presentation_forms import fold_presentation_forms
 from gpt_core.text.rules import Rule
 
 _MARK_RANGES = (
@@ -157,6 +158,7 @@ def strip_punctuation(text: str) -> str:
 
 RULES = (
     Rule("strip_controls", strip_controls),
+    Rule("fold_presentation_forms", fold_presentation_forms),
     Rule("strip_diacritics", strip_diacritics),
     Rule("strip_tatweel", strip_tatweel),
     Rule("unify_letters", unify_letters),

@@ -126,6 +126,7 @@ def clean_corpus(
             documents = read_documents(source, reading)
             kept = _clean_documents(documents, cleaner, cleaning, seen, counts, progress)
             splits = _write_splits(kept, cleaning, draft.directory)
+        source_path(raw)  # no file appeared or changed meanwhile
         if splits["train"]["documents"] == 0:
             raise DataError(
                 f"{source} leaves no document to train on: {counts.read} read, "

@@ -8,9 +8,8 @@ from gpt_core.config import CleaningConfig, ReadingConfig
 from gpt_core.errors import DataError
 from gpt_core.text.cleaning import Cleaner
 from gpt_core.text.corpus import Split, split_of
-from gpt_core.text.reading import read_texts
+from gpt_core.text.reading import read_texts, text_files
 from gpt_core.text.records import require_unicode
-from gpt_core.text.sources import source_files
 
 _MAX_FILES = 1000  # of which the first text is read
 _MAX_DOCUMENTS = 256  # of which it is known to which splits they go
@@ -43,9 +42,7 @@ def probe_texts(path: Path, reading: ReadingConfig, cleaning: CleaningConfig) ->
     Raises:
         DataError: If a file cannot be read, or there is no text but white space.
     """
-    files = source_files(path)
-    if path.is_dir():
-        files = [file for file in files if file.name != reading.boundaries]
+    files = [file for _, file in text_files(path, reading)]
     plain = replace(reading, boundaries=None)  # a table of boundaries is read with the whole text
     for file in files[:_MAX_FILES]:
         has_table = reading.boundaries is not None and (file.parent / reading.boundaries).is_file()

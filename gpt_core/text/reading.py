@@ -1,27 +1,32 @@
-"""Stream the texts of a source's files, also out of gz and zip, without unpacking them to disk.
+"""Stream the texts of a source's files, also out of gz, zst and zip, without unpacking to disk.
 
-The id of a text is ``file#number``, counted from 0; in a zip ``archive:member#number``.
+The id of a text is ``file#number``, counted from 0; in a zip ``archive:member#number``. Files are
+read in the order of the bytes of their names.
 """
 
 import gzip
+import io
 import logging
 import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from gpt_core.config import ReadingConfig
 from gpt_core.errors import DataError
 from gpt_core.text.boundaries import cut_at_boundaries
+from gpt_core.text.dataset_folders import without_descriptions
 from gpt_core.text.formats import read_format
 from gpt_core.text.records import file_errors
-from gpt_core.text.sources import is_hidden, source_files
+from gpt_core.text.sources import is_hidden, named_files
 from gpt_core.text.unpacking import UnpackedStream
+from gpt_core.text.zstandard_files import ZstandardFile
 
 _LOGGER = logging.getLogger(__name__)
+_PACKED = (".gz", ".zst")
 _DAMAGED_ARCHIVE = (
     gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError
 )  # fmt: skip
@@ -40,11 +45,56 @@ def read_texts(path: Path, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
     Raises:
         DataError: Naming the file, the place in it and what was expected.
     """
-    for file in source_files(path):
-        if not (path.is_dir() and reading.boundaries == file.name):
-            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-            with _reading_errors(file):
-                yield from _read_file(file, name, reading)
+    for name, file in text_files(path, reading):
+        yield from read_file(file, name, reading)
+
+
+def text_files(path: Path, reading: ReadingConfig) -> list[tuple[str, Path]]:
+    """List the files of a source that hold texts, with their names, in reading order.
+
+    Raises:
+        DataError: If there are none, or one of them cannot be read.
+    """
+    files = [(n, f) for n, f in named_files(path) if path.is_file() or f.name != reading.boundaries]
+    return without_descriptions(files)
+
+
+def read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
+    """Stream the texts of one file of a source, each with its id.
+
+    Args:
+        file: The file.
+        name: Its name in the ids.
+        reading: How it becomes texts.
+
+    Raises:
+        DataError: If it cannot be read, or changes meanwhile.
+    """
+    before = _state_of(file)
+    try:
+        with _reading_errors(file):
+            yield from _read_file(file, name, reading)
+    except DataError as error:
+        if _state_of(file) not in (before, None):
+            raise _changed(file) from error
+        raise
+    if _state_of(file) != before:
+        raise _changed(file)
+
+
+def _state_of(file: Path) -> tuple[int, ...] | None:
+    """Everything that changes with a file's content; None for a file that is not there."""
+    try:
+        entry = file.stat()
+    except OSError:
+        return None  # to open it says why
+    return entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns
+
+
+def _changed(file: Path) -> DataError:
+    return DataError(
+        f"{file} changed while it was read: run the command again when nothing writes to it"
+    )
 
 
 def _read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
@@ -53,9 +103,9 @@ def _read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[
     if suffix == ".zip":
         yield from _read_zip(file, name, reading)
         return
-    with gzip.open(file) if suffix == ".gz" else file.open("rb") as opened:
+    with closing(_open(file)) as opened:
         stream = cast(IO[bytes], opened)
-        if suffix == ".gz":
+        if suffix in _PACKED:
             packed = UnpackedStream(stream, file.stat().st_size, str(file))
             stream = cast(IO[bytes], packed)
         if boundaries is not None:
@@ -63,6 +113,13 @@ def _read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[
         else:
             texts = read_format(stream, _inner_name(file), str(file), reading)
         yield from _with_ids(name, texts)
+
+
+def _open(file: Path) -> io.IOBase:
+    suffix = file.suffix.lower()
+    if suffix == ".zst":
+        return ZstandardFile(file)
+    return gzip.open(file) if suffix == ".gz" else file.open("rb")
 
 
 def _read_zip(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
@@ -95,8 +152,8 @@ def _with_ids(name: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _inner_name(file: Path) -> str:
-    """The file name without ``.gz``."""
-    return file.stem if file.suffix.lower() == ".gz" else file.name
+    """The file name without ``.gz`` or ``.zst``."""
+    return file.stem if file.suffix.lower() in _PACKED else file.name
 
 
 def _boundaries_of(file: Path, reading: ReadingConfig) -> Path | None:
@@ -118,13 +175,7 @@ def _reading_errors(file: Path) -> Iterator[None]:
     with file_errors(file):
         try:
             yield
-        except (
-            gzip.BadGzipFile,
-            zipfile.BadZipFile,
-            EOFError,
-            zlib.error,
-            lzma.LZMAError,
-        ) as error:
+        except _DAMAGED_ARCHIVE as error:
             raise DataError(f"{file} is not an intact {file.suffix} archive: {error}") from error
         except UnicodeDecodeError as error:
             raise DataError(

@@ -1,4 +1,4 @@
-"""Stream records from JSON, JSON lines, CSV, TSV and Parquet, by the same rules for every caller.
+"""Stream records from JSON, JSON lines, CSV, TSV, Parquet and Arrow, by the same rules for all.
 
 CSV is quoted, TSV is not; both have a header. Blank lines are skipped, line ends become LF, and a
 byte-order mark is dropped. A record is a JSON value, or a dictionary of the columns asked for.
@@ -17,12 +17,13 @@ from typing import IO, Any, Literal
 from gpt_core.config import current_limits
 from gpt_core.errors import DataError
 from gpt_core.files import parse_json_lines
+from gpt_core.text.arrow_streams import ArrowStream
 from gpt_core.text.parquet_files import iter_rows, open_parquet
 from gpt_core.text.streams import BoundedText, open_text
 
 _MAX_NAMES = 12  # of columns in an error message
 
-RecordFormat = Literal["json", "jsonl", "csv", "tsv", "parquet"]
+RecordFormat = Literal["json", "jsonl", "csv", "tsv", "parquet", "arrow"]
 """A format of files whose records have named fields."""
 Record = tuple[str, object]
 """The place of a record in its file, such as ``line 3``, and its value."""
@@ -47,7 +48,7 @@ def read_records(
         form: The file's format.
         where: The file's name in error messages.
         columns: The columns that a table must have; others are not read.
-        encoding: Encoding of all formats but Parquet.
+        encoding: Encoding of all formats but Parquet and Arrow.
         encoding_setting: The setting that names the encoding, for error messages.
         settings: The settings that name the columns, for error messages.
         headerless: Columns of a TSV whose first line is no header, the label's first; it is one
@@ -60,8 +61,8 @@ def read_records(
     Raises:
         DataError: If the file cannot be read as that format or lacks a column.
     """
-    if form == "parquet":
-        yield from _read_parquet(stream, where, columns, settings or {}, optional)
+    if form == "parquet" or form == "arrow":
+        yield from _read_columns(stream, form, where, columns, settings or {}, optional)
         return
     with open_text(stream, where, encoding, setting=encoding_setting) as text:
         if form == "json":
@@ -260,18 +261,24 @@ def _reason(error: Exception) -> str:
     return str(error).partition(";")[0]
 
 
-def _read_parquet(
+def _read_columns(
     stream: IO[bytes],
+    form: Literal["parquet", "arrow"],
     where: str,
     columns: Sequence[str],
     settings: Mapping[str, str],
     optional: Sequence[str],
 ) -> Iterator[Record]:
-    parquet = open_parquet(stream, where, [*columns, *optional])
-    names = parquet.schema_arrow.names
+    if form == "arrow":
+        arrow = ArrowStream(stream, where)
+        names = arrow.names
+    else:
+        parquet = open_parquet(stream, where, [*columns, *optional])
+        names = parquet.schema_arrow.names
     _require_columns(names, columns, where, settings)
     read = [*columns, *(name for name in optional if name in names)]
-    for number, row in enumerate(iter_rows(parquet, read, where)):
+    rows = arrow.rows(read) if form == "arrow" else iter_rows(parquet, read, where)
+    for number, row in enumerate(rows):
         yield f"row {number}", row
 
 

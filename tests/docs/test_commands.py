@@ -27,6 +27,11 @@ FILES = {
     "instruction-data.json": "instructions.json",
     "pairs.jsonl": "preferences.json",
     "PATH": "text/english.txt",
+    "books/**/*.txt": "text/*.txt",
+    "0300AH/**/*-ara1": "text/ar*",
+    "pages/": "text",
+    "crawl.warc.wet.gz": "text/english.txt",
+    "lines.jsonl.zst": "text/english.txt",
 }
 """The sample that takes the place of a name in the pages."""
 

@@ -34,6 +34,7 @@ CONTENTS = {
     "b.json": json.dumps(TEXTS, indent=1, ensure_ascii=False),
     "a.jsonl": "\n".join(json.dumps({"text": text}) for text in TEXTS) + "\n\n",
     "a.NDJSON": "\r\n".join(json.dumps(text, ensure_ascii=False) for text in TEXTS),
+    "lines.json": "\n".join(json.dumps({"text": text}) for text in TEXTS),
     "a.csv": as_csv(TEXTS),
 }
 
@@ -116,7 +117,13 @@ def test_a_huge_line_is_cut_into_documents_at_spaces(tmp_path: Path, split: str)
         ("a.jsonl", b"{}\n", "it has none; set reading.text_column"),
         ("a.jsonl", b"[" * 99_999, "a.jsonl, line 1: JSON that cannot be read"),
         ("a.jsonl", b"\n" + b"1" * 9_999, "a.jsonl, line 2: JSON that cannot be read"),
-        ("a.json", b'{"text": "a"}', "must hold a JSON array"),
+        ("a.json", b'{\n"text": "a"}', "must hold a JSON array"),
+        ("a.json", b'{"data": ["a"]}', "a.json, line 1: no text under 'text'; it has data; set"),
+        (
+            "a.ara1-x",
+            b"text",
+            "cannot read .ara1-x files; set reading.format, choose the files by a",
+        ),
         ("a.json", b"[1,\n2", "a.json, line 2: not valid JSON"),
         ("a.json", b"", "a.json, line 1: not valid JSON"),
         ("a.json", b"[1]", "entry 0: no text under 'text'"),

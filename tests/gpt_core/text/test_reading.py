@@ -1,16 +1,19 @@
 """A file, a folder, a gz and a zip give the same texts, without extraction to disk."""
 
 import gzip
+import os
 import re
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
-from gpt_core.config import ReadingConfig
+from gpt_core.config import CleaningConfig, ReadingConfig
 from gpt_core.errors import DataError
-from gpt_core.text import read_documents, read_texts
+from gpt_core.text import clean_corpus, read_documents, read_texts, register_source
 
 
 def ids_and_texts(path: Path, **reading: object) -> list[tuple[str, str]]:
@@ -121,3 +124,72 @@ def test_a_file_deleted_during_reading_raises_a_one_line_error(folder: Path) -> 
     (folder / "deep" / "a.txt").unlink()
     with pytest.raises(DataError, match=r"a.txt cannot be read: No such file"):
         next(texts)
+
+
+def append(file: Path) -> None:
+    with file.open("a") as opened:
+        opened.write("more\n" * 50_000)
+
+
+def truncate(file: Path) -> None:
+    os.truncate(file, 10)
+
+
+def replace(file: Path) -> None:
+    content = file.read_bytes()
+    (file.parent / "new").write_bytes(content)
+    os.utime(file.parent / "new", (1, 1))
+    (file.parent / "new").rename(file)
+
+
+@pytest.mark.parametrize("change", [append, truncate, replace])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.jsonl.zst"])
+def test_a_file_that_changes_while_it_is_read_raises_a_one_line_error(
+    tmp_path: Path, name: str, change: Callable[[Path], None]
+) -> None:
+    lines = "".join(f'"{random_text}"\n' for random_text in noise(20_000))
+    packed = {".gz": gzip.compress, ".zst": zstandard.compress}.get(Path(name).suffix, bytes)
+    (tmp_path / name).write_bytes(packed(lines.encode()))
+    texts = read_texts(tmp_path, ReadingConfig(split="line"))
+    next(texts)
+    change(tmp_path / name)
+    with pytest.raises(DataError, match=f"{name} changed while it was read: run the command again"):
+        list(texts)
+
+
+def noise(count: int) -> list[str]:
+    """Texts that do not shrink when they are packed."""
+    return [os.urandom(12).hex() for _ in range(count)]
+
+
+def test_a_file_that_appears_while_a_corpus_is_cleaned_leaves_no_artifact(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(3):
+        text = "\n\n".join(f"text {number} {part}" for part in range(600))
+        (source / f"{number}.txt").write_text(text)
+    raw = register_source(source, tmp_path / "raw")
+
+    def progress(*_: object) -> None:
+        (source / "4.txt").write_text("new")
+
+    config = ReadingConfig(), CleaningConfig(language="none")
+    with pytest.raises(DataError, match=r"4.txt has changed since it was recorded: run the comm"):
+        clean_corpus(raw, *config, tmp_path / "out", progress=progress)
+    assert not (tmp_path / "out").exists()
+
+
+def test_thousands_of_files_of_several_formats_are_read_in_order(tmp_path: Path) -> None:
+    contents = {
+        ".txt": "{}",
+        ".jsonl": '{{"text": "{}"}}',
+        ".html": "<p>{}</p>",
+        ".csv": "text\n{}",
+    }
+    for number in range(2000):
+        suffix = list(contents)[number % 4]
+        (tmp_path / f"{number}{suffix}").write_text(contents[suffix].format(number))
+    read = list(read_texts(tmp_path, ReadingConfig(html="all")))
+    names = [name.partition("#")[0] for name, _ in read]
+    assert names == sorted(names, key=str.encode)
+    assert [text for _, text in read] == [Path(name).stem for name in names]

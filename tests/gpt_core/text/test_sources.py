@@ -5,8 +5,9 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from gpt_core.config import ReadingConfig
 from gpt_core.errors import DataError
-from gpt_core.text import register_source, source_files, source_path
+from gpt_core.text import read_texts, register_source, source_files, source_path
 from gpt_core.text.sources import is_hidden
 
 
@@ -155,3 +156,73 @@ def test_a_link_to_nothing_in_a_folder_is_refused(tmp_path: Path) -> None:
         (tmp_path / "b.txt").symlink_to(target)
         with pytest.raises(DataError, match=r"b.txt is a link to nothing: take it out of the"):
             source_files(tmp_path)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    for name in ("10.txt", "2.txt", "old/3.txt", "old/new/4.jsonl", "old/.git/5.txt", ".6.txt"):
+        (tmp_path / "library" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "library" / name).write_text(f'"{name}"')
+    return tmp_path / "library"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("*.txt", ["10.txt", "2.txt"]),
+        ("**/*.txt", ["10.txt", "2.txt", "old/3.txt"]),
+        ("**", ["10.txt", "2.txt", "old/3.txt", "old/new/4.jsonl"]),
+        ("*", ["10.txt", "2.txt", "old/3.txt", "old/new/4.jsonl"]),
+        ("[2-9]*", ["2.txt"]),
+        ("o?d/*/*.jsonl", ["old/new/4.jsonl"]),
+    ],
+)
+def test_a_pattern_names_files_in_the_order_of_their_bytes(
+    library: Path, pattern: str, names: list[str], tmp_path: Path
+) -> None:
+    read = list(read_texts(library / pattern, ReadingConfig()))
+    base = "old/" if pattern.startswith("old") else ""
+    assert [name.partition("#")[0] for name, _ in read] == [n.removeprefix(base) for n in names]
+    raw = register_source(library / pattern, tmp_path / "raw")
+    assert source_path(raw) == library / pattern
+    assert list(raw.manifest().info["sha256"]) == names
+
+
+def test_a_pattern_that_matches_nothing_is_one_sentence(library: Path) -> None:
+    with pytest.raises(DataError, match=r"no file matches .*\*.csv: the signs are \* for a part"):
+        source_files(library / "*.csv")
+
+
+def test_a_file_with_the_signs_of_a_pattern_in_its_name_is_that_file(tmp_path: Path) -> None:
+    (tmp_path / "a[1].txt").write_text("text")
+    (tmp_path / "a1.txt").write_text("other")
+    assert source_files(tmp_path / "a[1].txt") == [tmp_path / "a[1].txt"]
+
+
+def test_a_file_that_appears_for_a_pattern_is_detected(library: Path, tmp_path: Path) -> None:
+    raw = register_source(library / "*.txt", tmp_path / "raw")
+    (library / "7.csv").write_text("text")
+    assert source_path(raw) == library / "*.txt"
+    (library / "7.txt").write_text("new")
+    with pytest.raises(DataError, match=r"7.txt has changed since it was recorded"):
+        source_path(raw)
+
+
+def test_new_content_of_the_same_size_is_detected_and_a_new_date_alone_is_not(
+    library: Path, tmp_path: Path
+) -> None:
+    raw = register_source(library, tmp_path / "raw")
+    os.utime(library / "2.txt", (1, 1))
+    assert source_path(raw) == library
+    (library / "2.txt").write_text('"3.txt"')
+    with pytest.raises(DataError, match=r"2.txt has changed since it was recorded"):
+        source_path(raw)
+
+
+def test_a_table_next_to_the_files_of_a_pattern_counts(library: Path, tmp_path: Path) -> None:
+    (library / "old" / "cuts.tsv").write_text("char_offset\tchar_length\n0\t3\n")
+    one = register_source(library / "**/*.txt", tmp_path / "one", companion="cuts.tsv")
+    assert list(one.manifest().info["sha256"])[-1] == "beside it: old/cuts.tsv"
+    (library / "old" / "cuts.tsv").write_text("char_offset\tchar_length\n0\t2\n")
+    two = register_source(library / "**/*.txt", tmp_path / "two", companion="cuts.tsv")
+    assert one.fingerprint != two.fingerprint
