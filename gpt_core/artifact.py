@@ -120,7 +120,7 @@ def new_artifact(
             format_version=FORMAT_VERSION,
             fingerprint="",
             parents={f"{p.kind}:{Path(p.path).name}": p.fingerprint for p in parents},
-            config=to_json_value(config),
+            config=recorded_config(config),
             info=draft.info,
             metrics=draft.metrics,
             files=_list_files(directory, draft.checksums),
@@ -215,6 +215,24 @@ def to_json_value(value: object) -> object:
     if isinstance(value, list | tuple):
         return [to_json_value(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def recorded_config(value: object) -> object:
+    """A configuration as a manifest records it: JSON values without fields that say nothing.
+
+    Left out are fields with the metadata ``UNRECORDED`` and, at their default, those with
+    ``RECORDED_IF_SET``, see ``gpt_core.config.section``.
+    """
+    if isinstance(value, list | tuple):
+        return [recorded_config(item) for item in value]
+    if isinstance(value, Artifact) or not dataclasses.is_dataclass(value):
+        return to_json_value(value)
+    return {
+        f.name: recorded_config(getattr(value, f.name))
+        for f in dataclasses.fields(value)
+        if not (recorded := f.metadata.get("recorded"))
+        or (recorded == "if set" and getattr(value, f.name) != f.default)
+    }
 
 
 def fingerprint_of(*parts: object) -> str:

@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 from gpt_core.config.checks import bounds_of
+
+UNRECORDED: Mapping[str, str] = MappingProxyType({"recorded": "never"})
+"""Metadata of a field that no artifact records, such as a path whose content is a parent of it."""
+
+RECORDED_IF_SET: Mapping[str, str] = MappingProxyType({"recorded": "if set"})
+"""Metadata of a field that artifacts record only where it differs from its default.
+
+A setting that is added with this leaves the fingerprints of all artifacts that do not use it.
+"""
 
 
 def _show_bounds(schema: dict[str, dict[str, dict[str, object]]], kind: type) -> None:

@@ -1,6 +1,6 @@
 """Settings of reading and cleaning text and of training the tokenizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
 
@@ -12,7 +12,7 @@ from gpt_core.config.checks import (
     require_share,
 )
 from gpt_core.config.patterns import NAMED_PATTERNS, require_pattern
-from gpt_core.config.section import Section
+from gpt_core.config.section import RECORDED_IF_SET, Section
 
 TokenizerKind = Literal[
     "unigram", "sentencepiece-bpe", "bpe", "gpt2", "byte", "codepoint", "character", "word"
@@ -39,11 +39,11 @@ class ReadingConfig(Section):
     """Where a document of a text file ends: at a ``blank-line``, at each ``line``, or with the
     ``file``. In OpenITI mARkdown a paragraph is a line, and a blank line follows it."""
 
-    keep_heads: bool = True
+    keep_heads: bool = field(default=True, metadata=RECORDED_IF_SET)
     """OpenITI mARkdown: keep the heads of chapters and sections, each as a line before its first
     paragraph."""
 
-    html: Literal["main", "all"] = "main"
+    html: Literal["main", "all"] = field(default="main", metadata=RECORDED_IF_SET)
     """HTML pages and web archives: read the ``main`` text, without menus, headers and footers, or
     ``all`` that is visible."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gpt_core.artifact import Artifact, new_artifact, read_artifact, to_json_value, verify
+from gpt_core.artifact import Artifact, new_artifact, read_artifact, recorded_config, verify
 from gpt_core.checkpoints import step_directory
 from gpt_core.errors import DataError
 from gpt_core.text import TableRow
@@ -73,7 +73,7 @@ class Parts:
             return False
         manifest = found.manifest()
         same_parents = set(manifest.parents.values()) == {p.fingerprint for p in self.parents}
-        return same_parents and manifest.config == to_json_value(self.config)
+        return same_parents and manifest.config == recorded_config(self.config)
 
 
 def split_parts(rows: Iterable[TableRow], n_rows: int) -> Iterator[list[TableRow]]:

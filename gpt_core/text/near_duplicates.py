@@ -19,7 +19,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 
-_SHINGLE_WORDS = 3
+SHINGLE_WORDS = 3
+"""Words in a row that are compared as one."""
+
 _WORDS_WITHOUT_NUMBERS = 8  # of which a text must have so many that its numbers do not matter
 _MAX_MEMBERS = 32  # of a group that are compared with a text, so that templates take linear time
 _SLACK = 1e-9  # for the rounding of products of thresholds
@@ -28,6 +30,17 @@ _HASH_BYTES = 8  # probability of any collision between two sets of 100,000 text
 # Scripts that put no spaces between words: each character counts as a word.
 _UNSPACED = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+
+
+class _MarkTable(dict[int, int | None]):
+    """Maps combining marks to nothing, other characters to themselves, as they are met."""
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = found = None if unicodedata.combining(chr(code)) else code
+        return found
+
+
+_MARKS = _MarkTable()
 
 Shingles = frozenset[int]
 """The word trigrams of a text, each by its number."""
@@ -45,13 +58,26 @@ def words_of(text: str) -> tuple[str, ...]:
         >>> words_of("Urgent: you have won a prize, call 80082 or write now.")
         ('urgent', 'you', 'have', 'won', 'a', 'prize', 'call', 'or', 'write', 'now')
     """
-    if not text.isascii():
-        decomposed = unicodedata.normalize("NFKD", text)
-        text = "".join(char for char in decomposed if not unicodedata.combining(char))
-    words = _WORD.findall(text.casefold())
-    others = [word for word in words if not any(map(str.isdigit, word))]
-    kept = others if len(others) >= _WORDS_WITHOUT_NUMBERS else words
-    return tuple(kept) or (text.strip(),)
+    words = split_words(text)
+    if any(map(str.isdigit, set().union(*words))):
+        others = [word for word in words if not any(map(str.isdigit, word))]
+        words = others if len(others) >= _WORDS_WITHOUT_NUMBERS else words
+    return tuple(words) or (_without_marks(text).strip(),)
+
+
+def split_words(text: str) -> list[str]:
+    """All words of a text, numbers too, without case, marks and punctuation.
+
+    Example:
+        >>> split_words("Ça va? 2 fois")
+        ['ca', 'va', '2', 'fois']
+    """
+    return _WORD.findall(_without_marks(text).casefold())
+
+
+def _without_marks(text: str) -> str:
+    """A text in compatibility form without accents, vowel signs and other combining marks."""
+    return text if text.isascii() else unicodedata.normalize("NFKD", text).translate(_MARKS)
 
 
 def shingles_of(texts: Iterable[str]) -> list[Shingles]:
@@ -60,7 +86,7 @@ def shingles_of(texts: Iterable[str]) -> list[Shingles]:
     found = []
     for text in texts:
         words = words_of(text)
-        n = min(_SHINGLE_WORDS, len(words))
+        n = min(SHINGLE_WORDS, len(words))
         trigrams = (words[i : i + n] for i in range(len(words) - n + 1))
         found.append(frozenset(numbers.setdefault(each, len(numbers)) for each in trigrams))
     return found

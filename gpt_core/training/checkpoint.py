@@ -12,7 +12,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from gpt_core.artifact import Artifact, new_artifact, read_artifact, to_json_value, verify
+from gpt_core.artifact import (
+    Artifact,
+    new_artifact,
+    read_artifact,
+    recorded_config,
+    to_json_value,
+    verify,
+)
 from gpt_core.callbacks import METRICS, SAMPLES
 from gpt_core.checkpoints import (
     CONFIG,
@@ -282,7 +289,7 @@ def require_same_origin(
         CheckpointError: Naming the first setting that differs, or that the parents do.
     """
     manifest = checkpoint.manifest()
-    difference = _first_difference(manifest.config, to_json_value(settings), "")
+    difference = _first_difference(manifest.config, recorded_config(settings), "")
     if difference is None and set(manifest.parents.values()) != {p.fingerprint for p in parents}:
         difference = other_parents
     if difference is not None:
