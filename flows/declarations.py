@@ -22,7 +22,7 @@ from tasks.reads import Given, Read, Release, Source, answers_read, named_checkp
 FlowResult = Artifact | dict[str, Artifact]
 FlowFunction = Callable[[RunConfig], Artifact] | Callable[[RunConfig], dict[str, Artifact]]
 
-TEXT = ("source", "reading", "cleaning", "tokenizer", "shards")
+TEXT = ("source", "reading", "cleaning", "tokenizer", "shards", "engine")
 """The settings that turn raw text into token shards."""
 
 PRETRAINING = (*(section.name for section in fields(PretrainConfig)), "launch")
@@ -284,7 +284,7 @@ FLOWS = index_by_name(
         help="Several tokenizers on one corpus, side by side.",
         load=partial(_load, "compare_tokenizers"),
         reads=_tokenizers,
-        sections=("comparison", "source", "reading", "cleaning", "tokenizer"),
+        sections=("comparison", "source", "reading", "cleaning", "tokenizer", "engine"),
     ),
     Flow(
         name="pretrain",

@@ -9,6 +9,16 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TOKENIZER_METRICS = {
+    "tokens_per_word": "tokens a word",
+    "bytes_per_token": "bytes a token",
+    "whole_words": "fraction of words in one piece",
+    "vocabulary_used": "fraction of the vocabulary used",
+    "megabytes_per_second": "encoding, MB a second",
+    "train_seconds": "training, seconds",
+}
+"""The metrics of a tokenizer that are drawn, with their titles."""
+
 
 def loss_curves(metrics: pd.DataFrame) -> "Figure":
     """Training and validation loss over the steps.

@@ -15,6 +15,7 @@ from gpt_core.config import (
     CleaningConfig,
     ComparisonConfig,
     DecodingConfig,
+    EngineConfig,
     EvaluationConfig,
     GPT2ImportConfig,
     InstructionConfig,
@@ -30,26 +31,17 @@ from gpt_core.config import (
 from tasks import hub, launch, sources, tables
 from tasks.anatomy import dissect as dissect
 from tasks.classifier_plots import metric_intervals, record_classifier
+from tasks.engines import open_engine
 from tasks.judging import judge_key
 from tasks.paths import artifact_dir, judge_replies
 from tasks.pieces import pieces_page
 from tasks.planning import PendingDownload
-from tasks.plots import loss_curves, metric_bars, zipf_curves
+from tasks.plots import TOKENIZER_METRICS, loss_curves, metric_bars, zipf_curves
 from tasks.predictions import predict_file as predict_file
 from tasks.reads import Role, Source
 from tasks.reporting import report_table
 from tasks.stage import StageRun, display_progress, fetch, stage
 from tasks.training_reporter import TrainingReporter
-
-_TOKENIZER_METRICS = {
-    "tokens_per_word": "tokens a word",
-    "bytes_per_token": "bytes a token",
-    "whole_words": "fraction of words in one piece",
-    "vocabulary_used": "fraction of the vocabulary used",
-    "megabytes_per_second": "encoding, MB a second",
-    "train_seconds": "training, seconds",
-}
-"""The metrics of a tokenizer that are drawn, with their titles."""
 
 
 def _plan_corpus(
@@ -71,12 +63,22 @@ def fetch_corpus(source: str, role: Role = "text", companion: str | None = None)
     return sources.fetch_source(Source(source, role), companion, display_progress("fetch_corpus"))
 
 
-@stage(package="text", kind="documents")
+@stage(package="text", kind="documents", ignore=("engine_config",))
 def clean_corpus(
-    run: StageRun, raw: Artifact, reading: ReadingConfig, cleaning: CleaningConfig
+    run: StageRun,
+    raw: Artifact,
+    reading: ReadingConfig,
+    cleaning: CleaningConfig,
+    engine_config: EngineConfig | None = None,
 ) -> Artifact:
-    """Clean raw text into documents, see ``gpt_core.text.clean_corpus``."""
-    corpus = text.clean_corpus(raw, reading, cleaning, run.out_dir, progress=run.progress)
+    """Clean raw text into documents, see ``gpt_core.text.clean_corpus``.
+
+    The engine is not part of the cache key.
+    """
+    with open_engine(engine_config) as engine:
+        corpus = text.clean_corpus(
+            raw, reading, cleaning, run.out_dir, engine=engine, progress=run.progress
+        )
     run.record.log_table(tables.rules(corpus), "rules")
     return corpus
 
@@ -87,14 +89,24 @@ def train_tokenizer(run: StageRun, corpus: Artifact, config: TokenizerConfig) ->
     return tokenizers.train_tokenizer(corpus, config, run.out_dir, progress=run.progress)
 
 
-@stage(package="data", kind="shards")
+@stage(package="data", kind="shards", ignore=("engine_config",))
 def encode_corpus(
-    run: StageRun, corpus: Artifact, tokenizer: Artifact, config: ShardConfig
+    run: StageRun,
+    corpus: Artifact,
+    tokenizer: Artifact,
+    config: ShardConfig,
+    engine_config: EngineConfig | None = None,
 ) -> Artifact:
-    """Encode documents into token shards, see ``gpt_core.data.encode_corpus``."""
+    """Encode documents into token shards, see ``gpt_core.data.encode_corpus``.
+
+    The engine is not part of the cache key.
+    """
     from gpt_core import data
 
-    return data.encode_corpus(corpus, tokenizer, config, run.out_dir, progress=run.progress)
+    with open_engine(engine_config, config.workers) as engine:
+        return data.encode_corpus(
+            corpus, tokenizer, config, run.out_dir, engine=engine, progress=run.progress
+        )
 
 
 @stage(
@@ -332,7 +344,7 @@ def compare_tokenizers(run: StageRun, reports: list[Artifact]) -> Artifact:
 
     comparison = evaluation.compare_tokenizers(reports, run.out_dir)
     rows = tables.comparison(comparison)
-    bars = metric_bars(rows, "tokenizer", _TOKENIZER_METRICS)
+    bars = metric_bars(rows, "tokenizer", TOKENIZER_METRICS)
     zipf = zipf_curves(tables.report_table(comparison, "ranks"))
     run.record.log_figure(bars, "tokenizers")
     run.record.log_figure(zipf, "zipf")

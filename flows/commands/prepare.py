@@ -9,10 +9,10 @@ def prepare(config: RunConfig) -> Artifact:
     """Clean the source, train a tokenizer on it and encode it into token shards."""
     corpus = clean(config)
     tokenizer = stages.train_tokenizer(corpus, config.tokenizer)
-    return stages.encode_corpus(corpus, tokenizer, config.shards)
+    return stages.encode_corpus(corpus, tokenizer, config.shards, config.engine)
 
 
 def clean(config: RunConfig) -> Artifact:
     """Fetch the source and clean its documents."""
     raw = stages.fetch_corpus(config.source, companion=config.reading.boundaries)
-    return stages.clean_corpus(raw, config.reading, config.cleaning)
+    return stages.clean_corpus(raw, config.reading, config.cleaning, config.engine)

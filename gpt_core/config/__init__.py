@@ -9,6 +9,7 @@ from gpt_core.config.ablation import AblationConfig, AblationRow
 from gpt_core.config.anatomy import AnatomyConfig
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import IGNORED, LoaderConfig, ShardConfig
+from gpt_core.config.engine import EngineConfig
 from gpt_core.config.evaluation import (
     Benchmark,
     BenchmarkConfig,
@@ -60,6 +61,7 @@ __all__ = [
     "ComparisonConfig",
     "ComputeConfig",
     "DecodingConfig",
+    "EngineConfig",
     "EvaluationConfig",
     "FinetuningConfig",
     "GPT2ImportConfig",

@@ -18,7 +18,7 @@ class ShardConfig(Section):
     several workers can encode them."""
 
     workers: int = 0
-    """Number of threads or processes that encode; 0 for one per CPU core. The shards are the same
+    """Number of threads or processes that encode; 0 for ``engine.workers``. The shards are the same
     for any number."""
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from gpt_core.config.anatomy import AnatomyConfig
 from gpt_core.config.checks import require, require_named
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import LoaderConfig, ShardConfig
+from gpt_core.config.engine import EngineConfig
 from gpt_core.config.evaluation import BenchmarkConfig, ComparisonConfig, EvaluationConfig
 from gpt_core.config.finetuning import (
     ClassificationConfig,
@@ -160,6 +161,7 @@ class RunConfig(Section):
     cleaning: CleaningConfig = field(default_factory=CleaningConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     shards: ShardConfig = field(default_factory=ShardConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     model: GPTConfig = field(default_factory=GPTConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -1,15 +1,16 @@
 """Documents: read from common file formats, cleaned by switchable rules, split by a hash."""
 
-from gpt_core.text.cleaning import Cleaner, clean_corpus, language_of
+from gpt_core.text.cleaned_corpus import clean_corpus
+from gpt_core.text.cleaning import Cleaner, language_of
 from gpt_core.text.corpus import (
     SPLITS,
     Document,
     DocumentWriter,
+    RowGroup,
     Split,
-    count_row_groups,
-    documents_file,
     iter_documents,
     iter_texts,
+    list_row_groups,
     read_documents,
     read_row_group,
     split_of,
@@ -75,6 +76,7 @@ __all__ = [
     "PreferenceSplits",
     "RecordFormat",
     "Row",
+    "RowGroup",
     "Split",
     "Splits",
     "TableLayout",
@@ -84,8 +86,6 @@ __all__ = [
     "asked_text",
     "balance",
     "clean_corpus",
-    "count_row_groups",
-    "documents_file",
     "file_errors",
     "find_layout",
     "find_near_duplicates",
@@ -95,6 +95,7 @@ __all__ = [
     "iter_texts",
     "label_weights",
     "language_of",
+    "list_row_groups",
     "parquet_errors",
     "path_exists",
     "positive_label",

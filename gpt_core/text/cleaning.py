@@ -1,27 +1,18 @@
-"""Clean a corpus by the rules of each language, in constant memory."""
+"""Clean a text by the rules of its language, and count what each rule removed."""
 
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
-from gpt_core.artifact import Artifact, new_artifact
-from gpt_core.config import CleaningConfig, ReadingConfig
-from gpt_core.errors import DataError
-from gpt_core.files import Progress, write_json
+from gpt_core.config import CleaningConfig
 from gpt_core.text.arabic import arabic_rules
-from gpt_core.text.corpus import SPLITS, Document, DocumentWriter, read_documents, split_of
-from gpt_core.text.duplicates import SeenTexts
 from gpt_core.text.english import english_rules
-from gpt_core.text.sources import source_path
 
 _ARABIC_LETTER = re.compile("[\u0620-\u064a\u066e-\u06d3\u0750-\u077f\ufb50-\ufdff\ufe76-\ufefc]")
 _LATIN_LETTER = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _SCRIPT_SAMPLE = 2000  # first characters of a document, by which its script is detected
 _N_EXAMPLES = 3  # recorded for each rule
 _EXAMPLE_WIDTH = 80  # characters
-_DOCUMENTS_PER_PROGRESS = 500
 
 
 def language_of(text: str) -> str:
@@ -51,6 +42,12 @@ class RuleReport:
         if len(self.examples) < _N_EXAMPLES:
             self.examples.append(_around_first_change(before, after))
 
+    def merge(self, later: "RuleReport") -> None:
+        """Add the counts of the documents that came after these, and their examples."""
+        self.characters_removed += later.characters_removed
+        self.documents += later.documents
+        self.examples = (self.examples + later.examples)[:_N_EXAMPLES]
+
 
 class Cleaner:
     """Applies the cleaning rules and reports how much each of them removed.
@@ -76,129 +73,15 @@ class Cleaner:
             text = cleaned
         return text
 
+    def merge(self, later: Mapping[str, RuleReport]) -> None:
+        """Add the reports of another cleaner of the same rules, on later documents."""
+        for name, report in later.items():
+            self.reports.setdefault(name, RuleReport()).merge(report)
+
     def report(self) -> dict[str, dict[str, object]]:
         """The reports by rule, in the order of the rules, without rules that changed nothing."""
         order = [rule.name for rules in self.rules.values() for rule in rules]
         return {name: asdict(self.reports[name]) for name in order if name in self.reports}
-
-
-@dataclass(slots=True)
-class Counts:
-    """Counts of documents read and dropped."""
-
-    read: int = 0
-    duplicates: int = 0
-    dropped_short: int = 0
-
-
-def clean_corpus(
-    raw: Artifact,
-    reading: ReadingConfig,
-    cleaning: CleaningConfig,
-    out_dir: Path,
-    *,
-    progress: Progress | None = None,
-) -> Artifact:
-    """Clean raw text, drop duplicates and split it into train, validation and test documents.
-
-    Duplicates are dropped after cleaning and before the split, so that no training text occurs in
-    validation or test; the first of equal documents is kept.
-
-    Args:
-        raw: A registered source.
-        reading: How files become documents.
-        cleaning: Which rules apply, and the fractions of the splits.
-        out_dir: Directory of the artifact.
-        progress: Called with ``documents``.
-
-    Returns:
-        A documents artifact with ``report.json``: how much each rule removed, with examples.
-
-    Raises:
-        DataError: If the source cannot be read, or no document is left to train on.
-    """
-    source = source_path(raw)
-    with new_artifact(
-        out_dir, kind="documents", config=(reading, cleaning), parents=[raw]
-    ) as draft:
-        cleaner, counts = Cleaner(cleaning), Counts()
-        with SeenTexts(draft.directory / "seen.db") as seen:
-            documents = read_documents(source, reading)
-            kept = _clean_documents(documents, cleaner, cleaning, seen, counts, progress)
-            splits = _write_splits(kept, cleaning, draft.directory)
-        source_path(raw)  # no file appeared or changed meanwhile
-        if splits["train"]["documents"] == 0:
-            raise DataError(
-                f"{source} leaves no document to train on: {counts.read} read, "
-                f"{counts.dropped_short} too short after cleaning, {counts.duplicates} duplicates, "
-                f"{splits['validation']['documents']} for validation, "
-                f"{splits['test']['documents']} for the test"
-            )
-        report = {"documents": asdict(counts), "splits": splits, "rules": cleaner.report()}
-        write_json(draft.directory / "report.json", report)
-        draft.info["splits"] = splits
-        draft.metrics |= _metrics(counts, splits)
-    return draft.artifact
-
-
-def _clean_documents(
-    documents: Iterator[Document],
-    cleaner: Cleaner,
-    config: CleaningConfig,
-    seen: SeenTexts,
-    counts: Counts,
-    progress: Progress | None,
-) -> Iterator[Document]:
-    """Clean the documents and drop those that are too short or duplicates."""
-    for document in documents:
-        counts.read += 1
-        if progress is not None and counts.read % _DOCUMENTS_PER_PROGRESS == 0:
-            progress("documents", counts.read, None)
-        text = cleaner.clean(document.text)
-        if len(text) < config.min_characters:
-            counts.dropped_short += 1
-        elif not seen.add(_encoded(text, document.id)) and config.deduplicate:
-            counts.duplicates += 1
-        else:
-            yield Document(document.id, text, document.source)
-    if progress is not None:
-        progress("documents", counts.read, counts.read)
-
-
-def _encoded(text: str, document_id: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"the document {document_id} holds U+{ord(text[error.start]):04X}, half of a character "
-            "that no file can hold: set cleaning.strip_controls=true, and a language"
-        ) from error
-
-
-def _write_splits(
-    documents: Iterator[Document], config: CleaningConfig, folder: Path
-) -> dict[str, dict[str, int]]:
-    with ExitStack() as stack:
-        writers = {
-            split: stack.enter_context(DocumentWriter(folder / f"{split}.parquet"))
-            for split in SPLITS
-        }
-        for document in documents:
-            split = split_of(document.id, config.validation_share, config.test_share)
-            writers[split].write(document)
-    return {
-        split: {"documents": writer.n_documents, "characters": writer.n_characters}
-        for split, writer in writers.items()
-    }
-
-
-def _metrics(counts: Counts, splits: dict[str, dict[str, int]]) -> dict[str, float]:
-    """Counts over all splits, then of each split."""
-    metrics = asdict(counts)
-    for name in ("documents", "characters"):
-        metrics[name] = sum(split[name] for split in splits.values())
-        metrics |= {f"{split}_{name}": sizes[name] for split, sizes in splits.items()}
-    return {name: float(value) for name, value in metrics.items()}
 
 
 def _around_first_change(before: str, after: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Documents: identity, train/validation/test split, and storage as Parquet.
 
 A documents artifact holds ``train.parquet``, ``validation.parquet`` and ``test.parquet`` with the
-columns ``id``, ``text`` and ``source``. Row groups are the unit of parallel work.
+columns ``id``, ``text`` and ``source``; in one of a large source each split is a folder of parts,
+``train/part-00000.parquet`` and so on. Row groups are the unit of parallel work.
 """
 
 import hashlib
@@ -67,10 +68,11 @@ class DocumentWriter:
 
     Args:
         path: The file, created or replaced.
+        compression: ``zstd``, or ``lz4`` for a file that is soon read and removed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+    def __init__(self, path: Path, compression: Literal["zstd", "lz4"] = "zstd") -> None:
+        self._writer = pq.ParquetWriter(path, SCHEMA, compression=compression)
         self._rows: list[Document] = []
         self._size = 0
         self.n_documents = 0
@@ -99,18 +101,33 @@ class DocumentWriter:
         self._writer.close()
 
 
-def documents_file(documents: Artifact, split: Split) -> Path:
-    """The Parquet file of one split."""
-    return documents.directory / f"{split}.parquet"
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """A row group of a split: its file, its number in it, and its uncompressed bytes."""
+
+    file: Path
+    number: int
+    n_bytes: int
 
 
-def count_row_groups(documents: Artifact, split: Split) -> int:
-    """The number of row groups of a split.
+def documents_files(documents: Artifact, split: Split) -> list[Path]:
+    """The Parquet files of one split in their order; a file that is missing is listed as well."""
+    parts = sorted((documents.directory / split).glob("part-*.parquet"))
+    return parts or [documents.directory / f"{split}.parquet"]
+
+
+def list_row_groups(documents: Artifact, split: Split) -> list[RowGroup]:
+    """The row groups of a split in their order.
 
     Raises:
-        DataError: If the split's file is missing or damaged.
+        DataError: If a file of the split is missing or damaged.
     """
-    return int(_open(documents_file(documents, split)).metadata.num_row_groups)
+    groups = []
+    for file in documents_files(documents, split):
+        footer = _open(file).metadata
+        for number in range(footer.num_row_groups):
+            groups.append(RowGroup(file, number, int(footer.row_group(number).total_byte_size)))
+    return groups
 
 
 def read_row_group(file: Path, group: int) -> list[str]:
@@ -126,23 +143,37 @@ def iter_texts(documents: Artifact, split: Split) -> Iterator[str]:
     """Stream the texts of a split in order, with one row group in memory.
 
     Raises:
-        DataError: If the split's file is missing or damaged.
+        DataError: If a file of the split is missing or damaged.
     """
-    for group in range(count_row_groups(documents, split)):
-        yield from read_row_group(documents_file(documents, split), group)
+    for file in documents_files(documents, split):
+        for row in _iter_rows(file, ["text"]):
+            yield row["text"]
 
 
 def iter_documents(documents: Artifact, split: Split) -> Iterator[Document]:
     """Stream the documents of a split in order, with one row group in memory.
 
     Raises:
-        DataError: If the split's file is missing or damaged.
+        DataError: If a file of the split is missing or damaged.
     """
-    file = documents_file(documents, split)
+    for file in documents_files(documents, split):
+        yield from read_document_file(file)
+
+
+def read_document_file(file: Path) -> Iterator[Document]:
+    """Stream the documents of one file of a ``DocumentWriter``, with one row group in memory.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    for row in _iter_rows(file, SCHEMA.names):
+        yield Document(**row)
+
+
+def _iter_rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     parquet = _open(file)
     for group in range(parquet.metadata.num_row_groups):
-        for row in _read_rows(parquet, file, group, SCHEMA.names):
-            yield Document(**row)
+        yield from _read_rows(parquet, file, group, columns)
 
 
 def _open(file: Path) -> pq.ParquetFile:

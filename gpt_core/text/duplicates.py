@@ -1,56 +1,96 @@
-"""Exact deduplication in constant memory."""
+"""Exact deduplication of documents in parts, by ranges of their hashes.
 
-import sqlite3
+Each part has a file of the hashes of its texts in ascending order. A task takes one range of
+hashes from all of these files, so its memory is bounded and no table holds them all. Of equal texts
+the first is kept, in the order of the parts and of the rows in them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
-from typing import Self
 
-from gpt_core.errors import DataError
-from gpt_core.files import cannot_write
+import numpy as np
+from numpy.typing import NDArray
 
-_CACHE_KIB = 64 << 10  # memory for pages of the table
 _HASH_BYTES = 16  # probability of any collision among a billion texts: 1e-21
+_RANGE_TEXTS = 1 << 22  # in a range of hashes, about: 200 MB of memory
+_HASHES = 1 << 64  # values of the first half of a hash
+
+Columns = NDArray[np.uint64]
+"""Values of rows in columns, stored one after the other in a file."""
 
 
-class SeenTexts:
-    """A set of texts, stored as hashes in a temporary SQLite file.
+def hash_text(encoded: bytes) -> bytes:
+    """The hash by which a text, encoded in UTF-8, is compared with others."""
+    return blake2b(encoded, digest_size=_HASH_BYTES).digest()
 
-    Use it as a context manager: the file is deleted when the block ends.
+
+def write_hashes(file: Path, hashes: bytes | bytearray) -> None:
+    """Write the hashes of a part's rows in ascending order, each with the number of its row.
 
     Args:
-        file: The file; it must not exist yet.
+        file: The file, whose name ends in ``.npy``.
+        hashes: Those of ``hash_text`` for each row, one after the other.
     """
+    halves = np.frombuffer(hashes, dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    rows = np.arange(len(halves), dtype=np.uint64)
+    columns = np.stack([halves[:, 0], halves[:, 1], rows])
+    np.save(file, columns[:, np.lexsort(columns[::-1])])
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
 
-    def __enter__(self) -> Self:
-        try:
-            self._table = sqlite3.connect(self._file, isolation_level=None)
-            for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
-                self._table.execute(f"PRAGMA {pragma}")
-            self._table.execute("CREATE TABLE seen (hash BLOB PRIMARY KEY) WITHOUT ROWID")
-            self._table.execute("BEGIN")
-        except sqlite3.Error as error:
-            raise self._unwritable(error) from error
-        return self
+@dataclass(frozen=True, slots=True)
+class HashRange:
+    """The hashes of all parts whose first half is in a range."""
 
-    def add(self, encoded: bytes) -> bool:
-        """Add a text, encoded in UTF-8; return False if the set already has it.
+    files: tuple[Path, ...]
+    """The files of ``write_hashes``, in the order of the parts."""
 
-        Raises:
-            DataError: If the file cannot be written.
-        """
-        digest = blake2b(encoded, digest_size=_HASH_BYTES).digest()
-        try:
-            added = self._table.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,))
-        except sqlite3.Error as error:
-            raise self._unwritable(error) from error
-        return added.rowcount == 1
+    start: int
+    stop: int
+    target: Path
+    """The file that ``find_repeated`` writes."""
 
-    def _unwritable(self, error: sqlite3.Error) -> DataError:
-        return cannot_write(self._file.parent, str(error), "free some space")
 
-    def __exit__(self, *error: object) -> None:
-        self._table.close()
-        self._file.unlink(missing_ok=True)
+def plan_ranges(files: Sequence[Path], n_texts: int, folder: Path) -> list[HashRange]:
+    """Plan the ranges of hashes, as many as their number of texts needs."""
+    n_ranges = -(-n_texts // _RANGE_TEXTS) or 1
+    ends = [_HASHES * number // n_ranges for number in range(n_ranges + 1)]
+    return [
+        HashRange(tuple(files), start, stop, folder / f"repeated-{number:05d}.npy")
+        for number, (start, stop) in enumerate(pairwise(ends))
+    ]
+
+
+def find_repeated(part: HashRange) -> int:
+    """Write the rows whose text an earlier row has, as columns of parts and rows.
+
+    Returns:
+        How many they are.
+    """
+    found: list[Columns] = [np.empty((4, 0), dtype=np.uint64)]
+    for number, file in enumerate(part.files):
+        columns: Columns = np.load(file, mmap_mode="r")
+        ends = np.array([part.start, part.stop - 1], dtype=np.uint64)
+        first = np.searchsorted(columns[0], ends[0], side="left")
+        last = np.searchsorted(columns[0], ends[1], side="right")
+        inside = np.asarray(columns[:, first:last])
+        numbers = np.full((1, inside.shape[1]), number, dtype=np.uint64)
+        found.append(np.concatenate([inside[:2], numbers, inside[2:]]))
+    rows = np.concatenate(found, axis=1)
+    rows = rows[:, np.lexsort(rows[::-1])]  # by hash, then by part and row
+    equal = (rows[:2, 1:] == rows[:2, :-1]).all(axis=0)
+    repeated = rows[2:, 1:][:, equal]
+    np.save(part.target, repeated[:, np.lexsort(repeated[::-1])])
+    return int(repeated.shape[1])
+
+
+def read_repeated(ranges: Iterable[Path], number: int) -> frozenset[int]:
+    """The rows of a part whose text an earlier row has, out of the files of ``find_repeated``."""
+    found: set[int] = set()
+    for file in ranges:
+        columns: Columns = np.load(file, mmap_mode="r")
+        first, last = np.searchsorted(columns[0], np.array([number, number + 1], dtype=np.uint64))
+        found.update(columns[1, first:last].tolist())
+    return frozenset(found)

@@ -57,7 +57,7 @@ def read_format(stream: IO[bytes], name: str, where: str, reading: ReadingConfig
             lines = iter(lambda: text.readline(MAX_DOCUMENT_CHARACTERS), "")
             if form == "openiti":
                 lines = plain_lines(text, where, heads=reading.keep_heads)
-            yield from _split_lines(lines, reading.split)
+            yield from split_lines(lines, reading.split)
     elif form == "html":
         yield read_page(stream, where, reading, main=reading.html == "main")
     elif form == "epub":
@@ -82,7 +82,7 @@ def _read_column(
         encoding_setting="reading.encoding",
         settings={reading.text_column: "reading.text_column"},
     ):
-        yield _text_of(value, reading.text_column, f"{where}, {place}")
+        yield text_of(value, reading.text_column, f"{where}, {place}")
 
 
 def _form_of(name: str, start: bytes, where: str) -> TextFormat:
@@ -99,7 +99,7 @@ def _form_of(name: str, start: bytes, where: str) -> TextFormat:
     return form
 
 
-def _split_lines(text: Iterable[str], split: str) -> Iterator[str]:
+def split_lines(text: Iterable[str], split: str) -> Iterator[str]:
     """Stream the documents of a plain text, split at blank lines, at line ends or not at all."""
     lines: list[str] = []
     size = 0
@@ -128,8 +128,12 @@ def _cut_at_space(text: str) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
-def _text_of(value: object, column: str, where: str) -> str:
-    """The text of a record: the record itself, or its value under the column's name."""
+def text_of(value: object, column: str, where: str) -> str:
+    """The text of a record: the record itself, or its value under the column's name.
+
+    Raises:
+        DataError: If there is none.
+    """
     if isinstance(value, str):
         return value
     if not isinstance(value, dict) or column not in value:

@@ -70,10 +70,20 @@ def read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[s
     Raises:
         DataError: If it cannot be read, or changes meanwhile.
     """
+    with unchanged(file), _reading_errors(file):
+        yield from _read_file(file, name, reading)
+
+
+@contextmanager
+def unchanged(file: Path) -> Iterator[None]:
+    """Read a file in a block.
+
+    Raises:
+        DataError: If the file changes meanwhile.
+    """
     before = _state_of(file)
     try:
-        with _reading_errors(file):
-            yield from _read_file(file, name, reading)
+        yield
     except DataError as error:
         if _state_of(file) not in (before, None):
             raise _changed(file) from error

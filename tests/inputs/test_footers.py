@@ -17,17 +17,16 @@ import sys
 from pathlib import Path
 from gpt_core.artifact import Artifact
 from gpt_core.config import ReadingConfig
-from gpt_core.data.encoding import _group_bytes
 from gpt_core.data.shards import ShardReader
 from gpt_core.errors import GPTCoreError
-from gpt_core.text import count_row_groups, iter_documents, read_texts
+from gpt_core.text import iter_documents, list_row_groups, read_texts
 
 def read_shards(folder):
     ShardReader(folder, "train").read(0, 100)
 
 def read_own_documents(folder):
     artifact = Artifact(kind="any", path=str(folder), fingerprint="0" * 32)
-    _group_bytes(folder / "train.parquet", count_row_groups(artifact, "train"))
+    list_row_groups(artifact, "train")
     list(iter_documents(artifact, "train"))
 
 def read_table(folder):

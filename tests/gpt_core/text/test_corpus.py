@@ -13,10 +13,9 @@ from gpt_core.text import (
     SPLITS,
     Document,
     DocumentWriter,
-    count_row_groups,
-    documents_file,
     iter_documents,
     iter_texts,
+    list_row_groups,
     read_row_group,
     split_of,
 )
@@ -55,10 +54,9 @@ def test_documents_come_back_in_order_from_several_row_groups(
                     writer.write(document)
     assert writer.n_documents == len(texts)
     assert writer.n_characters == sum(map(len, texts))
-    groups = count_row_groups(draft.artifact, "test")
-    assert groups == n_groups
-    file = documents_file(draft.artifact, "test")
-    assert [text for group in range(groups) for text in read_row_group(file, group)] == texts
+    groups = list_row_groups(draft.artifact, "test")
+    assert len(groups) == n_groups
+    assert [text for group in groups for text in read_row_group(group.file, group.number)] == texts
     assert list(iter_texts(draft.artifact, "test")) == texts
     assert list(iter_documents(draft.artifact, "test")) == documents
 

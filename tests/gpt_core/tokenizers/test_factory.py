@@ -8,7 +8,7 @@ import pytest
 from gpt_core.artifact import Artifact, new_artifact, read_artifact
 from gpt_core.config import TokenizerConfig
 from gpt_core.errors import ConfigError, DataError
-from gpt_core.text import SPLITS, Document, DocumentWriter, documents_file, iter_texts
+from gpt_core.text import SPLITS, Document, DocumentWriter, iter_texts
 from gpt_core.tokenizers import held_out_metrics, load_tokenizer, train_tokenizer
 
 SETTINGS: list[dict[str, Any]] = [
@@ -25,9 +25,8 @@ SETTINGS: list[dict[str, Any]] = [
 def corpus_of(directory: Path, **texts: list[str]) -> Artifact:
     """Documents with the given texts in each split."""
     with new_artifact(directory, kind="documents") as draft:
-        artifact = Artifact(kind="documents", path=str(draft.directory), fingerprint="")
         for split in SPLITS:
-            with DocumentWriter(documents_file(artifact, split)) as writer:
+            with DocumentWriter(draft.directory / f"{split}.parquet") as writer:
                 for number, text in enumerate(texts.get(split, [])):
                     writer.write(Document(f"{split}{number}", text, "test"))
     return draft.artifact

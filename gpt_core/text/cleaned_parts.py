@@ -1,0 +1,236 @@
+"""The two functions that clean one part of a corpus: first by itself, then in view of all others.
+
+``clean_part`` reads and cleans a part's documents and writes those that are long enough, with the
+hashes of their texts. When all parts are done, it is known which texts an earlier part has and how
+many documents of a file came before: ``write_part`` drops the one, numbers by the other and writes
+the documents of each split.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from gpt_core.config import CleaningConfig, ReadingConfig
+from gpt_core.errors import DataError
+from gpt_core.files import Progress
+from gpt_core.text.cleaning import Cleaner, RuleReport
+from gpt_core.text.corpus import SPLITS, Document, DocumentWriter, read_document_file, split_of
+from gpt_core.text.duplicates import hash_text, read_repeated, write_hashes
+from gpt_core.text.reading import read_file
+from gpt_core.text.slices import Slice, read_slice
+
+_DOCUMENTS_PER_PROGRESS = 500
+_FOUND_AGAIN = 1 << 32  # bytes of a file that are read again to say in which line an error is
+
+
+@dataclass(frozen=True, slots=True)
+class RawPart:
+    """A part of a source, and how it is cleaned."""
+
+    slices: tuple[Slice, ...]
+    reading: ReadingConfig
+    cleaning: CleaningConfig
+    source: str
+    """The source's name, which its documents have."""
+
+    folder: Path
+    """The folder for what is kept; it exists."""
+
+    @property
+    def documents(self) -> Path:
+        """The file of the documents that are kept, numbered from the beginning of their slice."""
+        return self.folder / "documents.parquet"
+
+    @property
+    def hashes(self) -> Path:
+        """The file of the hashes of their texts, see ``write_hashes``."""
+        return self.folder / "hashes.npy"
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counts of documents read and dropped."""
+
+    read: int = 0
+    duplicates: int = 0
+    dropped_short: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Add the counts of another part."""
+        for name, value in asdict(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass(slots=True)
+class CleanedPart:
+    """The counts of ``clean_part``."""
+
+    counts: Counts = field(default_factory=Counts)
+    reports: Mapping[str, RuleReport] = field(default_factory=dict)
+    read: list[int] = field(default_factory=list)
+    """Documents read from each slice."""
+
+    kept: list[int] = field(default_factory=list)
+    """Documents kept of each slice."""
+
+
+def clean_part(part: RawPart, progress: Progress | None = None) -> CleanedPart:
+    """Clean the documents of a part and write those that are not too short, with their hashes.
+
+    Raises:
+        DataError: If a file cannot be read or a text cannot be written.
+    """
+    cleaner, found, hashes = Cleaner(part.cleaning), CleanedPart(), bytearray()
+    with DocumentWriter(part.documents, compression="lz4") as writer:
+        for piece in part.slices:
+            read, kept = found.counts.read, writer.n_documents
+            for document_id, text, encoded in _clean_slice(piece, part, cleaner):
+                found.counts.read += 1
+                if progress is not None and found.counts.read % _DOCUMENTS_PER_PROGRESS == 0:
+                    progress("documents", found.counts.read, None)
+                if len(text) < part.cleaning.min_characters:
+                    found.counts.dropped_short += 1
+                else:
+                    hashes += hash_text(encoded)
+                    writer.write(Document(document_id, text, part.source))
+            found.read.append(found.counts.read - read)
+            found.kept.append(writer.n_documents - kept)
+    write_hashes(part.hashes, hashes)
+    found.reports = cleaner.reports
+    return found
+
+
+def _clean_slice(piece: Slice, part: RawPart, cleaner: Cleaner) -> Iterator[tuple[str, str, bytes]]:
+    """The id, the cleaned text and its bytes of each document of a slice.
+
+    An error in the middle of a file is looked for again from the beginning of the file, to name
+    the line or the document as if the file had been read at once.
+    """
+    try:
+        for document_id, text in read_slice(piece, part.reading):
+            cleaned = cleaner.clean(text)
+            yield document_id, cleaned, _encode(cleaned, document_id)
+    except DataError:
+        if piece.start and piece.stop is not None and piece.stop < _FOUND_AGAIN:
+            again = Cleaner(part.cleaning)
+            for document_id, text in read_file(piece.file, piece.name, part.reading):
+                _encode(again.clean(text), document_id)
+        raise
+
+
+def _encode(text: str, document_id: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"the document {document_id} holds U+{ord(text[error.start]):04X}, half of a character "
+            "that no file can hold: set cleaning.strip_controls=true, and a language"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPart:
+    """A cleaned part, and what is known of it when all parts are cleaned."""
+
+    documents: Path
+    """The file that ``clean_part`` wrote."""
+
+    n_continued: int
+    """Documents at its beginning that continue a file of earlier parts."""
+
+    offset: int
+    """Documents of that file in earlier parts."""
+
+    repeated: tuple[Path, ...]
+    """The files of ``find_repeated``; none if repeated texts are kept."""
+
+    number: int
+    """The part's number in them."""
+
+    cleaning: CleaningConfig
+    targets: tuple[Path, ...]
+    """The file of each split."""
+
+
+@dataclass(slots=True)
+class WrittenPart:
+    """The counts of ``write_part``; the sizes by split."""
+
+    duplicates: int
+    documents: list[int]
+    characters: list[int]
+
+
+def write_part(part: KeptPart) -> WrittenPart:
+    """Write the documents of a part, without those whose text an earlier one has, by split.
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
+    repeated = read_repeated(part.repeated, part.number)
+    held_out = part.cleaning.validation_share, part.cleaning.test_share
+    with ExitStack() as stack:
+        writers = {
+            split: stack.enter_context(DocumentWriter(target))
+            for split, target in zip(SPLITS, part.targets, strict=True)
+        }
+        for row, document in enumerate(read_document_file(part.documents)):
+            if row in repeated:
+                continue
+            document_id = document.id
+            if row < part.n_continued:
+                document_id = _add_to_number(document_id, part.offset)
+            kept = Document(document_id, document.text, document.source)
+            writers[split_of(document_id, *held_out)].write(kept)
+    return WrittenPart(
+        len(repeated),
+        [writer.n_documents for writer in writers.values()],
+        [writer.n_characters for writer in writers.values()],
+    )
+
+
+def plan_written(
+    raw: Sequence[RawPart],
+    cleaned: Sequence[CleanedPart],
+    repeated: Sequence[Path],
+    folder: Path,
+) -> list[KeptPart]:
+    """Plan the second step: the numbers of the documents and the files of the splits.
+
+    Args:
+        raw: The parts.
+        cleaned: What was counted in each of them.
+        repeated: The files of ``find_repeated``; none if repeated texts are kept.
+        folder: The folder of the artifact; with several parts each split gets one in it.
+    """
+    planned, before = [], Counter[Path]()
+    for number, (part, counted) in enumerate(zip(raw, cleaned, strict=True)):
+        continues = bool(part.slices) and part.slices[0].start > 0
+        name = f"/part-{number:05d}.parquet" if len(raw) > 1 else ".parquet"
+        planned.append(
+            KeptPart(
+                documents=part.documents,
+                n_continued=counted.kept[0] if continues else 0,
+                offset=before[part.slices[0].file] if continues else 0,
+                repeated=tuple(repeated),
+                number=number,
+                cleaning=part.cleaning,
+                targets=tuple(folder / f"{split}{name}" for split in SPLITS),
+            )
+        )
+        for piece, count in zip(part.slices, counted.read, strict=True):
+            before[piece.file] += count
+    return planned
+
+
+def _add_to_number(document_id: str, offset: int) -> str:
+    """Add to the number at the end of an id.
+
+    Example:
+        >>> _add_to_number("a.txt#7", 100)
+        'a.txt#107'
+    """
+    name, _, number = document_id.rpartition("#")
+    return f"{name}#{int(number) + offset}"
