@@ -109,7 +109,7 @@ def test_words_of_letters_are_unchanged(text: str) -> None:
 
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_every_rule_has_a_switch(switch: str) -> None:
-    text = "قَالَ أحمـد: «نعم»  (12)\n- 3 -\n\n=====\n\n\n٤ [انظر]\u200f"
+    text = "قَالَ أحمـد: «نعم» ﻻ  (12)\n- 3 -\n\n=====\n\n\n٤ [انظر]\u200f"
     on = dict.fromkeys(SWITCHES, True)
     all_on = Cleaner(CleaningConfig(language="arabic", **on))
     one_off = Cleaner(CleaningConfig(language="arabic", **{**on, switch: False}))
