@@ -11,7 +11,7 @@ import pytest
 from gpt_core.errors import ConfigError, DataError, DownloadError
 from gpt_core.text import source_path
 from tasks.reads import Source
-from tasks.sources import check_source, find_source, public_sources
+from tasks.sources import check_source, fetch_source, find_source, public_sources
 from tasks.stages import fetch_corpus
 
 TEXT = b"In winter the mill stood still.\n" * 100
@@ -108,13 +108,15 @@ def test_an_unreachable_server_is_tried_four_times(
     assert publisher.asked == 4
 
 
-def test_a_pattern_is_a_source_of_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pattern_is_a_source_of_texts(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         (tmp_path / f"{number}.txt").write_text(f"text {number}")
     monkeypatch.chdir(tmp_path)
-    raw = fetch_corpus("[12].txt")
+    raw = fetch_source(Source("[12].txt"))
     assert source_path(raw) == tmp_path / "[12].txt"
-    assert raw.directory.name.startswith("_-")
+    assert raw.directory.name.startswith("_12_-")
     assert list(raw.manifest().info["sha256"]) == ["1.txt", "2.txt"]
     with pytest.raises(DataError, match=r"no file matches .*\*.csv"):
         check_source(Source("*.csv"))
