@@ -18,7 +18,7 @@ from gpt_core.text.near_duplicates import group_near_duplicates, jaccard, shingl
 from gpt_core.text.similar_documents import group_documents, write_signature
 
 THRESHOLD = 0.8
-PAIRS = 150  # for each edit and language
+PAIRS = 60  # for each edit and language
 WORDS = range(80, 600)  # of a text
 FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.4)
 HEADER = {
@@ -177,14 +177,16 @@ def bukhari() -> list[str]:
     for threshold in (0.7, 0.8, 0.9):
         groups: list[int] = []
         grouping = timed(lambda t=threshold, g=groups: g.extend(groups_of(signatures, t)))
-        exact = group_near_duplicates(texts, threshold)
         ours = {i for i, first in enumerate(groups) if first != i}
-        theirs = {i for i, first in enumerate(exact) if first != i}
-        lines.append(
-            f"| {threshold} | {len(ours)} | {len(theirs)} | {len(ours & theirs)} | {grouping:.1f} |"
-        )
-        if threshold == THRESHOLD:
+        line = f"| {threshold} | {len(ours)} |"
+        if threshold == THRESHOLD:  # the exact join takes a minute
+            exact = group_near_duplicates(texts, threshold)
+            theirs = {i for i, first in enumerate(exact) if first != i}
+            line += f" {len(theirs)} | {len(ours & theirs)} |"
             shown = [(groups[i], i) for i in sorted(ours)][:3]
+        else:
+            line += " | |"
+        lines.append(f"{line} {grouping:.1f} |")
     lines += ["", f"The first three that {THRESHOLD} removes, each after the one that is kept:", ""]
     for first, second in shown:
         lines += [f"- `{texts[first][:150]}`", f"  `{texts[second][:150]}`"]

@@ -159,6 +159,9 @@ class Flow:
             making = [Release()]
         elif self.makes_checkpoint:
             making = [Given(str(config.checkpoint), "checkpoint")]
+        held = config.cleaning.contamination
+        if held is not None and "cleaning" in self.sections_used(config):
+            making.append(Source(held, "contamination"))
         return list(dict.fromkeys((*making, *self.reads(config))))
 
 

@@ -14,7 +14,8 @@ REGISTERED = "models:/"
 """The beginning of a registered model's address."""
 
 Role = (
-    Literal["text", "classification", "instruction", "preference", "answers", "prediction"]
+    Literal["text", "contamination", "classification", "instruction", "preference", "answers"]
+    | Literal["prediction"]
     | Benchmark
 )
 """The format that a source is read in."""

@@ -100,7 +100,7 @@ def check_source(source: Source) -> None:
             raise DataError(
                 f"{source.name} is not published as one file: {_by_hand(source.name, found)}"
             )
-    elif source.role not in ("text", "classification") and found.is_dir():
+    elif source.role not in ("text", "contamination", "classification") and found.is_dir():
         raise DataError(f"{found} is a folder: give the file in it")
     elif not any(file.stat().st_size for file in source_files(found)):
         raise DataError(f"{found} is empty: there is nothing to read")

@@ -70,16 +70,15 @@ def clean_corpus(
     reading: ReadingConfig,
     cleaning: CleaningConfig,
     engine_config: EngineConfig | None = None,
+    contamination: Artifact | None = None,
 ) -> Artifact:
-    """Clean raw text into documents, see ``gpt_core.text.clean_corpus``.
-
-    The engine is not part of the cache key.
-    """
+    """Clean raw text, see ``gpt_core.text.clean_corpus``; the engine is not part of the key."""
     with open_engine(engine_config) as engine:
         corpus = text.clean_corpus(
-            raw, reading, cleaning, run.out_dir, engine=engine, progress=run.progress
+            raw, reading, cleaning, run.out_dir, contamination, engine=engine, progress=run.progress
         )
     run.record.log_table(tables.rules(corpus), "rules")
+    run.record.log_table(tables.dropped(corpus), "dropped")
     return corpus
 
 

@@ -30,6 +30,30 @@ def rules(corpus: Artifact) -> pd.DataFrame:
     )
 
 
+def dropped(corpus: Artifact) -> pd.DataFrame:
+    """The documents that the filters of a corpus found.
+
+    Args:
+        corpus: A documents artifact.
+
+    Returns:
+        A row for each reason: ``reason``, ``documents`` and ``characters`` (counts), ``example``.
+    """
+    report = read_json(corpus.directory / "report.json")
+    found = dict(report.get("filters", {}))
+    if near := report.get("near_duplicates"):
+        found["near_duplicate"] = near
+    return pd.DataFrame(
+        {
+            "reason": name,
+            "documents": reason["documents"],
+            "characters": reason["characters"],
+            "example": str(next(iter(reason["examples"]), "")),
+        }
+        for name, reason in found.items()
+    )
+
+
 def training_metrics(checkpoint: Artifact) -> pd.DataFrame:
     """The metrics of a pretraining run, a row for each step that was logged.
 

@@ -15,4 +15,6 @@ def prepare(config: RunConfig) -> Artifact:
 def clean(config: RunConfig) -> Artifact:
     """Fetch the source and clean its documents."""
     raw = stages.fetch_corpus(config.source, companion=config.reading.boundaries)
-    return stages.clean_corpus(raw, config.reading, config.cleaning, config.engine)
+    held = config.cleaning.contamination
+    texts = None if held is None else stages.fetch_corpus(held, "contamination")
+    return stages.clean_corpus(raw, config.reading, config.cleaning, config.engine, texts)

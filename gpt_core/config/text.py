@@ -1,5 +1,6 @@
 """Settings of reading and cleaning text and of training the tokenizer."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
@@ -12,13 +13,16 @@ from gpt_core.config.checks import (
     require_share,
 )
 from gpt_core.config.patterns import NAMED_PATTERNS, require_pattern
-from gpt_core.config.section import RECORDED_IF_SET, Section
+from gpt_core.config.section import RECORDED_IF_SET, UNRECORDED, Section
 
 TokenizerKind = Literal[
     "unigram", "sentencepiece-bpe", "bpe", "gpt2", "byte", "codepoint", "character", "word"
 ]
 FIXED_VOCAB_SIZES = {"byte": 257, "gpt2": 50_257}
 """Vocabulary sizes of the tokenizer kinds that are not trained."""
+
+_MIN_SIMILARITY = 0.3
+_LANGUAGE_CODE = re.compile("[a-z]{2,3}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +136,32 @@ class CleaningConfig(Section):
     deduplicate: bool = True
     """Drop documents that equal an earlier one after cleaning."""
 
+    near_duplicates: bool = field(default=False, metadata=RECORDED_IF_SET)
+    """Drop documents that nearly equal an earlier one, found by MinHash-LSH over sets of three
+    words in a row; case, marks and punctuation do not count. Needs ``gptflow[filters]``."""
+
+    near_duplicate_similarity: float = field(default=0.8, metadata=RECORDED_IF_SET)
+    """Least Jaccard similarity of near duplicates, in [0.3, 1]."""
+
+    languages: tuple[str, ...] = field(default=(), metadata=RECORDED_IF_SET)
+    """Drop documents that are in none of these languages, by their ISO 639 codes, such as
+    ``["ar", "en"]``; an empty list keeps all. Needs ``gptflow[filters]``."""
+
+    quality: bool = field(default=False, metadata=RECORDED_IF_SET)
+    """Drop documents that the filters of Gopher and FineWeb drop: too short or long, odd words or
+    symbols, lists, repeated lines, paragraphs and phrases."""
+
+    quality_min_words: int = field(default=50, metadata=RECORDED_IF_SET)
+    """``quality``: least number of words of a document. Gopher's 50 is for web pages."""
+
+    contamination: str | None = field(default=None, metadata=UNRECORDED)
+    """Source of evaluation texts, by name or path: documents that share 13 words in a row with one
+    of them are dropped, see ``contaminated``."""
+
+    contaminated: Literal["drop", "keep"] = field(default="drop", metadata=RECORDED_IF_SET)
+    """Fate of documents that share 13 words with an evaluation text: ``drop`` them, or
+    ``keep`` and only count them."""
+
     validation_share: float = 0.05
     """Fraction of documents for validation, in [0, 1), chosen by a hash of the document id."""
 
@@ -139,8 +169,17 @@ class CleaningConfig(Section):
     """Fraction of documents for test, in [0, 1), chosen by the same hash."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, 1, "min_characters")
+        require_at_least(self, 1, "min_characters", "quality_min_words")
         require_share(self, "validation_share", "test_share")
+        require_named(self, "contamination")
+        require_at_least(self, _MIN_SIMILARITY, "near_duplicate_similarity")
+        require_at_most(self, 1, "near_duplicate_similarity")
+        for code in self.languages:
+            require(
+                bool(_LANGUAGE_CODE.fullmatch(code)),
+                f'languages must be codes of two or three letters, such as ["ar", "en"], got '
+                f"{code!r}",
+            )
         held_out = self.validation_share + self.test_share
         require(
             held_out < 1,

@@ -5,13 +5,14 @@ Which process works on a part, and how many there are, changes no byte of the re
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import chain, islice
 from pathlib import Path
 
-from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.artifact import Artifact, Draft, new_artifact
 from gpt_core.config import CleaningConfig, ReadingConfig
 from gpt_core.engine import Engine, run_serially
-from gpt_core.errors import DataError
+from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, write_json
 from gpt_core.text.cleaned_parts import (
     CleanedPart,
@@ -22,13 +23,19 @@ from gpt_core.text.cleaned_parts import (
     plan_written,
     write_part,
 )
-from gpt_core.text.cleaning import Cleaner
-from gpt_core.text.corpus import SPLITS
+from gpt_core.text.cleaning import Cleaner, around_first_change
+from gpt_core.text.corpus import SPLITS, read_document_file
 from gpt_core.text.duplicates import find_repeated, plan_ranges
+from gpt_core.text.screening import Screen
+from gpt_core.text.similar_documents import write_similar
 from gpt_core.text.slices import PART_BYTES, plan_parts
 from gpt_core.text.sources import source_path
 
 _WORK = "parts"  # folder of what is removed when the splits are written
+_N_EXAMPLES = 3  # of near duplicates
+
+Filtered = dict[str, Mapping[str, object]]
+"""The parts of a report that the filters have, by their names in it."""
 
 
 def clean_corpus(
@@ -36,6 +43,7 @@ def clean_corpus(
     reading: ReadingConfig,
     cleaning: CleaningConfig,
     out_dir: Path,
+    contamination: Artifact | None = None,
     *,
     engine: Engine = run_serially,
     part_bytes: int = PART_BYTES,
@@ -51,36 +59,59 @@ def clean_corpus(
         reading: How files become documents.
         cleaning: Which rules apply, and the fractions of the splits.
         out_dir: Directory of the artifact.
+        contamination: The registered source of evaluation texts that the settings name.
         engine: Runs the parts.
-        part_bytes: Bytes of the source in a part, about. The documents do not depend on it; a
-            source of several parts has as many files for each split.
+        part_bytes: Bytes of the source in a part, about; the documents do not depend on it.
         progress: Called with ``documents``.
 
     Returns:
-        A documents artifact with ``report.json``: how much each rule removed, with examples.
+        A documents artifact with ``report.json``: counts and examples of each rule and filter.
 
     Raises:
+        ConfigError: If a package that a filter needs is missing, or the evaluation texts are.
         DataError: If the source cannot be read, or no document is left to train on.
     """
-    source = source_path(raw)
+    source, held = source_path(raw), _evaluation_texts(cleaning, contamination)
+    origin = [raw] if contamination is None else [raw, contamination]
     with new_artifact(
-        out_dir, kind="documents", config=(reading, cleaning), parents=[raw]
+        out_dir, kind="documents", config=(reading, cleaning), parents=origin
     ) as draft:
-        work = draft.directory / _WORK
-        parts = [
-            RawPart(slices, reading, cleaning, source.name, work / f"part-{number:05d}")
-            for number, slices in enumerate(plan_parts(source, reading, part_bytes))
-        ]
+        like = RawPart((), reading, cleaning, source.name, draft.directory / _WORK, held)
+        parts = _raw_parts(source, part_bytes, like)
         cleaned = _clean_parts(parts, engine, progress)
-        written = _write_parts(parts, cleaned, draft.directory, engine)
+        written, examples = _write_parts(parts, cleaned, draft.directory, engine)
         source_path(raw)  # no file appeared or changed meanwhile
         cleaner, counts = _add_up(cleaning, cleaned, written)
-        splits = _sizes(written)
-        _require_training_text(source, counts, splits)
-        _write_report(draft.directory, cleaner, counts, splits)
-        draft.info["splits"] = splits
-        draft.metrics |= _metrics(counts, splits)
+        splits, filtered = _sizes(written), _filtered(cleaning, cleaned, written, examples)
+        _require_training_text(source, counts, splits, filtered)
+        draft.metrics |= _metrics(counts, splits) | _filter_metrics(filtered)
+        _write_report(draft, cleaner, counts, splits, filtered)
+        draft.info |= {"splits": splits} | _compared(origin)
     return draft.artifact
+
+
+def _raw_parts(source: Path, part_bytes: int, like: RawPart) -> list[RawPart]:
+    """Plan the parts of a source, each with a folder in that of the one they are like."""
+    return [
+        replace(like, slices=slices, folder=like.folder / f"part-{number:05d}")
+        for number, slices in enumerate(plan_parts(source, like.reading, part_bytes))
+    ]
+
+
+def _compared(origin: Sequence[Artifact]) -> dict[str, object]:
+    """The evaluation texts, because parents in folders of the same name are recorded as one."""
+    return {"compared": [each.fingerprint for each in origin[1:]]} if origin[1:] else {}
+
+
+def _evaluation_texts(cleaning: CleaningConfig, contamination: Artifact | None) -> Path | None:
+    if contamination is not None:
+        return source_path(contamination)
+    if cleaning.contamination is not None:
+        raise ConfigError(
+            f"cleaning.contamination={cleaning.contamination}: register that source and give it "
+            "to clean_corpus as contamination"
+        )
+    return None
 
 
 def _clean_parts(
@@ -107,22 +138,84 @@ def _clean_parts(
     return cleaned
 
 
+def _find_similar(parts: Sequence[RawPart], scratch: Path) -> list[dict[str, str]]:
+    """Find the near duplicates of all parts, if they are to be dropped.
+
+    Returns:
+        The texts of some, with those that they nearly equal; equal ones are duplicates.
+    """
+    if not parts[0].cleaning.near_duplicates:
+        return []
+    files, targets = [part.signatures for part in parts], [part.similar for part in parts]
+    pairs = write_similar(files, targets, parts[0].cleaning.near_duplicate_similarity, scratch)
+    wanted = {number for pair in pairs for number in pair}
+    documents = chain.from_iterable(read_document_file(part.documents) for part in parts)
+    texts = {
+        number: document.text
+        for number, document in enumerate(islice(documents, max(wanted, default=-1) + 1))
+        if number in wanted
+    }
+    differing = [(one, other) for one, other in pairs if texts[one] != texts[other]]
+    shown = (around_first_change(texts[one], texts[other]) for one, other in differing)
+    return [
+        {"kept": each["before"], "dropped": each["after"]} for each in islice(shown, _N_EXAMPLES)
+    ]
+
+
+def _filtered(
+    cleaning: CleaningConfig,
+    cleaned: Sequence[CleanedPart],
+    written: Sequence[WrittenPart],
+    examples: list[dict[str, str]],
+) -> Filtered:
+    """The counts of the filters that are on, for the report."""
+    found: Filtered = {}
+    screen = Screen(CleaningConfig())  # it only adds up
+    for each in cleaned:
+        screen.merge(each.screened)
+    if cleaning.languages or cleaning.quality or cleaning.contamination is not None:
+        found["filters"] = screen.report()
+    if cleaning.near_duplicates:
+        found["near_duplicates"] = {
+            "documents": sum(each.similar for each in written),
+            "characters": sum(each.similar_characters for each in written),
+            "examples": examples,
+        }
+    return found
+
+
+def _filter_metrics(filtered: Filtered) -> dict[str, float]:
+    """Documents that each filter found."""
+    metrics = {}
+    for reason, report in filtered.get("filters", {}).items():
+        assert isinstance(report, dict)
+        metrics[f"filtered_{reason}"] = float(report["documents"])
+    if near := filtered.get("near_duplicates"):
+        metrics["near_duplicates"] = float(str(near["documents"]))
+    return metrics
+
+
 def _write_parts(
     parts: Sequence[RawPart], cleaned: Sequence[CleanedPart], folder: Path, engine: Engine
-) -> list[WrittenPart]:
-    """Find the repeated texts of all parts and write the others, by split."""
+) -> tuple[list[WrittenPart], list[dict[str, str]]]:
+    """Find the repeated texts of all parts and write the others, by split.
+
+    Returns:
+        The counts of the parts, and examples of near duplicates.
+    """
     repeated: list[Path] = []
     if parts[0].cleaning.deduplicate:
         n_texts = sum(sum(each.kept) for each in cleaned)
         ranges = plan_ranges([part.hashes for part in parts], n_texts, folder / _WORK)
         engine(find_repeated, ranges)
         repeated = [each.target for each in ranges]
+    examples = _find_similar(parts, folder / _WORK)
     if len(parts) > 1:
         for split in SPLITS:
             (folder / split).mkdir()
     written = engine(write_part, plan_written(parts, cleaned, repeated, folder))
     shutil.rmtree(folder / _WORK)
-    return written
+    return written, examples
 
 
 def _add_up(
@@ -149,20 +242,26 @@ def _sizes(written: Sequence[WrittenPart]) -> dict[str, dict[str, int]]:
 
 
 def _write_report(
-    folder: Path, cleaner: Cleaner, counts: Counts, splits: Mapping[str, Mapping[str, int]]
+    draft: Draft,
+    cleaner: Cleaner,
+    counts: Counts,
+    splits: Mapping[str, Mapping[str, int]],
+    filtered: Filtered,
 ) -> None:
     report = {"documents": asdict(counts), "splits": splits, "rules": cleaner.report()}
-    write_json(folder / "report.json", report)
+    write_json(draft.directory / "report.json", {**report, **filtered})
 
 
 def _require_training_text(
-    source: Path, counts: Counts, splits: Mapping[str, Mapping[str, int]]
+    source: Path, counts: Counts, splits: Mapping[str, Mapping[str, int]], filtered: Filtered
 ) -> None:
     if splits["train"]["documents"] == 0:
+        reasons = _filter_metrics(filtered).items()
+        others = "".join(f"{count:.0f} {name}, " for name, count in reasons if count)
         raise DataError(
             f"{source} leaves no document to train on: {counts.read} read, "
             f"{counts.dropped_short} too short after cleaning, {counts.duplicates} duplicates, "
-            f"{splits['validation']['documents']} for validation, "
+            f"{others}{splits['validation']['documents']} for validation, "
             f"{splits['test']['documents']} for the test"
         )
 

@@ -8,7 +8,7 @@ the documents of each split.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,11 @@ from gpt_core.files import Progress
 from gpt_core.text.cleaning import Cleaner, RuleReport
 from gpt_core.text.corpus import SPLITS, Document, DocumentWriter, read_document_file, split_of
 from gpt_core.text.duplicates import hash_text, read_repeated, write_hashes
+from gpt_core.text.minhash import Signer
+from gpt_core.text.overlap import read_evaluation_texts
 from gpt_core.text.reading import read_file
+from gpt_core.text.screening import ReasonReport, Screen
+from gpt_core.text.similar_documents import read_similar, write_signature
 from gpt_core.text.slices import Slice, read_slice
 
 _DOCUMENTS_PER_PROGRESS = 500
@@ -38,6 +42,9 @@ class RawPart:
     folder: Path
     """The folder for what is kept; it exists."""
 
+    held: Path | None = None
+    """The evaluation texts, which documents are compared with."""
+
     @property
     def documents(self) -> Path:
         """The file of the documents that are kept, numbered from the beginning of their slice."""
@@ -47,6 +54,22 @@ class RawPart:
     def hashes(self) -> Path:
         """The file of the hashes of their texts, see ``write_hashes``."""
         return self.folder / "hashes.npy"
+
+    @property
+    def signatures(self) -> Path:
+        """The file of their signatures, by which near duplicates are found."""
+        return self.folder / "signatures"
+
+    @property
+    def similar(self) -> Path:
+        """The file of the rows that nearly equal an earlier one, see ``write_similar``."""
+        return self.folder / "similar.npy"
+
+    def screen(self) -> Screen:
+        """The filters that documents pass through after they are cleaned."""
+        if self.held is None:
+            return Screen(self.cleaning)
+        return Screen(self.cleaning, read_evaluation_texts(self.held, self.reading))
 
 
 @dataclass(slots=True)
@@ -69,6 +92,7 @@ class CleanedPart:
 
     counts: Counts = field(default_factory=Counts)
     reports: Mapping[str, RuleReport] = field(default_factory=dict)
+    screened: Mapping[str, ReasonReport] = field(default_factory=dict)
     read: list[int] = field(default_factory=list)
     """Documents read from each slice."""
 
@@ -77,13 +101,18 @@ class CleanedPart:
 
 
 def clean_part(part: RawPart, progress: Progress | None = None) -> CleanedPart:
-    """Clean the documents of a part and write those that are not too short, with their hashes.
+    """Clean the documents of a part and write those that the filters keep, with their hashes.
 
     Raises:
+        ConfigError: If a package that a filter needs is missing.
         DataError: If a file cannot be read or a text cannot be written.
     """
     cleaner, found, hashes = Cleaner(part.cleaning), CleanedPart(), bytearray()
-    with DocumentWriter(part.documents, compression="lz4") as writer:
+    screen, signer = part.screen(), Signer() if part.cleaning.near_duplicates else None
+    with (
+        DocumentWriter(part.documents, compression="lz4") as writer,
+        part.signatures.open("wb") if signer is not None else nullcontext() as signatures,
+    ):
         for piece in part.slices:
             read, kept = found.counts.read, writer.n_documents
             for document_id, text, encoded in _clean_slice(piece, part, cleaner):
@@ -92,13 +121,15 @@ def clean_part(part: RawPart, progress: Progress | None = None) -> CleanedPart:
                     progress("documents", found.counts.read, None)
                 if len(text) < part.cleaning.min_characters:
                     found.counts.dropped_short += 1
-                else:
+                elif screen.keeps(text):
+                    if signer is not None and signatures is not None:
+                        write_signature(signatures, signer.sign(text))
                     hashes += hash_text(encoded)
                     writer.write(Document(document_id, text, part.source))
             found.read.append(found.counts.read - read)
             found.kept.append(writer.n_documents - kept)
     write_hashes(part.hashes, hashes)
-    found.reports = cleaner.reports
+    found.reports, found.screened = cleaner.reports, screen.reports
     return found
 
 
@@ -149,6 +180,9 @@ class KeptPart:
     number: int
     """The part's number in them."""
 
+    similar: Path | None
+    """The file of ``write_similar``; None if near duplicates are kept."""
+
     cleaning: CleaningConfig
     targets: tuple[Path, ...]
     """The file of each split."""
@@ -159,6 +193,8 @@ class WrittenPart:
     """The counts of ``write_part``; the sizes by split."""
 
     duplicates: int
+    similar: int
+    similar_characters: int
     documents: list[int]
     characters: list[int]
 
@@ -170,6 +206,8 @@ def write_part(part: KeptPart) -> WrittenPart:
         DataError: If a file cannot be read.
     """
     repeated = read_repeated(part.repeated, part.number)
+    similar = frozenset() if part.similar is None else read_similar(part.similar) - repeated
+    similar_characters = 0
     held_out = part.cleaning.validation_share, part.cleaning.test_share
     with ExitStack() as stack:
         writers = {
@@ -179,6 +217,9 @@ def write_part(part: KeptPart) -> WrittenPart:
         for row, document in enumerate(read_document_file(part.documents)):
             if row in repeated:
                 continue
+            if row in similar:
+                similar_characters += len(document.text)
+                continue
             document_id = document.id
             if row < part.n_continued:
                 document_id = _add_to_number(document_id, part.offset)
@@ -186,6 +227,8 @@ def write_part(part: KeptPart) -> WrittenPart:
             writers[split_of(document_id, *held_out)].write(kept)
     return WrittenPart(
         len(repeated),
+        len(similar),
+        similar_characters,
         [writer.n_documents for writer in writers.values()],
         [writer.n_characters for writer in writers.values()],
     )
@@ -216,6 +259,7 @@ def plan_written(
                 offset=before[part.slices[0].file] if continues else 0,
                 repeated=tuple(repeated),
                 number=number,
+                similar=part.similar if part.cleaning.near_duplicates else None,
                 cleaning=part.cleaning,
                 targets=tuple(folder / f"{split}{name}" for split in SPLITS),
             )

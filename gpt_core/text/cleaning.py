@@ -40,7 +40,7 @@ class RuleReport:
         self.characters_removed += len(before) - len(after)
         self.documents += 1
         if len(self.examples) < _N_EXAMPLES:
-            self.examples.append(_around_first_change(before, after))
+            self.examples.append(around_first_change(before, after))
 
     def merge(self, later: "RuleReport") -> None:
         """Add the counts of the documents that came after these, and their examples."""
@@ -84,7 +84,7 @@ class Cleaner:
         return {name: asdict(self.reports[name]) for name in order if name in self.reports}
 
 
-def _around_first_change(before: str, after: str) -> dict[str, str]:
+def around_first_change(before: str, after: str) -> dict[str, str]:
     """Excerpts of two texts around the place where they first differ."""
     pairs = zip(before, after, strict=False)
     first = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(before), len(after)))

@@ -8,8 +8,10 @@ from gpt_core.config import CleaningConfig, ReadingConfig
 from gpt_core.errors import DataError
 from gpt_core.text.cleaning import Cleaner
 from gpt_core.text.corpus import Split, split_of
+from gpt_core.text.minhash import Signer
 from gpt_core.text.reading import read_texts, text_files
 from gpt_core.text.records import require_unicode
+from gpt_core.text.screening import Screen
 
 _MAX_FILES = 1000  # of which the first text is read
 _MAX_DOCUMENTS = 256  # of which it is known to which splits they go
@@ -40,8 +42,12 @@ def probe_texts(path: Path, reading: ReadingConfig, cleaning: CleaningConfig) ->
         The documents by their splits; None for a source that was not read to its end.
 
     Raises:
+        ConfigError: If a package that a filter needs is missing.
         DataError: If a file cannot be read, or there is no text but white space.
     """
+    Screen(cleaning)  # a missing package or an unknown language is found now
+    if cleaning.near_duplicates:
+        Signer()
     files = [file for _, file in text_files(path, reading)]
     plain = replace(reading, boundaries=None)  # a table of boundaries is read with the whole text
     for file in files[:_MAX_FILES]:
