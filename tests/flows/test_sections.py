@@ -21,7 +21,7 @@ def test_sections_are_found_in_comprehensions() -> None:
 
 def test_sections_are_found_in_the_flows_that_a_flow_calls() -> None:
     found = sections_read(compare_tokenizers)
-    assert found == {"source", "reading", "cleaning", "tokenizer", "comparison"}
+    assert found == {"source", "reading", "cleaning", "engine", "tokenizer", "comparison"}
 
 
 def test_sections_are_found_behind_a_property_of_the_configuration() -> None:
