@@ -29,10 +29,7 @@ def test_the_engine_leaves_the_keys_alone() -> None:
     raw, corpus, tokenizer = (PendingArtifact(kind=k) for k in ("raw", "documents", "tokenizer"))
     reading, cleaning, shards = ReadingConfig(), CleaningConfig(), ShardConfig()
     for engine in (None, EngineConfig(workers=3)):
-        assert stages.clean_corpus.inputs(raw, reading, cleaning, engine) == (
-            raw,
-            reading,
-            cleaning,
-        )
+        inputs = stages.clean_corpus.inputs(raw, reading, cleaning, engine)
+        assert inputs == (raw, reading, cleaning, None)  # no file to keep apart from
         made = stages.encode_corpus.inputs(corpus, tokenizer, shards, engine)
         assert made == (corpus, tokenizer, shards)
