@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -149,17 +150,30 @@ def _show_plan(flow: Flow, config: RunConfig) -> None:
 
 
 def _run(flow: Flow, config: RunConfig) -> None:
+    """Run a flow here, unless this is another node than the first of its run."""
+    from flows.preflight import check_flow
+
+    check_flow(flow, config)
+    if config.launch.nodes == 1 or "launch" not in flow.form_sections:
+        _run_here(flow, config)
+        return
+    from tasks.joining import join
+
+    with join(config, partial(typer.echo, err=True)) as leads:
+        if leads:
+            _run_here(flow, config)
+
+
+def _run_here(flow: Flow, config: RunConfig) -> None:
     """Run a flow on the local servers and print its result."""
     from rich.console import Console
 
-    from flows.preflight import check_flow
     from tasks.notifications import check_addresses
     from tasks.server_checks import check_servers
     from tasks.servers import PrefectServer
     from tasks.upgrades import upgrade_stores
 
     console, started = Console(), time.monotonic()
-    check_flow(flow, config)
     check_servers()
     check_addresses()
     for sentence in upgrade_stores():

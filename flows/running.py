@@ -4,7 +4,7 @@ A deployment names a flow by a module and an attribute; the attributes of this m
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
@@ -28,6 +28,7 @@ from tasks.addresses import hide_passwords, redact_logs
 from tasks.automations import TAG, register_automations
 from tasks.leftovers import remove_leftovers
 from tasks.liveness import close_dead_runs, has_completed, hold_flow_run, note_outcome
+from tasks.nodes import current_first_node
 from tasks.progress import Displays, current_display, use_display
 from tasks.promotion import promote_models
 from tasks.reporting import report_run
@@ -121,13 +122,23 @@ def _run_recorded(
     ):
         if runtime.flow_run.run_count > 1:
             current_display().notice(_AGAIN.format(runtime.flow_run.run_count))
-        result = function(config)
+        with _several_nodes(flow, config):
+            result = function(config)
         if isinstance(result, Mapping):
             metrics = {name: artifact.metrics() for name, artifact in result.items()}
             record.describe(report_run(config.name, metrics))
         if config.registry.promote:
             promote_models(record, config)
         return result
+
+
+def _several_nodes(flow: Flow, config: RunConfig) -> AbstractContextManager[object]:
+    """Lead the nodes of a deployment's run; a command has done so before it began the flow."""
+    if config.launch.nodes == 1 or "launch" not in flow.form_sections or current_first_node():
+        return nullcontext()
+    from tasks.joining import join
+
+    return join(config, current_display().notice, must_lead=True)
 
 
 def _is_deployed() -> bool:

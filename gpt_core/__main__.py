@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gpt_core.config import PRESETS, build_config, load_config, use_limits
-from gpt_core.errors import GPTCoreError
+from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.serving import ServingConfig
 from gpt_core.signals import exit_on_sigterm
 
@@ -76,18 +76,25 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _train(options: argparse.Namespace) -> None:
     config = load_config(options.preset, options.config, options.settings)
+    is_first = os.environ.get("RANK", "0") == "0"  # torchrun's first process speaks for all
+    if config.launch.nodes > 1 and "RANK" not in os.environ:
+        raise ConfigError(
+            "python -m gpt_core starts no processes: begin the command with torchrun "
+            f"--nnodes={config.launch.nodes}, or use gptflow pretrain"
+        )
     from gpt_core.artifact import read_artifact, verify
     from gpt_core.callbacks import ProgressLines
     from gpt_core.training import pretrain
 
     shards = read_artifact(options.shards, "shards")
-    verify(shards)
+    if is_first:
+        verify(shards)  # reads every byte, which only one process of a run should
     lines = ProgressLines(partial(print, flush=True))
     with use_limits(config.limits):
         checkpoint = pretrain(
             shards, config.pretrain, options.out, callbacks=[lines], launch=config.launch
         )
-    if os.environ.get("RANK", "0") == "0":  # torchrun's first process speaks for all
+    if is_first:
         print(checkpoint.path)
 
 

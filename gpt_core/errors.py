@@ -6,6 +6,7 @@ GPTCoreError
 │   └── DownloadError    a failed download: trying again may help
 ├── CheckpointError  saved weights or training state: incomplete, altered, of another model
 ├── DivergenceError  a loss that is no longer a number
+├── LostProcessError  another process of a distributed run that has ended or does not answer
 └── ConversionError  weights in another format: an unknown layout, a missing or misshapen tensor
 
 Every message is one sentence: what was expected, what was found and what to do. The commands print
@@ -61,6 +62,10 @@ class CheckpointError(GPTCoreError):
 
 class DivergenceError(GPTCoreError):
     """A loss that is no longer a number."""
+
+
+class LostProcessError(GPTCoreError):
+    """Another process of a distributed run has ended or does not answer."""
 
 
 class ConversionError(GPTCoreError):

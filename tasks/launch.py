@@ -21,10 +21,12 @@ from gpt_core.callbacks import Callback
 from gpt_core.config import ComputeConfig, LaunchConfig, PretrainConfig, current_limits
 from gpt_core.cores import usable_cores
 from gpt_core.durable import temporary_directory
-from gpt_core.errors import ConfigError, GPTCoreError
+from gpt_core.errors import ConfigError, GPTCoreError, LostProcessError
 from gpt_core.files import read_json, write_json
 from tasks.events import read_events, replay
-from tasks.paths import checkout
+from tasks.nodes import Node, current_first_node, lost_node
+from tasks.paths import checkout, in_home
+from tasks.rendezvous import Message
 
 _POLL_SECONDS = 0.2
 _SAVING_SECONDS = 120.0  # for a last checkpoint, before processes are killed
@@ -49,19 +51,25 @@ def train(
     from gpt_core.training.checkpoint import require_best
 
     n_processes = count_processes(launch, config.compute)
-    if n_processes == 1:
+    if n_processes * launch.nodes == 1:
         return pretrain(shards, config, out_dir, callbacks=callbacks, launch=launch)
-    config.micro_batches_of(n_processes)
-    with temporary_directory(Path(tempfile.gettempdir()) / "gptflow-ranks") as folder:
-        request = {
-            "shards": shards.path,
-            "config": to_json_value(config),
-            "out_dir": str(out_dir),
-            "launch": {"processes": n_processes, "strategy": launch.strategy},
-            "limits": to_json_value(current_limits()),
-        }
-        write_json(folder / "request.json", request)
-        _run(folder, n_processes, callbacks)
+    config.micro_batches_of(n_processes * launch.nodes)
+    request: Message = {
+        "shards": in_home(shards.path),
+        "fingerprint": shards.fingerprint,
+        "config": to_json_value(config),
+        "out_dir": in_home(str(out_dir)),
+        "launch": {"processes": n_processes, "strategy": launch.strategy},
+        "limits": to_json_value(current_limits()),
+        "nodes": launch.nodes,
+    }
+    node = current_first_node()
+    if launch.nodes > 1 and node is not None:
+        request = node.start(request)
+    elif launch.nodes > 1:
+        raise ConfigError(f"launch.nodes={launch.nodes} needs a command that the nodes have joined")
+    local = {"shards": shards.path, "out_dir": str(out_dir)}
+    run_processes({**request, **local}, n_processes, callbacks, node)
     return require_best(out_dir)
 
 
@@ -83,12 +91,39 @@ def count_processes(launch: LaunchConfig, compute: ComputeConfig) -> int:
     return wanted
 
 
-def _run(folder: Path, n_processes: int, callbacks: Sequence[Callback]) -> None:
-    """Run the processes, replay their events, and raise their errors."""
+def run_processes(
+    request: Message, n_processes: int, callbacks: Sequence[Callback], node: Node | None = None
+) -> None:
+    """Run this node's processes of a training, replay their events, and raise their errors.
+
+    Args:
+        request: What ``tasks.worker`` reads.
+        n_processes: How many processes this node starts.
+        callbacks: Get the events of rank 0, if that is on this node.
+        node: The other nodes' connections; None if there are none.
+    """
+    with temporary_directory(Path(tempfile.gettempdir()) / "gptflow-ranks") as folder:
+        write_json(folder / "request.json", request)
+        process = _start(folder, n_processes)
+        patience = _SAVING_SECONDS
+        try:
+            ended = partial(_has_ended, process, node)
+            for event in read_events(folder / "events.jsonl", ended):
+                replay(event, callbacks)
+        except LostProcessError:
+            patience = 0.0  # its processes wait for those of the lost node
+            raise
+        finally:
+            _stop(process, patience)
+        if process.returncode != 0:
+            _raise_failure(folder, n_processes, node)
+
+
+def _start(folder: Path, n_processes: int) -> "subprocess.Popen[bytes]":
     threads = str(max(1, usable_cores() // n_processes))
     environment = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": _python_path()}
     with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "tasks.worker", str(folder)],
             env=environment,
             stdin=subprocess.PIPE,  # closed when this process ends, which stops the others
@@ -96,13 +131,6 @@ def _run(folder: Path, n_processes: int, callbacks: Sequence[Callback]) -> None:
             stderr=log,
             start_new_session=True,  # Ctrl-C goes to this process, which stops the others
         )
-    try:
-        for event in read_events(folder / "events.jsonl", partial(_has_ended, process)):
-            replay(event, callbacks)
-    finally:
-        _stop(process)
-    if process.returncode != 0:
-        _raise_failure(folder, n_processes)
 
 
 def _python_path() -> str:
@@ -110,21 +138,29 @@ def _python_path() -> str:
     return os.pathsep.join([str(checkout()), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether a process has ended, after waiting a moment for it."""
+def _has_ended(process: "subprocess.Popen[bytes]", node: Node | None) -> bool:
+    """Whether a process has ended, after waiting a moment for it.
+
+    Raises:
+        LostProcessError: If another node has been gone for too long.
+    """
     try:
         process.wait(_POLL_SECONDS)
     except subprocess.TimeoutExpired:
+        if node is not None:
+            node.check()
+            if node.is_hopeless:
+                raise lost_node(node.lost[0]) from None
         return False
     return True
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]", seconds: float) -> None:
     """Ask what still runs to save and end; kill it when time or the user's patience is over."""
     assert process.stdin is not None
     process.stdin.close()
     try:
-        process.wait(_SAVING_SECONDS)
+        process.wait(seconds)
     except BaseException as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -132,24 +168,38 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
             raise
 
 
-def _raise_failure(folder: Path, n_processes: int) -> None:
+def _raise_failure(folder: Path, n_processes: int, node: Node | None = None) -> None:
     """Raise the first error, not the errors that it caused in other processes."""
+    error, is_cause = _find_failure(folder, n_processes)
+    raise error if node is None else node.explain(error, is_cause=is_cause)
+
+
+def _find_failure(folder: Path, n_processes: int) -> tuple[BaseException, bool]:
+    """The error of this node's processes, and whether it has no cause on another node."""
+    lost: GPTCoreError | None = None
     for file in sorted(folder.glob("error-*.json")):
-        error = read_json(file)
-        raise getattr(errors, error["kind"])(error["message"])
+        record = read_json(file)
+        error = getattr(errors, record["kind"])(record["message"])
+        if not isinstance(error, LostProcessError):
+            return error, True
+        lost = lost or error
     codes: dict[str, int] = {}
     if (folder / "exit-codes.json").is_file():
         codes = read_json(folder / "exit-codes.json")
     if codes and set(codes.values()) <= {128 + signal.SIGTERM, -signal.SIGTERM}:
-        raise SystemExit(128 + signal.SIGTERM)
+        return SystemExit(128 + signal.SIGTERM), False
     ended = {rank: -code for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM}
     if ended:
         # Gloo aborts a process whose peer is gone: that is a consequence.
         rank = min(ended, key=lambda rank: ended[rank] == signal.SIGABRT)
-        raise GPTCoreError(
+        killed = GPTCoreError(
             f"process {rank} of {n_processes} (counted from 0) was ended by "
             f"{signal.Signals(ended[rank]).name}, if not by you then for lack of memory: the same "
             "command resumes from the last checkpoint"
         )
+        return killed, ended[rank] != signal.SIGABRT
+    if lost is not None:
+        return lost, False
     lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-    raise RuntimeError("a process of the run failed:\n" + "\n".join(lines[-_LOG_LINES:]))
+    text = "a process of the run failed:\n" + "\n".join(lines[-_LOG_LINES:])
+    return RuntimeError(text), False

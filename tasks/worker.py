@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from gpt_core.artifact import read_artifact
 from gpt_core.config import LaunchConfig, LimitsConfig, PretrainConfig, build_config, use_limits
@@ -30,10 +31,11 @@ def _launch(folder: Path) -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    n_processes = read_json(folder / "request.json")["launch"]["processes"]
-    each = ["--standalone", "--nproc-per-node", str(n_processes), "-m", "tasks.worker", str(folder)]
+    request = read_json(folder / "request.json")
+    n_processes = request["launch"]["processes"]
+    each = ["--nproc-per-node", str(n_processes), "-m", "tasks.worker", str(folder)]
     try:
-        run.run(run.parse_args(each))  # type: ignore[no-untyped-call]
+        run.run(run.parse_args([*_meeting_point(request), *each]))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         codes = {str(rank): failure.exitcode for rank, failure in error.failures.items()}
         write_json(folder / "exit-codes.json", codes)
@@ -44,12 +46,25 @@ def _launch(folder: Path) -> int:
     return 0
 
 
+def _meeting_point(request: dict[str, Any]) -> list[str]:
+    """The options by which torchrun's agents meet."""
+    if "node" not in request:
+        return ["--standalone"]
+    address, _, port = request["node"]["master"].rpartition(":")
+    return [
+        f"--nnodes={request['nodes']}",
+        f"--node-rank={request['node']['rank']}",
+        f"--master-addr={address}",
+        f"--master-port={port}",
+    ]
+
+
 def _train(folder: Path, rank: int) -> int:
     from gpt_core.training import pretrain
     from tasks.events import EventWriter
 
     request = read_json(folder / "request.json")
-    if rank == 0:
+    if os.environ["LOCAL_RANK"] == "0":
         threading.Thread(target=_stop_with_launcher, daemon=True).start()
     callbacks = [EventWriter(folder / "events.jsonl")] if rank == 0 else []
     try:

@@ -10,6 +10,7 @@ from gpt_core.config.anatomy import AnatomyConfig
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import IGNORED, LoaderConfig, ShardConfig
 from gpt_core.config.engine import EngineConfig
+from gpt_core.config.differences import find_difference
 from gpt_core.config.evaluation import (
     Benchmark,
     BenchmarkConfig,
@@ -44,6 +45,7 @@ from gpt_core.config.training import (
     OptimizerConfig,
     ScheduleConfig,
     TrainingConfig,
+    split_address,
 )
 
 __all__ = [
@@ -91,8 +93,10 @@ __all__ = [
     "TrainingConfig",
     "build_config",
     "current_limits",
+    "find_difference",
     "load_config",
     "override_config",
     "read_toml",
+    "split_address",
     "use_limits",
 ]

@@ -195,7 +195,7 @@ class RunConfig(Section):
             f"name must be ASCII letters, digits, '-', '_' and '.', at most 64, got {self.name!r}",
         )
         pretrain = self.pretrain  # its checks span sections, so they run before anything starts
-        pretrain.micro_batches_of(self.launch.processes or 1)
+        pretrain.micro_batches_of((self.launch.processes or 1) * self.launch.nodes)
 
     @property
     def pretrain(self) -> PretrainConfig:

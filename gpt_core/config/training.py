@@ -6,6 +6,8 @@ from typing import Literal
 from gpt_core.config.checks import require, require_at_least, require_positive, require_share
 from gpt_core.config.section import Section
 
+_MAX_PORT = 65_535
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig(Section):
@@ -73,14 +75,52 @@ class LaunchConfig(Section):
     """Number of processes and sharding strategy; results are the same up to rounding."""
 
     processes: int | None = None
-    """Processes on this machine, one per GPU; None is one per GPU it has, or a single one."""
+    """Processes on each machine, one per GPU; None is one per GPU it has, or a single one."""
 
-    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    """``ddp``: the complete model in every process; ``fsdp``: a shard of it. ``auto`` shards a
-    model that would fill half of a GPU's memory."""
+    strategy: Literal["auto", "ddp", "fsdp", "hsdp"] = "auto"
+    """``ddp``: the complete model in every process; ``fsdp``: a shard of it; ``hsdp``: shards
+    within each node, replicated across nodes. ``auto`` shards a model that would fill half of a
+    GPU's memory."""
+
+    nodes: int = 1
+    """Machines that train together. Each runs the same command in the same, shared home."""
+
+    rendezvous: str | None = None
+    """``HOST:PORT`` where the nodes meet: an address of the first node, which records the run."""
+
+    join_seconds: float = 600.0
+    """How long a node waits for the others to start."""
+
+    lost_seconds: float = 30.0
+    """How long a node may be silent before it counts as lost."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, 1, "processes")
+        require_at_least(self, 1, "processes", "nodes")
+        require_positive(self, "join_seconds", "lost_seconds")
+        require(
+            self.nodes == 1 or self.rendezvous is not None,
+            f"nodes={self.nodes} needs rendezvous=HOST:PORT, an address of the first node",
+        )
+        if self.rendezvous is not None:
+            split_address(self.rendezvous)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split ``HOST:PORT``.
+
+    Raises:
+        ConfigError: If it is none.
+
+    Example:
+        >>> split_address("node-0:29500"), split_address("[::1]:29500")
+        (('node-0', 29500), ('::1', 29500))
+    """
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    is_port = port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT
+    good = bool(host) and is_port and not any(c.isspace() or c == "/" for c in host)
+    require(good, f"rendezvous must be HOST:PORT such as node-0:29500, got {address!r:.200}")
+    return host, int(port)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

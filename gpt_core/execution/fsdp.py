@@ -60,17 +60,30 @@ class _LossOfLogits(nn.Module):
         return next_token_loss(self.model(token_ids), targets)
 
 
-def shard_model(model: GPT, device: torch.device) -> GPT:
+class HSDPLayout(FSDPLayout):
+    """A shard of every weight on each rank of a node, and the same shards on every other node.
+
+    Weights are gathered within a node; between nodes only the gradients of a shard are averaged.
+    """
+
+    strategy = "shards within nodes, replicas across (HSDP)"
+
+
+def shard_model(model: GPT, device: torch.device, replicas: int = 1) -> GPT:
     """Shard a model over all ranks with FSDP2, block by block.
 
     Args:
         model: With the same weights on every rank.
         device: Where this rank's shards are placed.
+        replicas: How many groups of neighbouring ranks hold the complete model (HSDP).
 
     References:
         Zhao et al. 2023, "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel".
     """
-    mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    size, shape, names = dist.get_world_size(), (dist.get_world_size(),), ("shard",)
+    if replicas > 1:
+        shape, names = (replicas, size // replicas), ("replicate", "shard")  # type: ignore[assignment]
+    mesh = init_device_mesh(device.type, shape, mesh_dim_names=names)
     for block in model.h:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh, reshard_after_forward=True)

@@ -28,7 +28,7 @@ def build_layout(
         device: This rank's device.
         compute: The settings of its numerics.
         ranks: The processes of the run; None for a single one.
-        launch: DDP or FSDP.
+        launch: DDP, FSDP or HSDP.
 
     Raises:
         ConfigError: If the device does not support a setting.
@@ -45,8 +45,10 @@ def build_layout(
             "compute.fp8_head=true needs the whole model in every process: set "
             "launch.strategy=ddp or compute.fp8_head=false"
         )
-    from gpt_core.execution.fsdp import FSDPLayout, shard_model  # slow to import
+    from gpt_core.execution.fsdp import FSDPLayout, HSDPLayout, shard_model  # slow to import
 
+    if launch.strategy == "hsdp" and ranks.nodes > 1:
+        return HSDPLayout(shard_model(model, device, ranks.nodes), ranks, numerics)
     return FSDPLayout(shard_model(model, device), ranks, numerics)
 
 
@@ -61,7 +63,7 @@ def uses_fsdp(config: GPTConfig, device: torch.device, ranks: Ranks, launch: Lau
     """
     if ranks.size == 1 or launch.strategy == "ddp":
         return False
-    if launch.strategy == "fsdp" or device.type != "cuda":
-        return launch.strategy == "fsdp"
+    if launch.strategy != "auto" or device.type != "cuda":
+        return launch.strategy != "auto"
     memory = torch.cuda.get_device_properties(device).total_memory
     return _TRAINING_BYTES * count_parameters(config) > _MAX_DDP_SHARE * memory

@@ -28,6 +28,14 @@ class Ranks:
     size: int = 1
     """Number of processes (world size)."""
 
+    local_size: int | None = None
+    """Number of processes on this node; None if there is one node."""
+
+    @property
+    def nodes(self) -> int:
+        """Number of nodes, if each has as many processes as this one."""
+        return self.size // (self.local_size or self.size)
+
     @property
     def is_first(self) -> bool:
         """Whether this is rank 0, which writes files and calls the callbacks."""
@@ -57,6 +65,14 @@ class Ranks:
         dist.all_gather(values, value)
         return values
 
+    def all_gather_object(self, value: T) -> list[T]:
+        """Gather every rank's Python object."""
+        if self.size == 1:
+            return [value]
+        values: list[T] = [value] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
     def broadcast(self, compute: Callable[[], T]) -> T:
         """Compute a Python object on rank 0 and broadcast it; the other ranks do not compute it."""
         if self.size == 1:
@@ -83,7 +99,7 @@ def join_process_group() -> Iterator[Ranks]:
     else:
         dist.init_process_group("gloo")
     try:
-        yield Ranks(int(os.environ["RANK"]), size)
+        yield Ranks(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
     except SystemExit:  # raised on all ranks at the same step
         _leave()
         raise

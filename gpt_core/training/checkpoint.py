@@ -34,7 +34,7 @@ from gpt_core.checkpoints import (
     step_of_directory,
     write_checkpoint,
 )
-from gpt_core.config import PretrainConfig
+from gpt_core.config import PretrainConfig, find_difference
 from gpt_core.durable import remove_directory, sync_file
 from gpt_core.errors import CheckpointError, DataError
 from gpt_core.files import copy_directory, disk_errors
@@ -324,13 +324,5 @@ def require_compatible(initial: Artifact, config: PretrainConfig, shards: Artifa
 
 def _first_difference(saved: object, wanted: object, path: str) -> str | None:
     """Describe the first leaf that differs between two trees of settings, or None."""
-    if isinstance(saved, list) and isinstance(wanted, list) and len(saved) == len(wanted):
-        pairs = (_first_difference(*pair, path) for pair in zip(saved, wanted, strict=True))
-        return next(filter(None, pairs), None)
-    if isinstance(saved, dict) and isinstance(wanted, dict):
-        for key in sorted(saved.keys() | wanted.keys()):
-            found = _first_difference(saved.get(key), wanted.get(key), f"{path}.{key}".strip("."))
-            if found is not None:
-                return found
-        return None
-    return None if saved == wanted else f"{path} was {saved}, is now {wanted}"
+    found = find_difference(saved, wanted, path)
+    return None if found is None else f"{found[0]} was {found[1]}, is now {found[2]}"

@@ -1,12 +1,25 @@
-"""Turns out-of-memory and missing-compiler errors into advice."""
+"""Turns out-of-memory, missing-compiler and lost-process errors into advice."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.distributed as dist
 
 from gpt_core.config import PretrainConfig
-from gpt_core.errors import ConfigError
+from gpt_core.errors import ConfigError, LostProcessError
+
+_LOST = (
+    "another process of the run has ended or does not answer, or its node does not: the same "
+    "command resumes from the newest checkpoint, on any number of nodes"
+)
+_GONE = (  # words of gloo and NCCL
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "Timed out waiting",
+    "remote process exited or there was a network error",
+)
 
 
 @contextmanager
@@ -30,6 +43,22 @@ def explain_failures(config: PretrainConfig, device: torch.device) -> Iterator[N
                 "compiling needs a C++ compiler, and there is none here: install one (g++ or "
                 "clang) or set compute.compile=off"
             ) from error
+        raise
+
+
+@contextmanager
+def explain_lost_processes() -> Iterator[None]:
+    """Translate a failed exchange between ranks into a sentence.
+
+    Raises:
+        LostProcessError: If another process of the run has ended or does not answer.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        exchanging = dist.is_initialized() and any(words in str(error) for words in _GONE)
+        if exchanging or isinstance(error, dist.DistError):
+            raise LostProcessError(_LOST) from error
         raise
 
 

@@ -18,6 +18,7 @@ from gpt_core.execution.numerics import Numerics
 from gpt_core.execution.placement import build_layout, uses_fsdp
 from gpt_core.execution.ranks import Ranks, join_process_group
 from gpt_core.models import build_model, load_weights
+from gpt_core.training.agreement import require_agreement
 from gpt_core.training.autotune import autotune, fit_micro_batch
 from gpt_core.training.checkpoint import (
     latest_checkpoint,
@@ -28,7 +29,7 @@ from gpt_core.training.checkpoint import (
     require_same_run,
     step_of,
 )
-from gpt_core.training.failures import explain_failures
+from gpt_core.training.failures import explain_failures, explain_lost_processes
 from gpt_core.training.session import RunPlan, Session
 from gpt_core.training.state_file import load_state, state_errors
 from gpt_core.training.trainer import SECONDS, Trainer, seed_dropout
@@ -62,8 +63,9 @@ def pretrain(
         text.
 
     Raises:
-        ConfigError: If the vocabulary disagrees with the shards, the device is not available, or
-            the processes cannot divide a step evenly.
+        ConfigError: If the vocabulary disagrees with the shards, the device is not available, the
+            processes cannot divide a step evenly, or they have different settings or data.
+        LostProcessError: If another process has ended or does not answer.
         DataError: If the text is shorter than the context, or the directory cannot be written.
         CheckpointError: If the directory is in use or belongs to another run, or ``initial`` has
             another shape or tokenizer.
@@ -75,7 +77,8 @@ def pretrain(
     if initial is not None:
         require_compatible(initial, config, shards)
     plan = RunPlan(config, out_dir, shards, initial, launch or LaunchConfig())
-    with join_process_group() as ranks:
+    with explain_lost_processes(), join_process_group() as ranks:
+        require_agreement(config, plan.parents, ranks)
         # Both raise if the run is impossible, before anything is written.
         config.micro_batches_of(ranks.size)
         _build_loader(plan, ranks)

@@ -1,6 +1,7 @@
 """Training runs on the sample text in any number of processes."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,20 +26,37 @@ Run = Callable[..., Path]
 def run(sample_shards: Artifact, project_root: Path) -> Run:
     """Trains with ``python -m gpt_core train``, under torchrun if there are several processes."""
 
-    def trained(out: Path, *settings: str, processes: int = 1) -> Path:
-        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    def trained(out: Path, *settings: str, processes: int = 1, nodes: int = 1) -> Path:
+        launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+        launcher += meeting_point(nodes) if nodes > 1 else ["--standalone"]
         command = [
-            sys.executable, *(launcher if processes > 1 else []), "-m", "gpt_core", "train",
+            sys.executable, *(launcher if processes * nodes > 1 else []), "-m", "gpt_core", "train",
             "--shards", sample_shards.path, "--out", str(out), *SETTINGS, *settings,
         ]  # fmt: skip
-        # Spinning threads of two processes would block each other on two cores.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-        done = subprocess.run(
-            command, cwd=project_root, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count(str(out / "step-00000024\n")) >= 1
-        assert done.stdout.count("24 of 24, loss") == 1, "only rank 0 prints"
+        agents = [start(command, project_root) for _ in range(nodes)]
+        answers = [agent.communicate() for agent in agents]
+        assert [agent.returncode for agent in agents] == [0] * nodes, answers
+        said = "".join(answer[0] for answer in answers)
+        assert said.count(str(out / "step-00000024\n")) == 1, "only rank 0 prints"
+        assert said.count("24 of 24, loss") == 1, "only rank 0 prints"
         return out
 
     return trained
+
+
+def start(command: list[str], folder: Path) -> "subprocess.Popen[str]":
+    """Start a command whose threads do not spin: they would block those of other processes."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def meeting_point(nodes: int) -> list[str]:
+    """The options of torchrun for agents that meet on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = f"--rdzv-endpoint=127.0.0.1:{port}"
+    return [f"--nnodes={nodes}", "--rdzv-backend=c10d", where, f"--rdzv-id={port}"]

@@ -4,24 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from curves import assert_alike
 
 from gpt_core.artifact import read_artifact, verify
-from gpt_core.callbacks import read_records
 
 AVERAGED = "training.ema_decay=0.9"
 LAYOUTS = {"one": 1, "ddp": 2, "fsdp": 2}
-
-
-def curve(out: Path, name: str) -> dict[int, float]:
-    return {row["step"]: row[name] for row in read_records(out / "metrics.jsonl") if name in row}
-
-
-def assert_alike(one: Path, other: Path, tolerance: float) -> None:
-    for name in ("train/loss", "validation/loss", "train/grad_norm", "train/update_ratio"):
-        expected = curve(one, name)
-        assert curve(other, name) == pytest.approx(expected, abs=tolerance), name
-    assert len(curve(one, "train/loss")) == 24
-    assert len(curve(one, "validation/loss")) == 3
 
 
 @pytest.fixture(scope="module")
