@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from flows.clusters import Cluster, read_cluster
 from flows.cron import check_cron
 from flows.declarations import FLOWS, Flow
 from flows.pools import Pool, read_pool
@@ -123,6 +124,7 @@ class Deployment:
 
     name: str
     flow: Flow
+    preset: str
     config: RunConfig
     """The configuration that its runs begin with: the preset with the settings."""
 
@@ -135,6 +137,10 @@ class Deployment:
     schedules: tuple[ScheduleEntry, ...] = ()
     pool: Pool | None = None
     """Where it runs; None in ``gptflow up``."""
+
+    cluster: Cluster | None = None
+    """The cluster that runs it on several nodes, without Prefect's workers; None if there is none.
+    """
 
     unread: tuple[str, ...] = field(default=())
     """Settings that the flow does not read."""
@@ -192,11 +198,17 @@ def read_file(path: Path) -> DeploymentFile:
     return DeploymentFile(path, str(project), tuple(deployments))
 
 
+def without_clusters(file: DeploymentFile) -> DeploymentFile:
+    """The file with those deployments alone that Prefect knows."""
+    known = tuple(each for each in file.deployments if each.cluster is None)
+    return replace(file, deployments=known)
+
+
 def _read_deployment(tree: Mapping[str, object]) -> Deployment:
     rest = dict(tree)
     settings, schedules = rest.pop("settings", []), rest.pop("schedules", [])
-    pool = rest.pop("pool", None)
-    known = [*(each.name for each in fields(_Entry)), "settings", "schedules", "pool"]
+    pool, cluster = rest.pop("pool", None), rest.pop("cluster", None)
+    known = [*(each.name for each in fields(_Entry)), "settings", "schedules", "pool", "cluster"]
     unknown = [name for name in rest if name not in known]
     require(not unknown, f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
     entry = build_config(_Entry, rest)
@@ -204,9 +216,18 @@ def _read_deployment(tree: Mapping[str, object]) -> Deployment:
     config, unread = _configure(flow, entry.preset, settings)
     with _at("pool"):
         where = None if pool is None else read_pool(pool)
+    with _at("cluster"):
+        nodes = None if cluster is None else read_cluster(cluster, config)
+        alone = nodes is None or (where is None and not schedules)
+        require(alone, "its scheduler starts the job: leave pool and schedules out")
+        require(
+            nodes is None or "launch" in flow.form_sections,
+            f"the flow {flow.name} does not pretrain, so that one node is enough",
+        )
     return Deployment(
         name=entry.name,
         flow=flow,
+        preset=entry.preset,
         config=config,
         description=flow.help if entry.description is None else entry.description,
         tags=entry.tags,
@@ -214,6 +235,7 @@ def _read_deployment(tree: Mapping[str, object]) -> Deployment:
         grace=entry.grace,
         schedules=_read_schedules(schedules),
         pool=where,
+        cluster=nodes,
         unread=unread,
     )
 

@@ -37,6 +37,8 @@ from tasks.tracking import tracked_flow
 
 _DONE = "An earlier start of this run completed it, while Prefect's server was away"
 
+_UNRECORDED = ("notify", "plan")  # sections that no result depends on
+
 PrefectFlow = prefect.Flow[..., FlowResult]
 
 _DESCRIPTION = """{help}
@@ -111,7 +113,7 @@ def _run_recorded(
     flow: Flow, function: Callable[[RunConfig], FlowResult], config: RunConfig
 ) -> FlowResult:
     """Call a flow's function in its run of Prefect, as a run of MLflow."""
-    recorded = to_form(config, tuple(n for n in flow.sections_used(config) if n != "notify"))
+    recorded = to_form(config, tuple(n for n in flow.sections_used(config) if n not in _UNRECORDED))
     register_automations()
     close_dead_runs()
     with (

@@ -143,7 +143,7 @@ def up(
     """Serve Prefect, MLflow and a worker for the deployments on 127.0.0.1 until Ctrl-C."""
     resolved = load_config(preset, config, settings or [])
     require_no_passwords(resolved)
-    from flows.deployments import find_file, read_file
+    from flows.deployments import find_file, read_file, without_clusters
     from flows.preflight import check_flow, check_home
     from tasks.notifications import check_addresses
     from tasks.server_checks import check_servers
@@ -158,7 +158,7 @@ def up(
         check_cron(cron)
         check_flow(FLOWS["run"], resolved)
     file = find_file()
-    declared = None if file is None else read_file(file)
+    declared = None if file is None else without_clusters(read_file(file))
     if declared is not None:
         _check_served(declared)
     check_servers()
@@ -188,13 +188,17 @@ def deploy(
     ] = False,
 ) -> None:
     """Register the deployments of a file: flows with settings, schedules and work pools."""
-    from flows.deployments import FILE_NAME, find_file, read_file
+    from flows.deployments import FILE_NAME, find_file, read_file, without_clusters
 
     found = find_file(file)
     if found is None:
         raise ConfigError(f"there is no {FILE_NAME} here: name a file of deployments")
-    declared = read_file(found)
+    every = read_file(found)
+    declared = without_clusters(every)
     _check_served(declared)
+    _write_jobs(every, dry_run=dry_run)
+    if not declared.deployments:
+        return
     from rich.console import Console
 
     from tasks.server_checks import check_servers
@@ -207,6 +211,18 @@ def deploy(
 
     server.wait()
     deploying.deploy(declared, Console(), prune=prune, dry_run=dry_run)
+
+
+def _write_jobs(declared: "DeploymentFile", *, dry_run: bool) -> None:
+    """Write the jobs of deployments that a cluster's scheduler starts, and say how."""
+    from flows.clusters import FOLDER, render, start_command, write_job
+
+    for each in (one for one in declared.deployments if one.cluster is not None):
+        if dry_run:
+            typer.echo(render(each))
+            continue
+        file = write_job(each, declared.path.parent / FOLDER)
+        typer.echo(f"Wrote {each.full_name}: start it with {start_command(each, file)}")
 
 
 def _check_served(declared: "DeploymentFile") -> None:

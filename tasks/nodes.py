@@ -194,7 +194,7 @@ def describe(config: RunConfig, n_processes: int) -> Message:
     return {
         "host": platform.node(),
         "same": {
-            **{name: tree[name] for name in names},  # type: ignore[index,call-overload]
+            **{name: tree[name] for name in names},  # type: ignore[index]
             "the number of processes": n_processes,
             "the version of torch": torch.__version__,
         },

@@ -94,7 +94,7 @@ def _bind(host: str, port: int) -> socket.socket | None:
     with suppress(socket.gaierror):  # a name may get its address later
         for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             try:
-                return socket.create_server(address[:2], family=family)  # type: ignore[arg-type]
+                return socket.create_server(address[:2], family=family)
             except OSError as error:
                 if error.errno not in _NOT_MINE:
                     raise ConfigError(

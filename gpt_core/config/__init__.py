@@ -29,6 +29,7 @@ from gpt_core.config.loading import build_config, load_config, override_config, 
 from gpt_core.config.lora import LoRAConfig, LoRATarget, LoRAVariant
 from gpt_core.config.model import BigramConfig, GPTConfig
 from gpt_core.config.notify import NotifyConfig, NotifyEvent
+from gpt_core.config.planning import PlanConfig
 from gpt_core.config.prediction import PredictionConfig
 from gpt_core.config.preference import PreferenceConfig
 from gpt_core.config.presets import PRESETS
@@ -79,6 +80,7 @@ __all__ = [
     "NotifyConfig",
     "NotifyEvent",
     "OptimizerConfig",
+    "PlanConfig",
     "PredictionConfig",
     "PreferenceConfig",
     "PretrainConfig",

@@ -20,6 +20,7 @@ from gpt_core.config.limits import LimitsConfig
 from gpt_core.config.lora import LoRAConfig
 from gpt_core.config.model import GPTConfig
 from gpt_core.config.notify import NotifyConfig
+from gpt_core.config.planning import PlanConfig
 from gpt_core.config.prediction import PredictionConfig
 from gpt_core.config.preference import PreferenceConfig
 from gpt_core.config.recording import RegistryConfig, TrackingConfig
@@ -183,6 +184,7 @@ class RunConfig(Section):
     ablation: AblationConfig = field(default_factory=AblationConfig)
     anatomy: AnatomyConfig = field(default_factory=AnatomyConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)

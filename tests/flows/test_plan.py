@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.declarations import FLOWS
-from flows.plan import duration
+from flows.sizes import duration
 
 COMPARE = 'comparison.tokenizers=["byte", "bpe:300"]'
 
