@@ -76,7 +76,7 @@ def training_sizes(config: RunConfig, stages: Sequence[PlannedStage]) -> Lines:
         ("pretraining computes", f"{flops:.3g} floating-point operations"),
         ("learning rate", _learning_rate(config)),
         *_processes(config, parameters, local),
-        *_memory(config, model, parameters, local),
+        *_memory(config, model, local),
         ("disk, estimated", _of(disk, _free_bytes(), "free are")),
     ]
     if pretraining.done:
@@ -108,24 +108,34 @@ def _processes(config: RunConfig, parameters: int, local: int) -> Lines:
     ]
 
 
-def _memory(config: RunConfig, model: GPTConfig, parameters: int, local: int) -> Lines:
+def _memory(config: RunConfig, model: GPTConfig, local: int) -> Lines:
     """The memory of a process, and of this machine's if they are on its CPU."""
-    n_processes = local * config.launch.nodes
-    groups = {"fsdp": n_processes, "hsdp": local}
-    weights = _WEIGHT_BYTES * parameters / groups.get(config.launch.strategy, 1)
-    attention = model.n_head * model.context_length * _ATTENTION_BYTES
-    per_layer = model.n_embd * _LAYER_BYTES + attention
-    assert model.vocab_size is not None
-    per_token = model.n_layer * per_layer + model.vocab_size * _LOGIT_BYTES
-    tensors = weights + config.training.micro_batch * model.context_length * per_token
+    tensors = tensor_bytes(config, model, local)
     total = _of(local * (_PROCESS_BYTES + tensors), _MEMORY, "this machine has")
     if resolve_device(config.compute.device).type == "cuda":
         gpu = torch.cuda.get_device_properties(0).total_memory
         return [("memory of a GPU, estimated", _of(tensors, gpu, "it has"))]
-    if n_processes == 1:
+    if local * config.launch.nodes == 1:
         return [("memory, estimated", total)]
     each = _amount(_PROCESS_BYTES + tensors)
     return [("memory, estimated", f"{each} a process; {local} here: {total}")]
+
+
+def tensor_bytes(config: RunConfig, model: GPTConfig, local: int) -> float:
+    """Estimate the bytes of a process's tensors: weights with their state, and activations.
+
+    Args:
+        config: The settings of the run.
+        model: Its model, with the vocabulary's size.
+        local: Processes of a node.
+    """
+    assert model.vocab_size is not None
+    shards = {"fsdp": local * config.launch.nodes, "hsdp": local}.get(config.launch.strategy, 1)
+    attention = model.n_head * model.context_length * _ATTENTION_BYTES
+    per_layer = model.n_embd * _LAYER_BYTES + attention
+    per_token = model.n_layer * per_layer + model.vocab_size * _LOGIT_BYTES
+    activations = config.training.micro_batch * model.context_length * per_token
+    return _WEIGHT_BYTES * count_parameters(model) / shards + activations
 
 
 def _learning_rate(config: RunConfig) -> str:
