@@ -47,7 +47,7 @@ NOT_EXECUTED = {
     "cp compose.env.example": "tests/test_compose.py",
     "docker ": "needs Docker; tests/test_dockerfile.py, tests/test_compose.py",
     "prefect deployment run": "Prefect's own command; tests/flows/test_submitting.py",
-    "torchrun": "two machines with GPUs; tests/distributed has two processes",
+    "torchrun": "two machines with GPUs; tests/distributed has two agents",
     "curl ": "asks MLflow's server of the line before",
     "MLFLOW_TRACKING_URI=": "MLflow's own server; tests/tasks/tracking has the model that it loads",
     "gptflow up": "serves until it is stopped; tests/flows/test_serving.py",
