@@ -46,7 +46,7 @@ class Cluster(Section):
 
     cpus: int | None = None
     memory: str | None = None
-    """Of a node, such as ``64G`` in SLURM and ``64Gi`` in Kubernetes."""
+    """Memory of a node, such as ``64G`` in SLURM and ``64Gi`` in Kubernetes."""
 
     hours: float = 24.0
     """The job is ended after so long, with time to save."""
@@ -119,7 +119,7 @@ def write_job(declared: "Deployment", folder: Path) -> Path:
 
 
 def start_command(declared: "Deployment", file: Path) -> str:
-    """What starts the job on the cluster."""
+    """The command that submits the job to the cluster."""
     slurm = declared.cluster is not None and declared.cluster.type == "slurm"
     return f"sbatch {file}" if slurm else f"kubectl apply -f {file}"
 

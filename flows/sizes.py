@@ -34,7 +34,7 @@ _SMALL_VOCABULARY = 1 << 16  # ids below take two bytes, others four
 
 
 def data_sizes(flow: Flow, config: RunConfig, stages: Sequence[PlannedStage]) -> Lines:
-    """What the stages from raw text to token shards read and write at most."""
+    """Upper bounds of what the stages from raw text to token shards read and write."""
     file = _text_of(flow, config)
     encoding = next((stage for stage in stages if stage.name == "encode_corpus"), None)
     if encoding is None or file is None:
@@ -98,11 +98,11 @@ def _processes(config: RunConfig, parameters: int, local: int) -> Lines:
         return [("processes", "1")]
     places = f", {local} on each of {nodes} nodes" if nodes > 1 else ""
     each = config.pretrain.micro_batches_of(n_processes)
-    share = config.training.tokens_per_step // n_processes
+    tokens = config.training.tokens_per_step // n_processes
     exchanged = 2 * _GRADIENT_BYTES * parameters * (n_processes - 1) / n_processes
     return [
         ("processes", f"{n_processes}{places}"),
-        ("tokens of a step", f"{config.training.tokens_per_step:,}, {share:,} in each process"),
+        ("tokens of a step", f"{config.training.tokens_per_step:,}, {tokens:,} in each process"),
         ("micro-batches of a step", f"{each} of {config.training.micro_batch} samples each"),
         ("gradients of a step", f"{_amount(exchanged)} sent by each process (ring all-reduce)"),
     ]

@@ -115,7 +115,7 @@ class OtherNode(Node):
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        """Tell the first node, and wait for what it says about the end of the run.
+        """Report an error to the first node, and wait for what that says about the run.
 
         Raises:
             GPTCoreError: If it says nothing.

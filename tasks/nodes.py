@@ -121,7 +121,7 @@ class FirstNode(Node):
         return causes[0] if causes else super().explain(error, is_cause=False)
 
     def finish(self, error: BaseException | None) -> None:
-        """Tell every node how the flow has ended."""
+        """Report to every node how the flow has ended."""
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         message = None if error is None or stopped else str(error) or type(error).__name__
         for peer in self._peers:
@@ -186,7 +186,7 @@ def _hello(peer: Peer, launch: LaunchConfig) -> Message | None:
 
 
 def describe(config: RunConfig, n_processes: int) -> Message:
-    """What a node says about itself when it joins."""
+    """The message with which a node joins: its name, settings and versions."""
     import torch  # slow to import
 
     tree = to_json_value(config)

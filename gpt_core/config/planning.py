@@ -8,7 +8,7 @@ from gpt_core.config.section import Section
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanConfig(Section):
-    """What a plan takes for granted; no stage depends on it."""
+    """Assumptions of a plan; no stage depends on them."""
 
     price_per_hour: float | None = None
     """Price of one node for an hour, in any currency; the plan then says what pretraining costs."""

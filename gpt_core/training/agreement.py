@@ -13,7 +13,7 @@ from gpt_core.execution.ranks import Ranks
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What a rank has, which must be the same everywhere, and where it is."""
+    """Settings and inputs of a rank, which must be the same everywhere, and its node."""
 
     node: str
     config: object

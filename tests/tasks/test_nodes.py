@@ -42,7 +42,7 @@ def settings_of(address: str, *more: str, join_seconds: float = 20, nodes: int =
     return load_config("tiny", settings=[*launch, *more])
 
 
-class Beside:
+class InThread:
     """Calls a function in a thread; ``result`` waits for it and returns its error, if any."""
 
     def __init__(self, function: Callable[[], object]) -> None:
@@ -79,15 +79,15 @@ def test_the_first_comes_leads_and_the_others_end_when_it_ends(address: str) -> 
         with join(config, lambda _: None) as leads:
             roles.append((leads, isinstance(current_first_node(), FirstNode)))
 
-    nodes = [Beside(node) for _ in range(4)]
+    nodes = [InThread(node) for _ in range(4)]
     assert [each.result() for each in nodes] == [None] * 4
     assert sorted(roles) == [*[(False, False)] * 3, (True, True)]
     assert not list(Path(rendezvous.running_dir()).glob("nodes-*")), "the key is removed"
 
 
 def test_a_node_with_other_settings_ends_both_with_the_same_sentence(address: str) -> None:
-    first = Beside(lambda: lead(settings_of(address)))
-    second = Beside(lambda: lead(settings_of(address, "training.steps=77")))
+    first = InThread(lambda: lead(settings_of(address)))
+    second = InThread(lambda: lead(settings_of(address, "training.steps=77")))
     errors = [first.result(), second.result()]
     assert all(isinstance(error, ConfigError) for error in errors), errors
     assert len({str(error) for error in errors}) == 1
@@ -96,8 +96,8 @@ def test_a_node_with_other_settings_ends_both_with_the_same_sentence(address: st
 
 
 def test_other_numbers_of_processes_are_named(address: str) -> None:
-    first = Beside(lambda: lead(settings_of(address)))
-    second = Beside(lambda: lead(settings_of(address, "launch.processes=2")))
+    first = InThread(lambda: lead(settings_of(address)))
+    second = InThread(lambda: lead(settings_of(address, "launch.processes=2")))
     for each in (first, second):
         assert "launch.processes is " in str(each.result())
 
@@ -126,7 +126,7 @@ def test_a_node_of_another_home_and_a_stranger_are_refused(address: str) -> None
         assert key.stat().st_mode & 0o777 == 0o600
         right = key.read_text()
         key.write_text("another home's")
-        other = Beside(lambda: connect(launch))
+        other = InThread(lambda: connect(launch))
         time.sleep(0.3)
         key.write_text(right)
         assert accept(server, launch, 5) is None
@@ -144,7 +144,7 @@ def test_what_ends_the_first_node_is_said_on_the_others(address: str) -> None:
     def fail() -> None:
         raise DataError("the text is gone")
 
-    ends = [Beside(lambda: lead(config, fail)) for _ in range(2)]
+    ends = [InThread(lambda: lead(config, fail)) for _ in range(2)]
     messages = sorted(str(each.result()) for each in ends)
     assert messages == ["the first node: the text is gone", "the text is gone"]
 
@@ -153,7 +153,7 @@ def test_a_first_node_that_vanishes_is_named(address: str) -> None:
     launch = settings_of(address).launch
     with listen(launch) as server:
         assert server is not None
-        other = Beside(lambda: _follow(settings_of(address), 1, lambda _: None))
+        other = InThread(lambda: _follow(settings_of(address), 1, lambda _: None))
         peer = accept(server, launch, 20)
         assert peer is not None
         peer.receive(10)
@@ -174,7 +174,7 @@ def test_a_node_whose_shards_are_others_says_so(address: str, sample_shards: obj
         assert node is not None
         node.start(request)
 
-    ends = [Beside(lambda: lead(config, start)) for _ in range(2)]
+    ends = [InThread(lambda: lead(config, start)) for _ in range(2)]
     for each in ends:
         error = each.result()
         assert isinstance(error, GPTCoreError)
