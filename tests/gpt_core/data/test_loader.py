@@ -78,6 +78,30 @@ def test_global_batches_do_not_depend_on_the_number_of_ranks(
         assert torch.equal(alone.next_batch().token_ids, together)
 
 
+def test_each_rank_reads_its_own_samples_and_no_others(
+    reader: ShardReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    gather = reader.gather
+
+    def gather_recorded(starts: np.ndarray, width: int) -> np.ndarray:
+        assert width == 9, "no more than a window"
+        read.extend(starts.tolist())
+        return gather(starts, width)
+
+    monkeypatch.setattr(reader, "gather", gather_recorded)
+    monkeypatch.setattr(reader, "read", None)
+    of_ranks = []
+    for rank in range(4):
+        loader = loader_of(reader, batch_size=1, rank=rank, world_size=4)
+        read.clear()
+        for _ in range(loader.n_samples // 4):
+            loader.next_batch()
+        of_ranks.append({*read})
+        assert len(read) == loader.n_samples // 4, "a quarter of an epoch"
+    assert len(set.union(*of_ranks)) == sum(map(len, of_ranks)), "no sample is read twice"
+
+
 @given(steps=st.integers(0, 80))
 def test_a_restored_loader_continues_with_the_same_batches(shards: Artifact, steps: int) -> None:
     data = ShardReader(shards.directory, "train")
