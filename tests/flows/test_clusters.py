@@ -20,7 +20,7 @@ TEXT = """
 name = "Big model"
 flow = "pretrain"
 preset = "hadith"
-settings = ["source=/data/my text.txt", "training.steps=1000", "tokenizer.directory=none", "launch.strategy=hsdp"]
+settings = ["source=/data/my text.txt", "training.steps=1000", "training.micro_batch=2", "launch.strategy=hsdp"]
 cluster = { type = "TYPE", nodes = 4, gpus = 2, cpus = 16, memory = "64G", hours = 1.5, home = "/shared/home" OPTIONS }
 
 [[deployment]]
@@ -42,7 +42,7 @@ def test_the_command_gives_the_configuration_of_the_deployment(tmp_path: Path) -
     program, flow, _, preset, *settings, nodes = command_of(deployment)
     assert (program, flow, preset, nodes) == ("gptflow", "pretrain", "hadith", "launch.nodes=4")
     assert load_config(preset, settings=settings) == deployment.config
-    assert len(settings) == 3, "only what differs from the preset"
+    assert len(settings) == 4, "only what differs from the preset"
 
 
 def test_a_slurm_script_runs_the_same_command_on_each_node(tmp_path: Path) -> None:
