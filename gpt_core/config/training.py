@@ -1,5 +1,6 @@
 """Settings of the training run: optimizer, schedule, processes and loop."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,6 +8,7 @@ from gpt_core.config.checks import require, require_at_least, require_positive, 
 from gpt_core.config.section import Section
 
 _MAX_PORT = 65_535
+_PORT, _HOST = re.compile(r"[0-9]{1,5}"), re.compile(r"[A-Za-z0-9._:%-]{1,253}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,8 +119,8 @@ def split_address(address: str) -> tuple[str, int]:
     """
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    is_port = port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT
-    good = bool(host) and is_port and not any(c.isspace() or c == "/" for c in host)
+    is_port = bool(_PORT.fullmatch(port)) and 0 < int(port) <= _MAX_PORT
+    good = is_port and bool(_HOST.fullmatch(host))
     require(good, f"rendezvous must be HOST:PORT such as node-0:29500, got {address!r:.200}")
     return host, int(port)
 
