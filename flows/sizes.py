@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from flows.declarations import Flow
 from gpt_core.config import FIXED_VOCAB_SIZES, GPTConfig, RunConfig
-from gpt_core.execution import resolve_device
 from gpt_core.models import count_parameters, flops_per_token
 from gpt_core.text.sources import source_files
-from gpt_core.training.throughput import measure_training_flops
+from gpt_core.training.throughput import gpu_memory, measure_training_flops
 from tasks.launch import count_processes
 from tasks.paths import project_root
 from tasks.planning import PlannedStage
@@ -112,8 +109,8 @@ def _memory(config: RunConfig, model: GPTConfig, local: int) -> Lines:
     """The memory of a process, and of this machine's if they are on its CPU."""
     tensors = tensor_bytes(config, model, local)
     total = _of(local * (_PROCESS_BYTES + tensors), _MEMORY, "this machine has")
-    if resolve_device(config.compute.device).type == "cuda":
-        gpu = torch.cuda.get_device_properties(0).total_memory
+    gpu = gpu_memory(config.compute.device)
+    if gpu is not None:
         return [("memory of a GPU, estimated", _of(tensors, gpu, "it has"))]
     if local * config.launch.nodes == 1:
         return [("memory, estimated", total)]
@@ -162,7 +159,7 @@ def _time_and_price(config: RunConfig, model: GPTConfig, flops: float, local: in
     n_parts = local * nodes
     if speed is None:
         speed = measure_training_flops(replace(config.pretrain, model=model), time.perf_counter)
-        on_gpus = resolve_device(config.compute.device).type == "cuda"
+        on_gpus = gpu_memory(config.compute.device) is not None
         n_parts = n_parts if on_gpus else nodes  # a CPU's processes share the cores measured
         how = "measured just now"
     evaluations = config.training.steps // config.training.eval_every + 1

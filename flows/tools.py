@@ -215,7 +215,7 @@ def deploy(
 
 def _write_jobs(declared: "DeploymentFile", *, dry_run: bool) -> None:
     """Write the jobs of deployments that a cluster's scheduler starts, and say how."""
-    from flows.clusters import FOLDER, render, start_command, write_job
+    from flows.cluster_jobs import FOLDER, render, start_command, write_job
 
     for each in (one for one in declared.deployments if one.cluster is not None):
         if dry_run:

@@ -57,6 +57,18 @@ def measure_training_flops(config: PretrainConfig, clock: Callable[[], float]) -
     return B * T * flops_per_token(small) / max(1e-9, pass_seconds())
 
 
+def gpu_memory(device: str) -> int | None:
+    """The memory of the GPU that a setting names, in bytes; None if it names no GPU.
+
+    Raises:
+        ConfigError: If this machine has no such device.
+    """
+    if resolve_device(device).type != "cuda":
+        return None
+    total: int = torch.cuda.get_device_properties(0).total_memory
+    return total
+
+
 def describe_device() -> str:
     """The name of the GPU that ``device=auto`` uses, or ``CPU only``."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU only"

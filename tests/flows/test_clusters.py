@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.clusters import command_of, read_cluster, render, start_command, write_job
+from flows.cluster_jobs import command_of, render, start_command, write_job
+from flows.clusters import read_cluster
 from flows.deployments import FILE_NAME, Deployment, read_file, without_clusters
 from gpt_core.config import load_config
 from gpt_core.errors import ConfigError
