@@ -46,3 +46,14 @@ def record(home: Path) -> Iterator[FlowRecord]:
 
     with tracked_flow("prepare", RunConfig(name="small"), {"prefect.flow_run": "f1"}) as found:
         yield found
+
+
+@pytest.fixture
+def address(home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where nodes of a home of their own meet; they look more often than usual."""
+    from meeting import free_address
+
+    from tasks import rendezvous
+
+    monkeypatch.setattr(rendezvous, "_POLL_SECONDS", 0.05)
+    return free_address()
