@@ -9,8 +9,8 @@ from gpt_core.config.ablation import AblationConfig, AblationRow
 from gpt_core.config.anatomy import AnatomyConfig
 from gpt_core.config.compute import ComputeConfig
 from gpt_core.config.data import IGNORED, LoaderConfig, ShardConfig
-from gpt_core.config.engine import EngineConfig
 from gpt_core.config.differences import find_difference
+from gpt_core.config.engine import EngineConfig
 from gpt_core.config.evaluation import (
     Benchmark,
     BenchmarkConfig,
