@@ -36,7 +36,7 @@ class Peer:
         connection: Both sides have proved that they know the run's key.
     """
 
-    def __init__(self, connection: "Connection[Any, Any]") -> None:
+    def __init__(self, connection: "Connection[bytes, bytes]") -> None:
         self._connection = connection
         self.name = "a node"
         """How sentences call it."""
@@ -168,7 +168,7 @@ def _prove(connected: socket.socket, launch: LaunchConfig) -> Peer:
     return Peer(connection)
 
 
-def _wrap(connected: socket.socket, lost_seconds: float) -> "Connection[Any, Any]":
+def _wrap(connected: socket.socket, lost_seconds: float) -> "Connection[bytes, bytes]":
     """A connection that the kernel ends when the other machine is silent for so long."""
     connected.setblocking(True)
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -9,12 +9,12 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from gpt_core.artifact import read_artifact
 from gpt_core.config import LaunchConfig, LimitsConfig, PretrainConfig, build_config, use_limits
 from gpt_core.errors import GPTCoreError
 from gpt_core.files import read_json, write_json
+from tasks.rendezvous import Message
 
 
 def main(folder: Path) -> int:
@@ -46,7 +46,7 @@ def _launch(folder: Path) -> int:
     return 0
 
 
-def _meeting_point(request: dict[str, Any]) -> list[str]:
+def _meeting_point(request: Message) -> list[str]:
     """The options by which torchrun's agents meet."""
     if "node" not in request:
         return ["--standalone"]
