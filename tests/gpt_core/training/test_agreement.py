@@ -23,8 +23,10 @@ def check(monkeypatch: pytest.MonkeyPatch, first: Callable[[Any], Any]) -> None:
 
 
 def test_equal_ranks_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    check(monkeypatch, lambda mine: mine)
+    compared: list[Any] = []
+    check(monkeypatch, lambda mine: compared.append(mine) or mine)
     require_agreement(CONFIG, [SHARDS], Ranks())
+    assert [part.inputs for part in compared] == [["one"]], "one process compares nothing"
 
 
 @pytest.mark.parametrize(
