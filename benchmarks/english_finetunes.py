@@ -40,7 +40,7 @@ SST2_SETTINGS = ClassificationConfig(
     epochs=3, batch_size=64, layer_decay=0.9, weight_decay=0.3, validation_share=0.03,
     balance="none", label_smoothing=0.1, text_column="sentence",
 )  # fmt: skip
-TASK_SETTINGS = InstructionConfig(template="short", max_new_tokens=64)
+TASK_SETTINGS = InstructionConfig(template="short", epochs=10, max_new_tokens=64)
 ADAPTERS = LoRAConfig(rank=2)  # 0.7 % of the parameters
 RATES = {"full": (2e-4, 5e-4, 1e-3, 2e-3), "LoRA": (5e-4, 2e-3, 5e-3, 1e-2)}
 SMS_SEEDS, SST2_SEEDS = 5, 3  # one of the latter takes a quarter of an hour
