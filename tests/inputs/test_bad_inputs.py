@@ -69,7 +69,7 @@ prepare          tokenizer.character_coverage=0           character_coverage mus
 prepare          tokenizer.shrinking_factor=1             shrinking_factor must be in \(0, 1\)
 prepare          reading.encoding=utf-9                   must be one that Python knows
 prepare          reading.encoding=rot13                   must be one that Python knows
-prepare          reading.format=xml                       must be one of auto, text, json
+prepare          reading.format=xml                       must be one of auto, text, openiti, json
 prepare          reading.boundaries=../x                  name of a file beside the text
 prepare          reading.text_column=                     text_column must name something
 prepare          cleaning.validation_share=1              validation_share must be in \[0, 1\)
@@ -143,7 +143,7 @@ utf16.txt                      is utf-16 text, not utf-8: set reading.encoding=u
 program.exe                    cannot read .exe files; set reading.format
 short.txt                      has at most 11 tokens to train on, but model.context_length=128
 one.txt                        no document of .* falls into the test part, of 1 in all
-object.json                    must hold a JSON array
+object.json                    leaves no document to train on
 cut.json                       line 1: not valid JSON
 deep.json                      JSON that cannot be read
 number.json                    JSON that cannot be read

@@ -90,7 +90,7 @@ def test_an_unchanged_stage_runs_once(prefect_home: Path, text: Path) -> None:
     assert made.directory.parent == prefect_home / "data" / "corpora"
     raw = read_artifact(next((prefect_home / "data" / "raw").iterdir()), "raw")
     found = cached_artifact(
-        stage_key(STAGES["clean_corpus"], raw, ReadingConfig(), CleaningConfig())
+        stage_key(STAGES["clean_corpus"], raw, ReadingConfig(), CleaningConfig(), None)
     )
     assert found == made  # so a plan says what a run will do
 

@@ -10,10 +10,10 @@ from gpt_core.text.arabic import arabic_rules
 from gpt_core.text.english import english_rules
 
 
-def test_every_switch_but_deduplication_is_a_rule() -> None:
+def test_every_switch_but_those_of_filters_is_a_rule() -> None:
     switches = {field.name for field in fields(CleaningConfig) if field.type is bool}
     rules = [rule.name for rule in (*arabic.RULES, *english.RULES)]
-    assert switches - {"deduplicate"} == set(rules)
+    assert switches - {"deduplicate", "near_duplicates", "quality"} == set(rules)
     both = {"strip_controls", "collapse_whitespace"}
     assert len(rules) == len(set(rules)) + len(both)
 
