@@ -101,6 +101,17 @@ def _seed(request: pytest.FixtureRequest) -> None:
         sys.modules["torch"].manual_seed(seed)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _tracking_address() -> Iterator[None]:
+    """Take back what MLflow writes into the environment: the store of a file's tests is its own."""
+    name = "MLFLOW_TRACKING_URI"
+    before = os.environ.get(name)
+    yield
+    os.environ.pop(name, None)
+    if before is not None:
+        os.environ[name] = before
+
+
 @pytest.fixture(scope="session")
 def kills(request: pytest.FixtureRequest) -> int:
     """How often a run is killed."""

@@ -50,7 +50,7 @@ def test_a_base_is_made_and_tuned_and_found_again(
     (tmp_path / "tasks.json").write_text(json.dumps(rows), "utf-8")
     for name, value in {
         "CONFIG": load_config("english", settings=SMALL),
-        "SEEDS": 1,
+        "SMS_SEEDS": 1,
         "SMS": samples / "messages.tsv",
         "SMS_SETTINGS": classes,
         "TASKS": tmp_path / "tasks.json",

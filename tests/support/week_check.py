@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from mlflow import MlflowClient
 from week import STEPS, Site, runs_in_prefect, settings_of, weights_of
@@ -58,8 +59,11 @@ def train_undisturbed(root: Path, folder: Path, runs: int) -> list[str]:
 def judge(site: Site, undisturbed: Sequence[str]) -> list[Judged]:
     """Judge every run by Prefect, MLflow and its weights."""
     credentials = {k: v for k, v in site.servers.worker.items() if k.startswith("MLFLOW")}
-    os.environ.update(credentials)
-    client = MlflowClient(credentials["MLFLOW_TRACKING_URI"])
+    with mock.patch.dict(os.environ, credentials):
+        return _judge(site, MlflowClient(credentials["MLFLOW_TRACKING_URI"]), undisturbed)
+
+
+def _judge(site: Site, client: MlflowClient, undisturbed: Sequence[str]) -> list[Judged]:
     experiments = [each.experiment_id for each in client.search_experiments()]
     recorded = list(client.search_runs(experiments, max_results=5000))
     judged = []
