@@ -92,7 +92,7 @@ class LocalEngine:
         """Call the function for each part, see ``Engine``."""
         if min(self.workers, len(parts)) <= 1:
             return run_serially(function, parts, done=done)
-        limited = partial(_call, current_limits(), function)
+        limited = partial(call_limited, current_limits(), function)
         results: dict[int, R] = {}
         if threads:
             with ThreadPoolExecutor(self.workers) as pool:
@@ -169,6 +169,12 @@ def group_sizes(sizes: Sequence[int], wanted: int) -> list[range]:
     return [*groups, range(start, len(sizes))]
 
 
+def call_limited(limits: LimitsConfig, function: Callable[[P], R], part: P) -> R:
+    """Call a function of a part under limits: those of the block that started the engine."""
+    with use_limits(limits):
+        return function(part)
+
+
 def _run(
     pool: Executor,
     function: Callable[[P], R],
@@ -198,12 +204,6 @@ def _run(
         for future in futures.values():
             future.cancel()
         wait(futures.values())
-
-
-def _call(limits: LimitsConfig, function: Callable[[P], R], part: P) -> R:
-    """Call the function under the limits of the block that started the engine."""
-    with use_limits(limits):
-        return function(part)
 
 
 def _prepare_worker() -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from gpt_core.config import EngineConfig
 from gpt_core.engine import Engine, LocalEngine
+from tasks.dask_engine import open_cluster
 
 
 @contextmanager
@@ -14,7 +15,14 @@ def open_engine(config: EngineConfig | None, workers: int = 0) -> Iterator[Engin
     Args:
         config: The settings; None for the defaults.
         workers: Number of local workers that goes before that of the settings, unless it is 0.
+
+    Raises:
+        ConfigError: If a cluster cannot be used.
     """
     config = config or EngineConfig()
+    if config.address is not None:
+        with open_cluster(config.address) as cluster:
+            yield cluster
+        return
     with LocalEngine(workers or config.workers) as engine:
         yield engine

@@ -48,6 +48,8 @@ NOT_EXECUTED = {
     "docker ": "needs Docker; tests/test_dockerfile.py, tests/test_compose.py",
     "prefect deployment run": "Prefect's own command; tests/flows/test_submitting.py",
     "torchrun": "two machines with GPUs; tests/distributed has two agents",
+    "dask ": "serves until it is stopped; tests/tasks/test_dask_engine.py",
+    "gptflow prepare engine.kind=dask": "needs a cluster; tests/tasks/test_dask_engine.py",
     "curl ": "asks MLflow's server of the line before",
     "MLFLOW_TRACKING_URI=": "MLflow's own server; tests/tasks/tracking has the model that it loads",
     "gptflow up": "serves until it is stopped; tests/flows/test_serving.py",

@@ -87,6 +87,8 @@ def test_every_choice_can_be_typed_bare(key: str, option: str) -> None:
     settings = [f"{key}={option}"]
     if key == "tokenizer.kind":
         settings.append(f"tokenizer.vocab_size={'none' if option in ('byte', 'gpt2') else 300}")
+    if option == "dask":
+        settings.append("engine.address=tcp://127.0.0.1:8786")
     assert get(load_config("tiny", settings=settings), key) == option
 
 

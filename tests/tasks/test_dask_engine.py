@@ -1,0 +1,138 @@
+"""A real Dask cluster makes the artifacts of a single process, also when workers are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gpt_core.artifact import verify
+from gpt_core.config import (
+    CleaningConfig,
+    EngineConfig,
+    ReadingConfig,
+    ShardConfig,
+    TokenizerConfig,
+)
+from gpt_core.data import encode_corpus
+from gpt_core.engine import Engine, run_serially
+from gpt_core.errors import ConfigError, DataError
+from gpt_core.text import clean_corpus, register_source
+from gpt_core.tokenizers import train_tokenizer
+from tasks.dask_engine import DaskEngine, open_cluster
+from tasks.engines import open_engine
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning"),
+]
+LINES = "".join(
+    f"The weaver met {n} {'travellers ' * (n % 9)}on the road.\n\n" for n in range(2000)
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with two workers, each started again when it is killed."""
+    from distributed import Client
+
+    folder = tmp_path_factory.mktemp("dask")
+    file = folder / "scheduler.json"
+    local = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
+    own = [*local, "--nworkers", "2", "--nthreads", "1", "--local-directory", str(folder)]
+    dask = [sys.executable, "-W", "ignore", "-m", "dask"]
+    with (folder / "log").open("w") as log:
+        scheduler = subprocess.Popen([*dask, "scheduler", *local, "--port", "0"], stderr=log)
+        workers = subprocess.Popen([*dask, "worker", *own], stderr=log)
+        try:
+            until = time.monotonic() + 120
+            while not file.exists() and time.monotonic() < until:
+                time.sleep(0.1)
+            with Client(scheduler_file=str(file), timeout=120, set_as_default=False) as client:
+                client.wait_for_workers(2, timeout=120)
+                address = client.scheduler.address
+            yield address
+        finally:
+            for process in (workers, scheduler):
+                process.terminate()
+                process.wait(60)
+
+
+def kill_one(engine: Engine) -> Callable[[str, int, int | None], None]:
+    """A progress callback that kills a worker once, after the first part."""
+    assert isinstance(engine, DaskEngine)
+    pids = processes(engine)
+
+    def progress(unit: str, count: int, total: int | None) -> None:
+        if pids:
+            os.kill(pids.pop(), signal.SIGKILL)
+            pids.clear()
+
+    return progress
+
+
+def processes(engine: DaskEngine) -> list[int]:
+    """The numbers of the workers' processes, when there are two."""
+    engine.client.wait_for_workers(2, timeout=120)
+    return list(engine.client.run(os.getpid).values())
+
+
+def test_a_cluster_that_loses_workers_makes_what_one_process_does(
+    cluster: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.txt"
+    source.write_text(LINES, encoding="utf-8")
+    raw = register_source(source, tmp_path / "raw")
+    cleaning, shards = CleaningConfig(min_characters=5), ShardConfig(tokens_per_shard=4096)
+    made = []
+    config = EngineConfig(kind="dask", address=cluster)
+    with open_engine(config) as dask:
+        assert isinstance(dask, DaskEngine)
+        before = set(processes(dask))
+        for name, engine in (("alone", run_serially), ("cluster", dask)):
+            progress = kill_one(engine) if engine is dask else None
+            corpus = clean_corpus(
+                raw, ReadingConfig(), cleaning, tmp_path / name / "corpus", engine=engine,
+                part_bytes=3000, progress=progress,
+            )  # fmt: skip
+            progress = kill_one(engine) if engine is dask else None
+            byte = TokenizerConfig(kind="byte", vocab_size=None)
+            tokenizer = train_tokenizer(corpus, byte, tmp_path / name / "tokenizer")
+            out = tmp_path / name / "shards"
+            encoded = encode_corpus(
+                corpus, tokenizer, shards, out, engine=engine, progress=progress
+            )
+            verify(corpus)
+            verify(encoded)
+            made.append((corpus.fingerprint, encoded.fingerprint))
+        assert len([*(corpus.directory / "train").iterdir()]) > 9
+        assert len([*(encoded.directory / "train").iterdir()]) > 1
+        assert before - set(processes(dask)), "none was killed"
+    assert made[0] == made[1]
+
+
+def test_an_error_of_a_part_is_its_sentence(cluster: str, tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text": "good"}\n' * 300 + "{bad\n", encoding="utf-8")
+    raw = register_source(source, tmp_path / "raw")
+    with (
+        open_cluster(cluster) as engine,
+        pytest.raises(DataError, match=r"a.jsonl, line 301: not valid JSON"),
+    ):
+        clean_corpus(
+            raw, ReadingConfig(), CleaningConfig(), tmp_path / "out", engine=engine, part_bytes=3000
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_address_without_a_scheduler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.dask_engine._CONNECT_SECONDS", 0.5)
+    with (
+        pytest.raises(ConfigError, match="no Dask scheduler answers"),
+        open_cluster("tcp://127.0.0.1:9"),
+    ):
+        pass
