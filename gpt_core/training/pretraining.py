@@ -23,6 +23,7 @@ from gpt_core.training.autotune import autotune, fit_micro_batch
 from gpt_core.training.checkpoint import (
     latest_checkpoint,
     lock_run_dir,
+    prune,
     remove_leftovers,
     require_best,
     require_compatible,
@@ -107,6 +108,8 @@ def _train(plan: RunPlan, ranks: Ranks, callbacks: Sequence[Callback]) -> None:
     """Train the remaining steps of a run; only rank 0 writes files and calls the callbacks."""
     checkpoint, notices = ranks.broadcast(lambda: _find_checkpoint(plan))
     if checkpoint is not None and checkpoint.manifest().info_bool("ended"):
+        if ranks.is_first:  # it may have been killed after its last checkpoint and before this
+            prune(plan.out_dir, plan.config.training.keep_last)
         return
     listeners = Callbacks([])
     if ranks.is_first:
