@@ -14,7 +14,7 @@ _MAX_KNOWN = 1 << 20  # words whose hashes are kept
 
 
 class WordHasher(dict[str, int]):
-    """The hash of each word by the word; the commonest are hashed once."""
+    """A cache of the hash of each word."""
 
     def __missing__(self, word: str) -> int:
         if len(self) >= _MAX_KNOWN:

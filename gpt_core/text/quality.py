@@ -24,7 +24,7 @@ ENGLISH_STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", 
 """Gopher's stop words."""
 
 ARABIC_STOP_WORDS = frozenset({"في", "من", "على", "الى", "ان", "عن", "ما", "لا"})
-"""Eight of the commonest Arabic words; hamza is a combining mark and not compared."""
+"""Eight of the most frequent Arabic words; hamza is a combining mark and not compared."""
 
 TERMINAL = (".", "!", "?", "…", '"', "”", "»", "؟", "۔")
 """Marks that end a line of prose: those of C4, which FineWeb takes, and Arabic ones."""

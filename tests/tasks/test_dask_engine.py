@@ -46,7 +46,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     own = [*local, "--nworkers", "2", "--nthreads", "1", "--local-directory", str(folder)]
     dask = [sys.executable, "-W", "ignore", "-m", "dask"]
     with (folder / "log").open("w") as log:
-        scheduler = subprocess.Popen([*dask, "scheduler", *local, "--port", "0"], stderr=log)
+        scheduler = subprocess.Popen(
+            [*dask, "scheduler", *local, "--port", "0", "--dashboard-address", "127.0.0.1:0"],
+            stderr=log,
+        )
         workers = subprocess.Popen([*dask, "worker", *own], stderr=log)
         try:
             until = time.monotonic() + 120
@@ -127,6 +130,38 @@ def test_an_error_of_a_part_is_its_sentence(cluster: str, tmp_path: Path) -> Non
             raw, ReadingConfig(), CleaningConfig(), tmp_path / "out", engine=engine, part_bytes=3000
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_part_that_ends_its_worker_again_and_again_is_one_sentence(cluster: str) -> None:
+    with open_cluster(cluster) as engine:
+        with pytest.raises(DataError, match="were lost again and again with the same part"):
+            engine(os._exit, [1])
+        assert isinstance(engine, DaskEngine)
+        assert len(processes(engine)) == 2
+
+
+def test_a_worker_of_another_version_is_one_sentence(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.dask_engine.version", lambda package: str(os.getpid()))
+    with (
+        pytest.raises(
+            ConfigError, match=r"the worker tcp://\S+ of .* has gptflow \d+, this command"
+        ),
+        open_cluster(cluster),
+    ):
+        pass
+
+
+def test_a_scheduler_without_workers_is_one_sentence() -> None:
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as empty,
+        pytest.raises(ConfigError, match="has no workers: start some with 'dask worker"),
+        open_cluster(empty.scheduler_address),
+    ):
+        pass
 
 
 def test_an_address_without_a_scheduler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

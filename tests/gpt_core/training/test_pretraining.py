@@ -322,6 +322,18 @@ def lose_newest(out_dir: Path, into: Path) -> None:
     max(out_dir.glob("step-*")).rename(into / "lost")
 
 
+def test_a_run_killed_before_older_checkpoints_were_removed_removes_them_later(
+    shards: Artifact, config_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(steps=4, save_every=1, keep_last=1)
+    with monkeypatch.context() as killed:
+        killed.setattr("gpt_core.training.session.prune", lambda *given: None)
+        pretrain(shards, config, tmp_path)
+    assert len(list(tmp_path.glob("step-*"))) == 4
+    best = pretrain(shards, config, tmp_path)
+    assert {*tmp_path.glob("step-*")} == {best.directory, tmp_path / "step-00000004"}
+
+
 def test_a_resumed_run_keeps_the_numerics_that_were_found(
     shards: Artifact, config_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
