@@ -239,9 +239,10 @@ def lost_node(name: str) -> LostProcessError:
 
 def _rebuild(failed: Message, node: str) -> GPTCoreError:
     """The error that another node has sent."""
-    kind = getattr(errors, str(failed["kind"]), GPTCoreError)
-    error: GPTCoreError = kind(f"{node}: {failed['message']}")
-    return error
+    kind = getattr(errors, str(failed["kind"]), None)
+    if not (isinstance(kind, type) and issubclass(kind, GPTCoreError)):
+        kind = GPTCoreError
+    return kind(f"{node}: {failed['message']}")
 
 
 def _free_port() -> int:
