@@ -33,7 +33,7 @@ from tasks.progress import Displays, current_display, use_display
 from tasks.promotion import promote_models
 from tasks.reporting import report_run
 from tasks.stage import flow_tags
-from tasks.tracking import tracked_flow
+from tasks.tracking import tracked_flow, waiting_for_server
 
 _DONE = "An earlier start of this run completed it, while Prefect's server was away"
 
@@ -92,7 +92,7 @@ def as_prefect_flow(
             was_killed = hold_flow_run(runtime.flow_run.id)
             if has_completed(runtime.flow_run.id):
                 return Completed(message=_DONE)  # type: ignore[return-value]
-        with _display(), Ending(flow.name, to_config(config)) as ending:
+        with _display(), waiting_for_server(), Ending(flow.name, to_config(config)) as ending:
             remove_leftovers()
             complete = hide_passwords(resolve(to_config(config), preset, settings))
             ending.config = complete

@@ -17,7 +17,14 @@ from tasks.tracking.records import (
     tracked_stage,
 )
 from tasks.tracking.registry import RegisteredVersion
-from tasks.tracking.store import client, comparison_link, run_link, runs_link, tracking_uri
+from tasks.tracking.store import (
+    client,
+    comparison_link,
+    run_link,
+    runs_link,
+    tracking_uri,
+    waiting_for_server,
+)
 
 __all__ = [
     "CURVES",
@@ -46,4 +53,5 @@ __all__ = [
     "tracked_flow",
     "tracked_stage",
     "tracking_uri",
+    "waiting_for_server",
 ]

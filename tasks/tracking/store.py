@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import TypedDict, cast
 from urllib.parse import quote, urlsplit
@@ -28,6 +30,7 @@ from tasks.addresses import hide_server_passwords
 from tasks.backup import back_up
 from tasks.environment import served_artifacts
 from tasks.paths import experiments_file, tracking_database, tracking_dir, tracking_store
+from tasks.progress import current_display
 from tasks.servers import mlflow_ui_url
 from tasks.tracking.moved import follow_home
 from tasks.tracking.view import VIEW_PARAMETER, VIEW_TAG, view_state
@@ -39,6 +42,9 @@ _PORTS = {"http": 80, "https": 443}
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _CONNECT_SECONDS = 5.0  # for a server that has not answered yet
 _RECONNECT_SECONDS = 60.0  # for a server that went away
+_FLOW_SECONDS = 3600.0  # for either, in a flow's run, which nobody may be watching
+_PAUSE_SECONDS = 0.5
+_WAITING: ContextVar[bool] = ContextVar("waiting", default=False)
 _OURS = "gptflow"  # the tag of its experiments
 _AS_TRAINING = "?workflowType=machine_learning"  # else MLflow shows its pages for agents
 
@@ -52,13 +58,25 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or tracking_store()
 
 
+@contextmanager
+def waiting_for_server() -> Iterator[None]:
+    """In the block, a flow's run, ``client`` waits an hour for a server that is away."""
+    token = _WAITING.set(True)
+    try:
+        yield
+    finally:
+        _WAITING.reset(token)
+
+
 def client() -> MlflowClient:
     """A client of this project's store; waits for a server that went away.
 
     Raises:
-        DataError: If it does not come back within a minute.
+        DataError: If it does not come back within a minute, or an hour in a flow's run.
     """
     uri = tracking_uri()
+    if _WAITING.get():
+        require_answer(uri, _FLOW_SECONDS)
     opened = client_for(uri)
     require_answer(uri, _RECONNECT_SECONDS)
     return opened
@@ -112,14 +130,21 @@ def require_answer(uri: str, seconds: float) -> None:
     Raises:
         DataError: If it does not within ``seconds``.
     """
-    until = time.monotonic() + seconds
+    started, is_said = time.monotonic(), False
     while not answers(uri):
-        if time.monotonic() > until:
+        waited = time.monotonic() - started
+        if not is_said and waited > _CONNECT_SECONDS:
+            is_said = True
+            current_display().notice(
+                f"the MLflow server at {redact(uri)} does not answer: the run waits for it, up "
+                f"to {seconds / 60:.0f} minutes"
+            )
+        if waited > seconds:
             raise DataError(
                 f"the MLflow server at {uri} does not answer: start it and give "
                 "the same command again, which resumes from here, or unset MLFLOW_TRACKING_URI"
             )
-        time.sleep(0.5)
+        time.sleep(_PAUSE_SECONDS)
 
 
 def answers(uri: str) -> bool:

@@ -3,11 +3,14 @@
 import json
 import os
 import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from gpt_core.errors import DataError
+from tasks.progress import Display, use_display
 from tasks.tracking.store import (
     answers,
     client,
@@ -20,6 +23,7 @@ from tasks.tracking.store import (
     runs_link,
     settings,
     tracking_uri,
+    waiting_for_server,
 )
 
 
@@ -87,6 +91,39 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(DataError, match=rf"//\*\*\*@127\.0\.0\.1:{port} does not answer"):
         require_answer(uri, 0.0)
+
+
+def test_a_flows_run_waits_for_a_server_that_is_away_and_says_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("_CONNECT_SECONDS", "_RECONNECT_SECONDS"):
+        monkeypatch.setattr(f"tasks.tracking.store.{limit}", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+    uri = f"http://127.0.0.1:{address[1]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(DataError, match="does not answer"):
+        client()
+    notices: list[str] = []
+    display, ended = Display(), threading.Event()
+    monkeypatch.setattr(display, "notice", notices.append)
+
+    def come_back() -> None:
+        time.sleep(1.5)
+        with socket.create_server(address):
+            ended.wait(10)
+
+    back = threading.Thread(target=come_back)
+    back.start()
+    try:
+        with use_display(display), waiting_for_server():
+            assert client() is client_for(uri)
+    finally:
+        ended.set()
+        back.join()
+    assert notices == [
+        f"the MLflow server at {uri} does not answer: the run waits for it, up to 60 minutes"
+    ]
 
 
 def test_a_damaged_store_is_not_taken_for_an_old_one(home: Path) -> None:
