@@ -36,6 +36,7 @@ class Proxy:
             self.refuse()
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join()
+            self._loop.close()
 
     def forward(self) -> None:
         """Forward from now on, also what was held back."""
