@@ -13,6 +13,7 @@ from rich.text import Text
 from gpt_core.errors import ConfigError
 from tasks.cleaning import Decision, Rules, decide, freed, remove
 from tasks.inventory import size_of
+from tasks.leftovers import kept_parts, remove_kept_parts
 
 _UNITS = {"h": 3600.0, "d": 86400.0, "w": 604800.0}  # seconds
 _SIZES = ("B", "KB", "MB", "GB", "TB")
@@ -43,7 +44,7 @@ def clean_home(rules: Rules, console: Console, *, dry_run: bool, yes: bool) -> N
         ConfigError: If nobody can be asked.
         DataError: If MLflow's store cannot be read.
     """
-    decisions = decide(rules)
+    decisions, parts = decide(rules), kept_parts(rules.older_than)
     gone = [each for each in decisions if each.removed]
     console.print(_table(decisions))
     console.print(
@@ -51,13 +52,20 @@ def clean_home(rules: Rules, console: Console, *, dry_run: bool, yes: bool) -> N
         "without the weights that MLflow's models have too",
         soft_wrap=True,
     )
+    if parts:
+        kept = size(sum(map(size_of, parts)))
+        console.print(
+            f"Interrupted stages keep {kept} of finished parts, to continue with them; they go too",
+            soft_wrap=True,
+        )
     if dry_run:
         console.print("Nothing was removed.")
         return
-    if not gone:
+    if not gone and not parts:
         return
     if not yes:
-        _ask(len(gone))
+        _ask(len(gone) + len(parts))
+    remove_kept_parts(parts)
     paths = [each.item.path for each in gone]
     bytes_before = freed(gone, decisions)
     removed = remove(paths, rules)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.artifact import Artifact, Draft, new_artifact
 from gpt_core.checkpoints import TOKENIZER
 from gpt_core.config import ShardConfig
 from gpt_core.data.shards import ShardWriter
 from gpt_core.engine import Engine, LocalEngine, group_sizes, run_serially
 from gpt_core.errors import DataError
 from gpt_core.files import Progress
+from gpt_core.finished_parts import Finished, PartStore, open_parts
 from gpt_core.text import SPLITS, RowGroup, list_row_groups, read_row_group
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
@@ -30,9 +31,14 @@ class _Part:
     """A shard to write, from consecutive row groups of one split."""
 
     groups: tuple[RowGroup, ...]
-    target: Path
+    split: str
+    name: str
+    """The shard's file name."""
+
     tokenizer: Path
     fingerprint: str
+    folder: Path
+    """The folder for the shard; it exists when ``_write_part`` is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,52 +78,71 @@ def encode_corpus(
     """
     parents = (documents, tokenizer)
     recorded = replace(config, workers=0)  # the shards do not depend on it
-    with new_artifact(out_dir, kind="shards", config=recorded, parents=parents) as draft:
+    planned = _plan(documents, tokenizer, config)
+    small = sum(len(part.groups) for part in planned) <= 2 * len(SPLITS)
+    with (
+        open_parts(out_dir, keep=not small) as store,
+        new_artifact(out_dir, kind="shards", config=recorded, parents=parents) as draft,
+    ):
         loaded = _cached_tokenizer(tokenizer.directory, tokenizer.fingerprint)
         loaded.save(draft.directory / TOKENIZER)
-        parts = _plan(documents, tokenizer, config, draft.directory)
+        parts = [
+            replace(part, folder=store.folder(part.split, number))
+            for number, part in enumerate(planned)
+        ]
         with LocalEngine(config.workers) as own:
-            written = _write_all(parts, loaded, engine or own, progress)
+            chosen = run_serially if small else engine or own
+            inputs = [_input(part, parents) for part in parts]
+            written = _write_all(store, chosen, parts, inputs, loaded.releases_gil, progress)
+        _publish(parts, written, draft)
         draft.info |= {"vocab_size": loaded.vocab_size, "eos_id": loaded.eos_id}
-        n_tokens, n_bytes, longest = {}, {}, {}
-        for split in SPLITS:
-            of_split = [
-                counts
-                for part, counts in zip(parts, written, strict=True)
-                if part.target.parent.name == split
-            ]
-            n_tokens[split] = sum(part.n_tokens for part in of_split)
-            n_bytes[split] = sum(part.n_bytes for part in of_split)
-            longest[split] = max((part.longest_document for part in of_split), default=0)
-        draft.info |= {"n_tokens": n_tokens, "n_bytes": n_bytes, "longest_document": longest}
-        draft.metrics |= {f"{split}_tokens": float(n) for split, n in n_tokens.items()}
+        counts = _counts_by_split(parts, [each.result for each in written])
+        draft.info |= counts
+        draft.metrics |= {f"{split}_tokens": float(n) for split, n in counts["n_tokens"].items()}
     return draft.artifact
 
 
-def _plan(
-    documents: Artifact, tokenizer: Artifact, config: ShardConfig, out_dir: Path
-) -> list[_Part]:
+def _counts_by_split(parts: list[_Part], written: list[_PartCounts]) -> dict[str, dict[str, int]]:
+    """The tokens, the bytes of text and the tokens of the longest document of each split."""
+    counts: dict[str, dict[str, int]] = {"n_tokens": {}, "n_bytes": {}, "longest_document": {}}
+    for split in SPLITS:
+        of_split = [each for part, each in zip(parts, written, strict=True) if part.split == split]
+        counts["n_tokens"][split] = sum(part.n_tokens for part in of_split)
+        counts["n_bytes"][split] = sum(part.n_bytes for part in of_split)
+        longest = max((part.longest_document for part in of_split), default=0)
+        counts["longest_document"][split] = longest
+    return counts
+
+
+def _plan(documents: Artifact, tokenizer: Artifact, config: ShardConfig) -> list[_Part]:
     """Plan the shards: consecutive row groups of about equal size in bytes."""
     parts = []
     for split in SPLITS:
-        (out_dir / split).mkdir()
         groups = list_row_groups(documents, split)
         sizes = [group.n_bytes for group in groups]
         largest = config.tokens_per_shard * _BYTES_PER_TOKEN
         wanted = min(largest, max(_MIN_PART_BYTES, sum(sizes) // _TARGET_PARTS))
         for number, each in enumerate(group_sizes(sizes, wanted)):
-            target = out_dir / split / f"part-{number:05d}.parquet"
             chosen = tuple(groups[each.start : each.stop])
-            parts.append(_Part(chosen, target, tokenizer.directory, tokenizer.fingerprint))
+            name, origin = f"part-{number:05d}.parquet", tokenizer.directory
+            parts.append(_Part(chosen, split, name, origin, tokenizer.fingerprint, Path()))
     return parts
 
 
+def _input(part: _Part, parents: tuple[Artifact, ...]) -> object:
+    """All that the ids of a part depend on."""
+    return parents, [(group.file.name, group.number) for group in part.groups], part.split
+
+
 def _write_all(
-    parts: list[_Part], tokenizer: Tokenizer, engine: Engine, progress: Progress | None
-) -> list[_PartCounts]:
-    """Write all shards, in this process if the corpus is small."""
-    if sum(len(part.groups) for part in parts) <= 2 * len(SPLITS):
-        engine = run_serially
+    store: PartStore,
+    engine: Engine,
+    parts: list[_Part],
+    inputs: list[object],
+    threads: bool,
+    progress: Progress | None,
+) -> list[Finished[_PartCounts]]:
+    """Write all shards, those that are not finished."""
     n_tokens = 0
 
     def done(written: _PartCounts) -> None:
@@ -126,7 +151,15 @@ def _write_all(
         if progress is not None:
             progress("tokens", n_tokens, None)
 
-    return engine(_write_part, parts, done=done, threads=tokenizer.releases_gil)
+    return store.run(engine, _write_part, parts, inputs, _PartCounts, done=done, threads=threads)
+
+
+def _publish(parts: list[_Part], written: list[Finished[_PartCounts]], draft: Draft) -> None:
+    """Put the shards into the artifact."""
+    for split in SPLITS:
+        (draft.directory / split).mkdir()
+    for part, each in zip(parts, written, strict=True):
+        each.publish(part.name, draft.directory / part.split / part.name, draft)
 
 
 @lru_cache(maxsize=2)
@@ -141,7 +174,7 @@ def _write_part(part: _Part) -> _PartCounts:
     n_bytes = longest = 0
     end = np.array([tokenizer.eos_id], dtype=np.uint32)
     with ShardWriter(
-        part.target,
+        part.folder / part.name,
         vocab_size=tokenizer.vocab_size,
         eos_id=tokenizer.eos_id,
         tokenizer_fingerprint=part.fingerprint,

@@ -1,19 +1,21 @@
 """Clean a corpus: plan its parts, clean each, drop duplicates over all of them, write the splits.
 
-Which process works on a part, and how many there are, changes no byte of the result.
+Which process works on a part, and how many there are, changes no byte of the result. Parts that are
+finished are kept until the corpus is complete, see ``finished_parts``.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from gpt_core.artifact import Artifact, Draft, new_artifact
+from gpt_core.artifact import Artifact, Draft, fingerprint_of, new_artifact
 from gpt_core.config import CleaningConfig, ReadingConfig
 from gpt_core.engine import Engine, run_serially
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, write_json
+from gpt_core.finished_parts import Finished, PartStore, open_parts
 from gpt_core.text.cleaned_parts import (
     CleanedPart,
     Counts,
@@ -28,14 +30,15 @@ from gpt_core.text.corpus import SPLITS, read_document_file
 from gpt_core.text.duplicates import find_repeated, plan_ranges
 from gpt_core.text.screening import Screen
 from gpt_core.text.similar_documents import write_similar
-from gpt_core.text.slices import PART_BYTES, plan_parts
+from gpt_core.text.slices import PART_BYTES, Slice, plan_parts
 from gpt_core.text.sources import source_path
 
-_WORK = "parts"  # folder of what is removed when the splits are written
 _N_EXAMPLES = 3  # of near duplicates
 
 Filtered = dict[str, Mapping[str, object]]
 """The parts of a report that the filters have, by their names in it."""
+Examples = list[dict[str, str]]
+"""Near duplicates, each with the text that it nearly equals."""
 
 
 def clean_corpus(
@@ -73,29 +76,42 @@ def clean_corpus(
     """
     source, held = source_path(raw), _evaluation_texts(cleaning, contamination)
     origin = [raw] if contamination is None else [raw, contamination]
-    with new_artifact(
-        out_dir, kind="documents", config=(reading, cleaning), parents=origin
-    ) as draft:
-        like = RawPart((), reading, cleaning, source.name, draft.directory / _WORK, held)
-        parts = _raw_parts(source, part_bytes, like)
-        cleaned = _clean_parts(parts, engine, progress)
-        written, examples = _write_parts(parts, cleaned, draft.directory, engine)
+    planned, settings = plan_parts(source, reading, part_bytes), (reading, cleaning)
+    with (
+        open_parts(out_dir, keep=len(planned) > 1) as store,
+        new_artifact(out_dir, kind="documents", config=settings, parents=origin) as draft,
+    ):
+        like = RawPart((), reading, cleaning, source.name, store.directory, held)
+        parts = _number_parts(like, planned, store)
+        work = _Work(store, engine, parts, [each.fingerprint for each in origin])
+        cleaned = _clean_parts(work, progress)
+        written, examples = _write_parts(work, cleaned)
         source_path(raw)  # no file appeared or changed meanwhile
-        cleaner, counts = _add_up(cleaning, cleaned, written)
-        splits, filtered = _sizes(written), _filtered(cleaning, cleaned, written, examples)
-        _require_training_text(source, counts, splits, filtered)
-        draft.metrics |= _metrics(counts, splits) | _filter_metrics(filtered)
-        _write_report(draft, cleaner, counts, splits, filtered)
-        draft.info |= {"splits": splits} | _compared(origin)
+        _publish(written, draft)
+        _record(draft, source, work, [each.result for each in cleaned], written, examples)
+        draft.info |= _compared(origin)
     return draft.artifact
 
 
-def _raw_parts(source: Path, part_bytes: int, like: RawPart) -> list[RawPart]:
-    """Plan the parts of a source, each with a folder in that of the one they are like."""
+def _number_parts(
+    like: RawPart, planned: Sequence[tuple[Slice, ...]], store: PartStore
+) -> list[RawPart]:
+    """The parts, each with its folder, in everything else like one of them."""
     return [
-        replace(like, slices=slices, folder=like.folder / f"part-{number:05d}")
-        for number, slices in enumerate(plan_parts(source, like.reading, part_bytes))
+        replace(like, slices=slices, folder=store.folder("cleaned", number))
+        for number, slices in enumerate(planned)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The parts of a corpus, and what runs and keeps them."""
+
+    store: PartStore
+    engine: Engine
+    parts: Sequence[RawPart]
+    origin: Sequence[str]
+    """Fingerprints of the source and of the evaluation texts."""
 
 
 def _compared(origin: Sequence[Artifact]) -> dict[str, object]:
@@ -114,12 +130,8 @@ def _evaluation_texts(cleaning: CleaningConfig, contamination: Artifact | None) 
     return None
 
 
-def _clean_parts(
-    parts: Sequence[RawPart], engine: Engine, progress: Progress | None
-) -> list[CleanedPart]:
+def _clean_parts(work: _Work, progress: Progress | None) -> list[Finished[CleanedPart]]:
     """Clean each part by itself."""
-    for part in parts:
-        part.folder.mkdir(parents=True)
     read = 0
 
     def done(part: CleanedPart) -> None:
@@ -128,25 +140,36 @@ def _clean_parts(
         if progress is not None:
             progress("documents", read, None)
 
-    if len(parts) == 1:
-        cleaned = [clean_part(parts[0], progress)]
-        read = cleaned[0].counts.read
-    else:
-        cleaned = engine(clean_part, parts, done=done)
+    inputs = [
+        (
+            work.origin,
+            part.reading,
+            part.cleaning,
+            [(piece.name, piece.start, piece.stop) for piece in part.slices],
+        )
+        for part in work.parts
+    ]
+    alone = len(work.parts) == 1  # in this process
+    function = partial(clean_part, progress=progress) if alone else clean_part
+    engine = run_serially if alone else work.engine
+    cleaned = work.store.run(engine, function, work.parts, inputs, CleanedPart, done=done)
     if progress is not None:
         progress("documents", read, read)
     return cleaned
 
 
-def _find_similar(parts: Sequence[RawPart], scratch: Path) -> list[dict[str, str]]:
+def _find_similar(parts: Sequence[RawPart], scratch: Path) -> tuple[list[Path], Examples]:
     """Find the near duplicates of all parts, if they are to be dropped.
 
     Returns:
-        The texts of some, with those that they nearly equal; equal ones are duplicates.
+        The file of ``write_similar`` for each part, and the texts of some, with those that they
+        nearly equal; equal ones are duplicates.
     """
     if not parts[0].cleaning.near_duplicates:
-        return []
-    files, targets = [part.signatures for part in parts], [part.similar for part in parts]
+        return [], []
+    scratch.mkdir(exist_ok=True)
+    files = [part.signatures for part in parts]
+    targets = [scratch / f"part-{number:05d}.npy" for number in range(len(parts))]
     pairs = write_similar(files, targets, parts[0].cleaning.near_duplicate_similarity, scratch)
     wanted = {number for pair in pairs for number in pair}
     documents = chain.from_iterable(read_document_file(part.documents) for part in parts)
@@ -157,7 +180,7 @@ def _find_similar(parts: Sequence[RawPart], scratch: Path) -> list[dict[str, str
     }
     differing = [(one, other) for one, other in pairs if texts[one] != texts[other]]
     shown = (around_first_change(texts[one], texts[other]) for one, other in differing)
-    return [
+    return targets, [
         {"kept": each["before"], "dropped": each["after"]} for each in islice(shown, _N_EXAMPLES)
     ]
 
@@ -166,7 +189,7 @@ def _filtered(
     cleaning: CleaningConfig,
     cleaned: Sequence[CleanedPart],
     written: Sequence[WrittenPart],
-    examples: list[dict[str, str]],
+    examples: Examples,
 ) -> Filtered:
     """The counts of the filters that are on, for the report."""
     found: Filtered = {}
@@ -196,26 +219,56 @@ def _filter_metrics(filtered: Filtered) -> dict[str, float]:
 
 
 def _write_parts(
-    parts: Sequence[RawPart], cleaned: Sequence[CleanedPart], folder: Path, engine: Engine
-) -> tuple[list[WrittenPart], list[dict[str, str]]]:
+    work: _Work, cleaned: Sequence[Finished[CleanedPart]]
+) -> tuple[list[Finished[WrittenPart]], Examples]:
     """Find the repeated texts of all parts and write the others, by split.
 
     Returns:
-        The counts of the parts, and examples of near duplicates.
+        The parts, and examples of near duplicates.
     """
+    store, parts, cleaning = work.store, work.parts, work.parts[0].cleaning
+    basis = fingerprint_of([each.digest for each in cleaned])  # what follows depends on all parts
     repeated: list[Path] = []
-    if parts[0].cleaning.deduplicate:
-        n_texts = sum(sum(each.kept) for each in cleaned)
-        ranges = plan_ranges([part.hashes for part in parts], n_texts, folder / _WORK)
-        engine(find_repeated, ranges)
+    if cleaning.deduplicate:
+        n_texts = sum(sum(each.result.kept) for each in cleaned)
+        files = [part.hashes for part in parts]
+        ranges = plan_ranges(files, n_texts, partial(store.folder, "repeated"))
+        inputs = [(basis, each.start, each.stop) for each in ranges]
+        store.run(work.engine, find_repeated, ranges, inputs, int)
         repeated = [each.target for each in ranges]
-    examples = _find_similar(parts, folder / _WORK)
-    if len(parts) > 1:
-        for split in SPLITS:
-            (folder / split).mkdir()
-    written = engine(write_part, plan_written(parts, cleaned, repeated, folder))
-    shutil.rmtree(folder / _WORK)
-    return written, examples
+    similar, examples = _find_similar(parts, store.directory / "similar")
+    results = [each.result for each in cleaned]
+    planned = plan_written(parts, results, repeated, similar, partial(store.folder, "written"))
+    keys = [(basis, cleaning, number) for number in range(len(parts))]
+    return store.run(work.engine, write_part, planned, keys, WrittenPart), examples
+
+
+def _publish(written: Sequence[Finished[WrittenPart]], draft: Draft) -> None:
+    """Put the files of the parts into the artifact; several parts make a folder of each split."""
+    for split in SPLITS:
+        if len(written) > 1:
+            (draft.directory / split).mkdir()
+        for number, part in enumerate(written):
+            name = f"{split}/part-{number:05d}.parquet" if len(written) > 1 else f"{split}.parquet"
+            part.publish(f"{split}.parquet", draft.directory / name, draft)
+
+
+def _record(
+    draft: Draft,
+    source: Path,
+    work: _Work,
+    cleaned: Sequence[CleanedPart],
+    written: Sequence[Finished[WrittenPart]],
+    examples: Examples,
+) -> None:
+    """Add up the counts of all parts for the report, the metrics and the sizes of the splits."""
+    cleaning, counted = work.parts[0].cleaning, [each.result for each in written]
+    cleaner, counts = _add_up(cleaning, cleaned, counted)
+    splits, filtered = _sizes(counted), _filtered(cleaning, cleaned, counted, examples)
+    _require_training_text(source, counts, splits, filtered)
+    draft.metrics |= _metrics(counts, splits) | _filter_metrics(filtered)
+    _write_report(draft, cleaner, counts, splits, filtered)
+    draft.info |= {"splits": splits}
 
 
 def _add_up(

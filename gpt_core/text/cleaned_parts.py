@@ -7,7 +7,7 @@ the documents of each split.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,7 +40,7 @@ class RawPart:
     """The source's name, which its documents have."""
 
     folder: Path
-    """The folder for what is kept; it exists."""
+    """The folder for what is kept; it exists when ``clean_part`` is called."""
 
     held: Path | None = None
     """The evaluation texts, which documents are compared with."""
@@ -59,11 +59,6 @@ class RawPart:
     def signatures(self) -> Path:
         """The file of their signatures, by which near duplicates are found."""
         return self.folder / "signatures"
-
-    @property
-    def similar(self) -> Path:
-        """The file of the rows that nearly equal an earlier one, see ``write_similar``."""
-        return self.folder / "similar.npy"
 
     def screen(self) -> Screen:
         """The filters that documents pass through after they are cleaned."""
@@ -162,7 +157,7 @@ def _encode(text: str, document_id: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPart:
+class SplitPart:
     """A cleaned part, and what is known of it when all parts are cleaned."""
 
     documents: Path
@@ -184,8 +179,8 @@ class KeptPart:
     """The file of ``write_similar``; None if near duplicates are kept."""
 
     cleaning: CleaningConfig
-    targets: tuple[Path, ...]
-    """The file of each split."""
+    folder: Path
+    """The folder for a file of each split; it exists when ``write_part`` is called."""
 
 
 @dataclass(slots=True)
@@ -199,7 +194,7 @@ class WrittenPart:
     characters: list[int]
 
 
-def write_part(part: KeptPart) -> WrittenPart:
+def write_part(part: SplitPart) -> WrittenPart:
     """Write the documents of a part, without those whose text an earlier one has, by split.
 
     Raises:
@@ -211,8 +206,8 @@ def write_part(part: KeptPart) -> WrittenPart:
     held_out = part.cleaning.validation_share, part.cleaning.test_share
     with ExitStack() as stack:
         writers = {
-            split: stack.enter_context(DocumentWriter(target))
-            for split, target in zip(SPLITS, part.targets, strict=True)
+            split: stack.enter_context(DocumentWriter(part.folder / f"{split}.parquet"))
+            for split in SPLITS
         }
         for row, document in enumerate(read_document_file(part.documents)):
             if row in repeated:
@@ -238,30 +233,31 @@ def plan_written(
     raw: Sequence[RawPart],
     cleaned: Sequence[CleanedPart],
     repeated: Sequence[Path],
-    folder: Path,
-) -> list[KeptPart]:
-    """Plan the second step: the numbers of the documents and the files of the splits.
+    similar: Sequence[Path],
+    folder: Callable[[int], Path],
+) -> list[SplitPart]:
+    """Plan the second step: the numbers of the documents, and where the splits are written.
 
     Args:
         raw: The parts.
         cleaned: What was counted in each of them.
         repeated: The files of ``find_repeated``; none if repeated texts are kept.
-        folder: The folder of the artifact; with several parts each split gets one in it.
+        similar: The file of ``write_similar`` for each part; none if near duplicates are kept.
+        folder: The folder of each part, by its number.
     """
     planned, before = [], Counter[Path]()
     for number, (part, counted) in enumerate(zip(raw, cleaned, strict=True)):
         continues = bool(part.slices) and part.slices[0].start > 0
-        name = f"/part-{number:05d}.parquet" if len(raw) > 1 else ".parquet"
         planned.append(
-            KeptPart(
+            SplitPart(
                 documents=part.documents,
                 n_continued=counted.kept[0] if continues else 0,
                 offset=before[part.slices[0].file] if continues else 0,
                 repeated=tuple(repeated),
                 number=number,
-                similar=part.similar if part.cleaning.near_duplicates else None,
+                similar=similar[number] if similar else None,
                 cleaning=part.cleaning,
-                targets=tuple(folder / f"{split}{name}" for split in SPLITS),
+                folder=folder(number),
             )
         )
         for piece, count in zip(part.slices, counted.read, strict=True):

@@ -5,7 +5,7 @@ hashes from all of these files, so its memory is bounded and no table holds them
 the first is kept, in the order of the parts and of the rows in them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
@@ -49,16 +49,29 @@ class HashRange:
 
     start: int
     stop: int
-    target: Path
-    """The file that ``find_repeated`` writes."""
+    folder: Path
+    """The folder for what is found; it exists when ``find_repeated`` is called."""
+
+    @property
+    def target(self) -> Path:
+        """The file that ``find_repeated`` writes."""
+        return self.folder / "repeated.npy"
 
 
-def plan_ranges(files: Sequence[Path], n_texts: int, folder: Path) -> list[HashRange]:
-    """Plan the ranges of hashes, as many as their number of texts needs."""
+def plan_ranges(
+    files: Sequence[Path], n_texts: int, folder: Callable[[int], Path]
+) -> list[HashRange]:
+    """Plan the ranges of hashes, as many as their number of texts needs.
+
+    Args:
+        files: The files of ``write_hashes``, in the order of the parts.
+        n_texts: How many hashes they have.
+        folder: The folder of each range, by its number.
+    """
     n_ranges = -(-n_texts // _RANGE_TEXTS) or 1
     ends = [_HASHES * number // n_ranges for number in range(n_ranges + 1)]
     return [
-        HashRange(tuple(files), start, stop, folder / f"repeated-{number:05d}.npy")
+        HashRange(tuple(files), start, stop, folder(number))
         for number, (start, stop) in enumerate(pairwise(ends))
     ]
 

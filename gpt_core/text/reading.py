@@ -86,10 +86,10 @@ def unchanged(file: Path) -> Iterator[None]:
         yield
     except DataError as error:
         if _state_of(file) not in (before, None):
-            raise _changed(file) from error
+            raise changed_meanwhile(file) from error
         raise
     if _state_of(file) != before:
-        raise _changed(file)
+        raise changed_meanwhile(file)
 
 
 def _state_of(file: Path) -> tuple[int, ...] | None:
@@ -101,7 +101,8 @@ def _state_of(file: Path) -> tuple[int, ...] | None:
     return entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns
 
 
-def _changed(file: Path) -> DataError:
+def changed_meanwhile(file: Path) -> DataError:
+    """The error for a file that something else writes to."""
     return DataError(
         f"{file} changed while it was read: run the command again when nothing writes to it"
     )

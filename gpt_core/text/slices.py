@@ -9,6 +9,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +23,7 @@ from gpt_core.errors import DataError
 from gpt_core.files import parse_json_lines
 from gpt_core.text.formats import MAX_DOCUMENT_CHARACTERS, read_format, split_lines, text_of
 from gpt_core.text.openiti import is_openiti
-from gpt_core.text.reading import read_file, text_files, unchanged
+from gpt_core.text.reading import changed_meanwhile, read_file, text_files, unchanged
 from gpt_core.text.records import file_errors
 from gpt_core.text.streams import BoundedText
 
@@ -51,6 +52,9 @@ class Slice:
     stop: int | None = None
     """None for a file that is read as a whole."""
 
+    version: tuple[int, int] | None = None
+    """The file's bytes and the time of its last change, in nanoseconds, when it was planned."""
+
 
 def plan_parts(
     path: Path, reading: ReadingConfig, part_bytes: int = PART_BYTES
@@ -65,16 +69,16 @@ def plan_parts(
     Raises:
         DataError: If the source is missing or cannot be read.
     """
-    files = [(file, name, _size(file)) for name, file in text_files(path, reading)]
-    wanted = max(part_bytes, sum(size for _, _, size in files) // _MAX_PARTS)
+    files = [(file, name, _version(file)) for name, file in text_files(path, reading)]
+    wanted = max(part_bytes, sum(version[0] for _, _, version in files) // _MAX_PARTS)
     slices: list[Slice] = []
     sizes: list[int] = []
-    for file, name, size in files:
-        cuts = _cuts(file, size, wanted, reading)
+    for file, name, version in files:
+        cuts = _cuts(file, version[0], wanted, reading)
         if len(cuts) == 2:
-            slices.append(Slice(file, name))
+            slices.append(Slice(file, name, version=version))
         else:
-            slices += [Slice(file, name, *ends) for ends in pairwise(cuts)]
+            slices += [Slice(file, name, *ends, version) for ends in pairwise(cuts)]
         sizes += [end - start for start, end in pairwise(cuts)]
     groups = [tuple(slices[each.start : each.stop]) for each in group_sizes(sizes, wanted)]
     return [group for group in groups if group] or [()]
@@ -84,8 +88,26 @@ def read_slice(piece: Slice, reading: ReadingConfig) -> Iterator[tuple[str, str]
     """Stream the texts of a slice, each with its id; numbers count from the slice's beginning.
 
     Raises:
-        DataError: If it cannot be read.
+        DataError: If it cannot be read, or has changed since it was planned.
     """
+    with _as_planned(piece):
+        yield from _read_slice(piece, reading)
+
+
+@contextmanager
+def _as_planned(piece: Slice) -> Iterator[None]:
+    """Refuse what was read if it is not what was planned: it would be kept under a wrong hash."""
+    try:
+        yield
+    except DataError as error:
+        if piece.version not in (None, _version(piece.file)):
+            raise changed_meanwhile(piece.file) from error
+        raise
+    if piece.version not in (None, _version(piece.file)):
+        raise changed_meanwhile(piece.file)
+
+
+def _read_slice(piece: Slice, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
     if piece.stop is None:
         yield from read_file(piece.file, piece.name, reading)
         return
@@ -205,6 +227,7 @@ def _find_end(stream: IO[bytes], place: int, end: re.Pattern[bytes]) -> int | No
     return None
 
 
-def _size(file: Path) -> int:
+def _version(file: Path) -> tuple[int, int]:
     with file_errors(file):
-        return file.stat().st_size
+        entry = file.stat()
+        return entry.st_size, entry.st_mtime_ns

@@ -1,4 +1,7 @@
-"""Every stage, killed at random times and started again, ends with the same bytes only."""
+"""Every stage, killed at random times and started again, ends with the same bytes only.
+
+One that is killed after some of its parts does only the others.
+"""
 
 import os
 import random
@@ -10,9 +13,54 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stages import STAGES, Inputs, content_of
+from stages import PRELUDE, SETTINGS, STAGES, Inputs, content_of
 
 LONGEST = 60.0  # seconds until a stage has written something
+
+
+COUNTED = """
+import os, signal
+def counted(module, name, kill_at):
+    real, file = getattr(module, name), Path({calls!r}) / name
+    def call(part, **options):
+        result = real(part, **options)
+        with file.open("a") as opened:
+            opened.write(".")
+        if kill_at and file.stat().st_size == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(module, name, call)
+for module, name in {functions!r}:
+    import importlib
+    counted(importlib.import_module(module), name, {kill_at!r}.get(name))
+"""
+
+IN_PARTS = {
+    "clean_corpus": """
+from gpt_core.text import clean_corpus
+clean_corpus(made("register_source"), config.reading, config.cleaning, out, part_bytes=2500)
+""",
+    "encode_corpus": """
+from gpt_core.data import encode_corpus
+from gpt_core.data import encoding
+encoding._MIN_PART_BYTES = 1
+encode_corpus(made("many_documents"), made("train_tokenizer"), config.shards, out)
+""",
+}
+FUNCTIONS = {
+    "clean_corpus": [
+        ("gpt_core.text.cleaned_corpus", "clean_part"),
+        ("gpt_core.text.cleaned_corpus", "write_part"),
+    ],
+    "encode_corpus": [("gpt_core.data.encoding", "_write_part")],
+}
+MANY_DOCUMENTS = """
+from gpt_core.text import clean_corpus
+clean_corpus(
+    made("register_source"), config.reading, config.cleaning, inputs / "many_documents",
+    part_bytes=2500,
+)
+"""
 
 
 @pytest.mark.long
@@ -44,6 +92,49 @@ def test_a_killed_stage_is_done_again_with_the_same_bytes(
     assert content_of(out) == whole
     assert list(tmp_path.rglob(".*")) == []
     count("kills, the same bytes after each", done)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", list(IN_PARTS))
+def test_a_killed_stage_does_only_the_parts_that_are_left(
+    forks: Any, stage_inputs: Inputs, tmp_path: Path, stage: str
+) -> None:
+    def start(kill_at: dict[str, int]) -> tuple[int, dict[str, int]]:
+        calls.mkdir(exist_ok=True)
+        for file in calls.iterdir():
+            file.unlink()
+        code = PRELUDE.format(inputs=str(stage_inputs.folder), out=str(out), settings=SETTINGS)
+        code += COUNTED.format(calls=str(calls), functions=FUNCTIONS[stage], kill_at=kill_at)
+        status, text = forks.run(code + IN_PARTS[stage])
+        assert status in (0, -9), text
+        return status, {file.name: file.stat().st_size for file in calls.iterdir()}
+
+    out, calls = tmp_path / "out", tmp_path / "calls"
+    if not (stage_inputs.folder / "many_documents").exists():
+        head = PRELUDE.format(inputs=str(stage_inputs.folder), out=str(out), settings=SETTINGS)
+        assert forks.run(head + MANY_DOCUMENTS)[0] == 0
+    names = [name for _, name in FUNCTIONS[stage]]
+    status, whole = start({})
+    assert status == 0
+    content = content_of(out)
+    n_parts = whole[names[0]]
+    assert n_parts > 5
+    out.rename(tmp_path / "undisturbed")
+    done = dict.fromkeys(names, 0)
+    for name in names:
+        status, counted = start({name: 4})
+        assert status == -9
+        assert not out.exists()
+        assert {path.name for path in tmp_path.glob(".*.parts")} == {".out.parts"}
+        for other in names[: names.index(name)]:
+            assert counted[other] == n_parts - done[other]
+            done[other] = n_parts
+        done[name] = 3  # the fourth was killed before it was finished
+    status, counted = start({})
+    assert status == 0
+    assert counted == {names[-1]: n_parts - 3}, "the rest of the last step, nothing of others"
+    assert content_of(out) == content
+    assert list(tmp_path.rglob(".*")) == []
 
 
 def span(forks: Any, code: str, folder: Path) -> tuple[float, float]:

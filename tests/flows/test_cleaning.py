@@ -1,10 +1,15 @@
 """``gptflow clean`` asks before it removes, and reads ages as people write them."""
 
+import io
+from pathlib import Path
+
 import pytest
+from rich.console import Console
 
 from flows import cleaning
-from flows.cleaning import parse_age, size
+from flows.cleaning import clean_home, parse_age, size
 from gpt_core.errors import ConfigError
+from tasks.cleaning import Rules
 
 
 def test_ages_are_hours_days_and_weeks() -> None:
@@ -32,3 +37,20 @@ def test_on_a_terminal_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("typer.confirm", lambda text, abort: asked.append((text, abort)))
     cleaning._ask(3)
     assert asked == [("Remove these 3?", True)], "a no ends the command"
+
+
+def test_the_parts_of_interrupted_stages_go_too(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = home / "data" / "shards" / ".mine-1.parts" / "train" / "part-00000" / "part.json"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 5000)
+    monkeypatch.setattr(cleaning, "decide", lambda rules: [])
+    monkeypatch.setattr(cleaning, "remove", lambda paths, rules: [])
+    for older, dry_run, stays in ((3600.0, False, True), (0.0, True, True), (0.0, False, False)):
+        console = Console(file=io.StringIO(), width=200)
+        clean_home(Rules(keep=3, older_than=older), console, dry_run=dry_run, yes=True)
+        assert part.exists() == stays
+        assert isinstance(console.file, io.StringIO)
+        said = "Interrupted stages keep 5.0 KB of finished parts" in console.file.getvalue()
+        assert said == (older == 0.0)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,50 @@ def test_a_cluster_that_loses_workers_makes_what_one_process_does(
         assert len([*(encoded.directory / "train").iterdir()]) > 1
         assert before - set(processes(dask)), "none was killed"
     assert made[0] == made[1]
+
+
+COMMAND = """
+import os, signal, sys
+from pathlib import Path
+from gpt_core.artifact import read_artifact
+from gpt_core.config import CleaningConfig, EngineConfig, ReadingConfig
+from gpt_core.text import clean_corpus
+from tasks.engines import open_engine
+folder, address = Path(sys.argv[1]), sys.argv[2]
+n_done = 0
+def progress(unit, count, total):
+    global n_done
+    n_done += 1
+    if n_done == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+with open_engine(EngineConfig(kind="dask", address=address)) as engine:
+    clean_corpus(
+        read_artifact(folder / "raw"), ReadingConfig(), CleaningConfig(), folder / "corpus",
+        engine=engine, part_bytes=3000, progress=progress,
+    )
+"""
+
+
+def test_a_killed_command_leaves_only_the_rest_to_the_cluster(cluster: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "source.txt", tmp_path / "corpus"
+    source.write_text(LINES, encoding="utf-8")
+    raw = register_source(source, tmp_path / "raw")
+    clean = partial(clean_corpus, raw, ReadingConfig(), CleaningConfig(), part_bytes=3000)
+    command = [sys.executable, "-W", "ignore", "-c", COMMAND, str(tmp_path), cluster]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not out.exists()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob(".corpus.parts/*/*/part.json")}
+    assert len(kept) >= 6
+    seen = dict[Path, int]()
+
+    def look(unit: str, count: int, total: int | None) -> None:
+        seen.update((path, path.stat().st_mtime_ns) for path in kept)
+
+    with open_cluster(cluster) as engine:
+        again = clean(out, engine=engine, progress=look)
+    assert seen == kept, "they were not written again"
+    assert again.fingerprint == clean(tmp_path / "whole").fingerprint
+    assert list(tmp_path.glob(".*")) == []
 
 
 def test_an_error_of_a_part_is_its_sentence(cluster: str, tmp_path: Path) -> None:

@@ -77,6 +77,25 @@ def test_an_error_in_a_part_names_the_line_or_document_of_the_file(tmp_path: Pat
             assert not (tmp_path / "out").exists()
 
 
+def test_no_part_is_kept_of_a_file_that_changed_meanwhile(tmp_path: Path) -> None:
+    file, out = tmp_path / "a.jsonl", tmp_path / "out"
+    text = "".join(f'{{"text": "the word {n:04}"}}\n' for n in range(400))
+    file.write_text(text, encoding="utf-8")
+    clean = partial(clean_corpus, reading=ReadingConfig(), cleaning=CleaningConfig())
+    raw = register_source(file, tmp_path / "raw")
+    whole = clean(raw, out_dir=tmp_path / "whole", part_bytes=3000)
+
+    def change(unit: str, count: int, total: int | None) -> None:
+        file.write_text(text.replace("word", "WORD"), encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"a.jsonl changed while it was read"):
+        clean(raw, out_dir=out, part_bytes=3000, progress=change)
+    assert {path.name for path in tmp_path.glob("*out*")} == {".out.parts"}
+    file.write_text(text, encoding="utf-8")
+    assert clean(raw, out_dir=out, part_bytes=3000).fingerprint == whole.fingerprint
+    assert list(tmp_path.glob(".*")) == []
+
+
 class Killing:
     """An engine, one of whose first tasks of each function kills its process."""
 
@@ -84,7 +103,9 @@ class Killing:
         self.folder, self.engine = folder, engine
 
     def __call__(self, function: Callable[[Any], Any], parts: Any, **options: Any) -> list[Any]:
-        killing = partial(kill_first, self.folder / function.__name__, function)
+        assert isinstance(function, partial)
+        step = function.args[0].__name__  # what is called for the parts that are not finished
+        killing = partial(kill_first, self.folder / step, function)
         return self.engine(killing, parts, **options)
 
 

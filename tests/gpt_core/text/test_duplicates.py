@@ -30,7 +30,9 @@ def test_every_text_but_the_first_of_its_kind_is_repeated(
         write_hashes(file, b"".join(map(hash_text, texts)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_RANGE_TEXTS", 4)
-        ranges = plan_ranges(files, n_texts, folder)
+        ranges = plan_ranges(files, n_texts, lambda n: folder / str(n))
+    for each in ranges:
+        each.folder.mkdir()
     assert len(ranges) == -(-n_texts // 4)
     seen: set[bytes] = set()
     expected = []
@@ -47,7 +49,11 @@ def test_every_text_but_the_first_of_its_kind_is_repeated(
 
 def test_each_hash_belongs_to_one_range(tmp_path: Path) -> None:
     """The first and the last hash that there can be, and those at the ends of ranges."""
-    ranges = plan_ranges([tmp_path / "all.npy"], 3 * duplicates._RANGE_TEXTS, tmp_path)
+    ranges = plan_ranges(
+        [tmp_path / "all.npy"], 3 * duplicates._RANGE_TEXTS, lambda n: tmp_path / str(n)
+    )
+    for each in ranges:
+        each.folder.mkdir()
     ends = sorted({0, *(each.start for each in ranges), *(each.stop - 1 for each in ranges)})
     hashes = [number.to_bytes(8, "big") + bytes(8) for number in ends]
     write_hashes(tmp_path / "all.npy", b"".join([*hashes, *hashes]))

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def test_json_lines_and_small_files_make_parts_and_other_files_are_not_cut(tmp_p
     assert cut == {"a.jsonl"}
     assert max(map(len, parts)) > 10, "small files share a part"
     assert all(len({each.name for each in part}) == len(part) for part in parts)
-    assert plan_parts(tmp_path, reading) == [tuple(Slice(e.file, e.name) for e in unique(flat))]
+    assert plan_parts(tmp_path, reading) == [
+        tuple(replace(e, start=0, stop=None) for e in unique(flat))
+    ]
 
 
 def unique(slices: list[Slice]) -> list[Slice]:
@@ -65,7 +68,7 @@ def test_a_file_with_a_table_of_boundaries_is_not_cut(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one\n\n" * 100)
     (tmp_path / "spans.tsv").write_text("char_offset\tchar_length\n0\t3\n")
     (whole,) = plan_parts(tmp_path / "a.txt", ReadingConfig(boundaries="spans.tsv"), 50)
-    assert whole == (Slice(tmp_path / "a.txt", "a.txt"),)
+    assert [replace(each, version=None) for each in whole] == [Slice(tmp_path / "a.txt", "a.txt")]
     assert len(plan_parts(tmp_path / "a.txt", ReadingConfig(), 50)) > 5
     assert len(plan_parts(tmp_path / "a.txt", ReadingConfig(encoding="utf-16"), 50)) == 1
 
@@ -76,3 +79,13 @@ def test_a_slice_that_cannot_be_decoded_is_one_sentence(tmp_path: Path) -> None:
     *_, (last,) = plan_parts(file, ReadingConfig(), 50)
     with pytest.raises(DataError, match=r"a.txt, from byte \d+ on: not utf-8: set reading.enc"):
         list(read_slice(last, ReadingConfig()))
+
+
+@pytest.mark.parametrize("damage", ["other", "not JSON"])
+def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "one"}\n' * 100, encoding="utf-8")
+    parts = plan_parts(file, ReadingConfig(), 300)
+    file.write_text({"other": '{"text": "two"}\n', "not JSON": "{bad\n"}[damage] * 100)
+    with pytest.raises(DataError, match=r"a.jsonl changed while it was read: run the command"):
+        texts_of(parts[2:], ReadingConfig())
