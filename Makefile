@@ -59,7 +59,7 @@ down: $(PIPELINE)  ## stop the local Prefect server that a run started
 	$(BIN)/gptflow down
 
 bench: $(DEVELOPMENT)  ## every benchmark, appended to benchmarks/RESULTS.md
-	for name in loader tokenizers training efficiency saving importing overhead packing serving decoding; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in loader tokenizers training efficiency saving importing overhead packing serving serving_limits decoding; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:  ## remove what runs made; the environment stays
 	rm -rf .prefect mlflow/mlflow.db* mlflow/artifacts data/raw data/corpora data/tokenizers data/shards data/checkpoints data/reports data/releases

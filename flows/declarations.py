@@ -366,7 +366,7 @@ FLOWS = index_by_name(
         reads=_predicted,
         sections=("checkpoint", "source", "predict", "generation"),
         aliases={"out": "predict.out"},
-        options={"checkpoint": "checkpoint"},
+        options={"checkpoint": "checkpoint", "adapter": "predict.adapter"},
         reads_classifiers=True,
     ),
     Flow(

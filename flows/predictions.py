@@ -1,6 +1,7 @@
 """Predictions on the command line: checks before anything starts, and the printed result."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +13,7 @@ from gpt_core.config import RunConfig
 from gpt_core.errors import DataError
 from gpt_core.files import read_json
 from tasks.paths import expand_path
+from tasks.predictions import find_given_adapter
 from tasks.reads import Given, Source
 from tasks.sources import present_file
 
@@ -25,17 +27,23 @@ def check_predictions(flow: Flow, config: RunConfig) -> list[str]:
         Sentences on columns that are read in place of missing ones.
 
     Raises:
+        CheckpointError: If there is no adapter where one is named, or it belongs to another model.
         DataError: If the file lacks a column, or the copy's name is a folder's or the source's.
     """
     if "predict" not in flow.sections:
         return []
+    from gpt_core.models import read_adapter, weights_fingerprint
     from gpt_core.prediction import find_columns
 
     notices: list[str] = []
     file = present_file(Source(config.source, "prediction"))
+    adapter, _ = find_given_adapter(config.predict)
+    checkpoint = Given(str(config.checkpoint), "checkpoint").read()
+    if adapter is not None:
+        read_adapter(adapter).require_base(weights_fingerprint(checkpoint))
     if file is not None:
-        checkpoint = Given(str(config.checkpoint), "checkpoint").read()
-        notices += find_columns(checkpoint.directory, file, config.predict).notices
+        asked = replace(config.predict, adapter=None if adapter is None else str(adapter))
+        notices += find_columns(checkpoint.directory, file, asked).notices
     if config.predict.out is not None:
         out = expand_path(config.predict.out).absolute()
         if out.is_dir():

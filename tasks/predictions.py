@@ -1,6 +1,8 @@
 """The stage that predicts a file, and the copy of its result that the user asked for."""
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from gpt_core.artifact import Artifact
@@ -12,17 +14,24 @@ from tasks.reporting import report_table
 from tasks.stage import StageRun, stage
 
 
-@stage(package="prediction", kind="report", days=30, resumable=True)
+@stage(package="prediction", kind="report", days=30, resumable=True, ignore=("adapter",))
 def predict_file(
     run: StageRun,
     checkpoint: Artifact,
     source: Artifact,
     config: PredictionConfig,
     decoding: DecodingConfig,
+    adapter: Path | None,
+    recorded: Mapping[str, str],
 ) -> Artifact:
-    """Predict the rows of a file, see ``gpt_core.prediction.predict_file``."""
+    """Predict the rows of a file, see ``gpt_core.prediction.predict_file``.
+
+    Where the adapter is changes no prediction; ``recorded`` says what is in it.
+    """
     from gpt_core import prediction
 
+    if adapter is not None:
+        config = replace(config, adapter=str(adapter))
     run.record.log_model_input(checkpoint)
     for notice in prediction.find_columns_of(checkpoint, source, config).notices:
         run.display.notice(notice)
@@ -34,6 +43,20 @@ def predict_file(
     run.record.log_table(tables.predicted_rows(report), "first_rows")
     report_table("predictions", counts, [], run.record.link)
     return report
+
+
+def find_given_adapter(config: PredictionConfig) -> tuple[Path | None, Mapping[str, str]]:
+    """The adapter that the user named, and the fingerprint of its files.
+
+    Raises:
+        CheckpointError: If there is none, or a file of it cannot be read.
+    """
+    if config.adapter is None:
+        return None, {}
+    from gpt_core.models import adapter_fingerprint
+
+    adapter = expand_path(config.adapter).resolve()
+    return adapter, {"adapter": adapter_fingerprint(adapter)}
 
 
 def copy_predictions(report: Artifact, out: str) -> Path:

@@ -1,11 +1,11 @@
 """Settings of predictions for the rows of a file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
 
 from gpt_core.config.checks import require, require_at_least, require_named
-from gpt_core.config.section import Section
+from gpt_core.config.section import RECORDED_IF_SET, Section
 from gpt_core.config.text import is_encoding
 
 OUTPUT_SUFFIXES = (".parquet", ".csv")
@@ -19,6 +19,11 @@ class PredictionConfig(Section):
     out: str | None = None
     """A ``.parquet`` or ``.csv`` file that gets a copy of the predictions; None leaves them in the
     report's directory, in both formats."""
+
+    adapter: str | None = field(default=None, metadata=RECORDED_IF_SET)
+    """A directory with an adapter for the checkpoint (LoRA), which is used without merging. The
+    predictions are those of the fine-tuned model; what they are recorded with is the fingerprint
+    of its files."""
 
     text_column: str | None = None
     """Column of the texts; None is ``text`` for a classifier, ``instruction`` for a model tuned on
@@ -52,7 +57,7 @@ class PredictionConfig(Section):
     """Where the model computes; ``auto`` prefers a GPU."""
 
     def __post_init__(self) -> None:
-        require_named(self, "out", "text_column", "label_column")
+        require_named(self, "out", "adapter", "text_column", "label_column")
         require_at_least(self, 1, "batch_size", "part_rows")
         require(
             self.encoding == "auto" or is_encoding(self.encoding),

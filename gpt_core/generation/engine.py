@@ -41,6 +41,8 @@ class Engine:
             weights are faster here; ``int8`` is faster for few requests and slightly less
             accurate. Where weights are packed, the logits of a request have the same bits alone
             and among any neighbours; else the tokens are the same.
+        keep_weights: Leave the model's weights as they are; else those that are packed or in int8
+            are dropped from it, so that they are in memory once.
 
     Raises:
         ValueError: If there is no slot, or chunks are empty.
@@ -56,12 +58,13 @@ class Engine:
         prefill_budget: int | None = None,
         capacity: int | None = None,
         linears: LinearKind = "auto",
+        keep_weights: bool = True,
     ) -> None:
         if n_slots < 1 or prefill_chunk < 1:
             raise ValueError(f"{n_slots} slots and chunks of {prefill_chunk} must be at least 1")
         self.model, self.n_slots, self.prefill_chunk = model, n_slots, prefill_chunk
         self.prefill_budget = max(prefill_budget or 0, prefill_chunk)
-        self.decoder = Decoder(model, linears, n_slots)
+        self.decoder = Decoder(model, linears, n_slots, keep_weights=keep_weights)
         self._device = model.wte.weight.device
         self._cache = SlotCache(model.config, n_slots, self._device, self._dtype(), capacity)
         self._running: list[ActiveRequest] = []  # in the slots 0, 1, ...

@@ -8,6 +8,8 @@ from gpt_core.config import IGNORED
 from gpt_core.models.adapter_files import (
     Adapter,
     AdapterDescription,
+    adapter_fingerprint,
+    description_with,
     find_adapter,
     find_base,
     holds_only_adapter,
@@ -39,7 +41,12 @@ from gpt_core.models.gpt import GPT
 from gpt_core.models.head_loss import head_loss
 from gpt_core.models.kv_cache import KVCache
 from gpt_core.models.layers import GELU, FeedForward, LayerNorm
-from gpt_core.models.loading import load_adapted, load_classifier, load_model
+from gpt_core.models.loading import (
+    load_adapted,
+    load_adapted_classifier,
+    load_classifier,
+    load_model,
+)
 from gpt_core.models.loss import next_token_loss, perplexity
 from gpt_core.models.model_loss import model_loss
 from gpt_core.models.pickles import load_pickled
@@ -74,10 +81,12 @@ __all__ = [
     "SlotCache",
     "SlotStep",
     "TransformerBlock",
+    "adapter_fingerprint",
     "allocate_model",
     "build_model",
     "classifier_shapes",
     "count_parameters",
+    "description_with",
     "evaluating",
     "explicit_attention",
     "find_adapter",
@@ -88,6 +97,7 @@ __all__ = [
     "holds_only_adapter",
     "import_peft",
     "load_adapted",
+    "load_adapted_classifier",
     "load_classifier",
     "load_model",
     "load_pickled",

@@ -20,11 +20,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gpt_core.artifact import Artifact, fingerprint_of, read_artifact, to_json_value
-from gpt_core.checkpoints import ADAPTER, WEIGHTS, CheckpointDescription
+from gpt_core.checkpoints import ADAPTER, WEIGHTS, CheckpointDescription, read_description
 from gpt_core.config import build_config
 from gpt_core.config.section import Section
 from gpt_core.errors import CheckpointError, ConfigError, DataError
-from gpt_core.files import read_json, write_json
+from gpt_core.files import read_json, sha256_file, write_json
 from gpt_core.models.weights import write_tensors
 
 SETTINGS = "adapter_config.json"
@@ -191,6 +191,39 @@ def read_adapter_description(directory: Path) -> AdapterDescription | None:
         return build_config(AdapterDescription, content)
     except (DataError, ConfigError) as error:
         raise CheckpointError(f"{file} does not describe an adapter: {error}") from error
+
+
+def adapter_fingerprint(directory: Path) -> str:
+    """The fingerprint of an adapter's files, wherever they are.
+
+    Args:
+        directory: The adapter's directory, or a checkpoint's that has one.
+
+    Raises:
+        CheckpointError: If there is none, or a file of it cannot be read.
+    """
+    found = find_adapter(directory)
+    files = [found / name for name in (SETTINGS, TENSORS, DESCRIPTION)]
+    try:
+        return fingerprint_of(*(sha256_file(file) for file in files if file.is_file()))
+    except OSError as error:
+        raise CheckpointError(f"the adapter {found} cannot be read: {error}") from error
+
+
+def description_with(checkpoint: Path, adapter: Path | None) -> CheckpointDescription:
+    """The description of a checkpoint's model when an adapter is used on it.
+
+    Args:
+        checkpoint: A checkpoint's directory.
+        adapter: The directory of an adapter for it, or of a checkpoint that has one. It says what
+            it was trained for, unless another program made it.
+
+    Raises:
+        CheckpointError: If one of them is incomplete or damaged.
+    """
+    own = read_description(checkpoint)
+    tuned = None if adapter is None else read_adapter_description(find_adapter(adapter))
+    return own if tuned is None else tuned.checkpoint
 
 
 def _read_settings(directory: Path) -> Mapping[str, object]:

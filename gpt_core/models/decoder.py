@@ -3,12 +3,14 @@
 In small models half of a decode step is not arithmetic but calls of modules and looking up their
 attributes. This loop computes the same from the same weights, without dropout, and its linear
 layers may be packed or in int8 (``packed``). The weights are read when the decoder is built: packed
-ones do not follow a model that is trained further.
+ones do not follow a model that is trained further, and take memory as well unless the decoder may
+drop its weights.
 
 Shapes: B rows, T new tokens, C width, H heads, D head width, V vocabulary.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, cast
 
 import torch
@@ -32,7 +34,11 @@ from gpt_core.models.slot_cache import SlotStep
 LinearKind = Literal["auto", "plain", "packed", "int8"]
 """Linear layers of a decoder: ``auto`` tries which of plain and packed is faster."""
 
-_MAKERS = {"plain": plain_linear, "packed": packed_linear, "int8": int8_linear}
+_MAKERS: dict[str, Callable[[nn.Module], Linear]] = {
+    "plain": plain_linear,
+    "packed": packed_linear,
+    "int8": int8_linear,
+}
 
 
 class Decoder:
@@ -42,18 +48,29 @@ class Decoder:
         model: The language model.
         kind: The linear layers.
         n_rows: Rows of a step at most.
+        keep_weights: Leave the model as it is. Else the weights that are packed or in int8 are
+            dropped from it layer by layer, and it can compute nothing by itself any more.
 
     Raises:
         ConfigError: If the kind is ``int8`` and the model is not in float32 on a CPU.
     """
 
-    def __init__(self, model: GPT, kind: LinearKind = "auto", n_rows: int = 8) -> None:
+    def __init__(
+        self,
+        model: GPT,
+        kind: LinearKind = "auto",
+        n_rows: int = 8,
+        *,
+        keep_weights: bool = True,
+    ) -> None:
         self.model = model
         self.kind = _choose(model, kind, n_rows)
         """The linear layers that were chosen: ``model`` where only the model itself can do it."""
 
         if self.kind != "model":
             make = _MAKERS[self.kind]
+            if not keep_weights and self.kind != "plain":
+                make = partial(_make_and_drop, make)
             self._blocks = [_Block(block, make) for block in _blocks(model)]
             self._final_norm, self._head = _Norm(model.ln_f), make(model.lm_head)
             self._tokens, self._positions = model.wte.weight, model.wpe.weight
@@ -109,6 +126,13 @@ class _Block:
         x = x + self._attn_proj(heads.transpose(1, 2).reshape(x.shape))
         hidden = F.gelu(self._c_fc(self._ln_2(x)), approximate="tanh")
         return x + self._mlp_proj(hidden)
+
+
+def _make_and_drop(make: Callable[[nn.Module], Linear], layer: nn.Module) -> Linear:
+    """Prepare a layer and drop its weight; one that is shared stays where it is shared."""
+    made = make(layer)
+    layer.register_parameter("weight", None)
+    return made
 
 
 def _choose(model: GPT, kind: LinearKind, n_rows: int) -> str:

@@ -8,6 +8,7 @@ from gpt_core.artifact import read_artifact
 from gpt_core.checkpoints import ADAPTER, WEIGHTS, CheckpointDescription, read_description
 from gpt_core.errors import CheckpointError
 from gpt_core.models.adapter_files import (
+    description_with,
     find_base,
     holds_only_adapter,
     read_adapter,
@@ -98,6 +99,32 @@ def load_adapted(checkpoint: Path, adapter: Path, device: torch.device | str = "
     base = read_artifact(checkpoint, "checkpoint")
     Adapters(model, weights_fingerprint(base)).load(adapter)
     return model.to(device)
+
+
+def load_adapted_classifier(
+    checkpoint: Path, adapter: Path, device: torch.device | str = "cpu"
+) -> tuple[GPTClassifier, list[str]]:
+    """Load a model and use a classifier's adapter on it, without merging.
+
+    Args:
+        checkpoint: The directory of the model that the adapter belongs to.
+        adapter: The adapter's directory, or a checkpoint's that has one.
+        device: Device of the model.
+
+    Returns:
+        The classifier, and the label of each class.
+
+    Raises:
+        CheckpointError: If one of them is damaged, or they do not fit.
+        ConfigError: If PEFT is not installed.
+    """
+    description = description_with(checkpoint, adapter)
+    if read_description(checkpoint).kind == "classifier":
+        model, _ = load_classifier(checkpoint)
+    else:
+        model = with_head(load_model(checkpoint), description)
+    Adapters(model, weights_fingerprint(read_artifact(checkpoint, "checkpoint"))).load(adapter)
+    return model.to(device), list(description.labels or ())
 
 
 def _merge_own_adapter(checkpoint: Path, description: CheckpointDescription) -> GPT | GPTClassifier:

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpt_core.checkpoints import TOKENIZER, read_description
+from gpt_core.checkpoints import TOKENIZER
 from gpt_core.data import encode_texts, pad
 from gpt_core.execution import resolve_device
-from gpt_core.models import load_classifier
+from gpt_core.models import description_with, load_adapted_classifier, load_classifier
 from gpt_core.models.windows import split_windows
 from gpt_core.tokenizers import load_tokenizer
 
@@ -45,9 +45,11 @@ class TextClassifier:
         checkpoint: The checkpoint's directory.
         device: Where it computes; ``auto`` prefers a GPU.
         batch_size: Texts, or windows of a long text, that go through the model at once.
+        adapter: The directory of a classifier's adapter for the checkpoint, used without merging.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged or no classifier's.
+        CheckpointError: If the checkpoint is damaged or no classifier's, or the adapter does not
+            belong to it.
         ConfigError: If the device is not there.
     """
 
@@ -56,11 +58,16 @@ class TextClassifier:
         checkpoint: Path,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         batch_size: int = _BATCH,
+        adapter: Path | None = None,
     ) -> None:
         self._device = resolve_device(device)
-        self._model, self.labels = load_classifier(checkpoint, self._device)
+        self._model, self.labels = (
+            load_classifier(checkpoint, self._device)
+            if adapter is None
+            else load_adapted_classifier(checkpoint, adapter, self._device)
+        )
         self._tokenizer = load_tokenizer(checkpoint / TOKENIZER)
-        description = read_description(checkpoint)
+        description = description_with(checkpoint, adapter)
         limit = description.max_tokens or self._model.config.context_length
         self._limit = None if description.windows else limit
         self._batch_size = batch_size

@@ -11,7 +11,7 @@ from gpt_core.config import DecodingConfig
 from gpt_core.data import find_template
 from gpt_core.execution import resolve_device
 from gpt_core.generation import Engine, beam_search, run, template_of, to_request
-from gpt_core.models import load_model
+from gpt_core.models import load_adapted, load_model
 from gpt_core.tokenizers import load_tokenizer
 
 _SLOTS = 8
@@ -62,18 +62,27 @@ class TextGenerator:
     Args:
         checkpoint: The checkpoint's directory.
         device: Where it computes; ``auto`` prefers a GPU.
+        adapter: The directory of an adapter for the checkpoint, used without merging.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged or a classifier's, or its prompt template is
-            unknown.
+        CheckpointError: If the checkpoint is damaged or a classifier's, its prompt template is
+            unknown, or the adapter does not belong to it.
         ConfigError: If the device is not there.
     """
 
     def __init__(
-        self, checkpoint: Path, device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+        self,
+        checkpoint: Path,
+        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+        adapter: Path | None = None,
     ) -> None:
-        self._template = find_template(template_of(checkpoint), checkpoint / CONFIG)
-        self._model = load_model(checkpoint, resolve_device(device))
+        self._template = find_template(template_of(checkpoint, adapter), checkpoint / CONFIG)
+        place = resolve_device(device)
+        self._model = (
+            load_model(checkpoint, place)
+            if adapter is None
+            else load_adapted(checkpoint, adapter, place)
+        )
         # Not chosen by a trial of their speed: a run that is continued must end with the same bits.
         self._engine = Engine(self._model, n_slots=_SLOTS, linears="packed")
         self._lock = threading.Lock()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from gpt_core.artifact import REPORT, Artifact, is_timing, new_artifact
-from gpt_core.checkpoints import CheckpointDescription, read_description
+from gpt_core.checkpoints import CheckpointDescription
 from gpt_core.config import DecodingConfig, PredictionConfig
 from gpt_core.errors import DataError
 from gpt_core.files import Progress, write_json
+from gpt_core.models import adapter_fingerprint, description_with
 from gpt_core.prediction.classifying import TextClassifier
 from gpt_core.prediction.files import open_writers
 from gpt_core.prediction.generating import TextGenerator
@@ -63,7 +65,8 @@ def predict_file(
 
     Raises:
         DataError: If the file cannot be read, lacks a column, or none of its rows has a text.
-        CheckpointError: If the checkpoint is damaged, or another process predicts the same.
+        CheckpointError: If the checkpoint is damaged, its adapter does not belong to it, or another
+            process predicts the same.
     """
     layout = find_columns_of(checkpoint, source, config)
     n_rows = sum(1 for _ in read_rows(layout))  # and every error of the file itself
@@ -72,7 +75,7 @@ def predict_file(
     started, computed, number = time.perf_counter(), 0, 0
     with lock_run_dir(out_dir):
         remove_leftovers(out_dir)
-        parts = Parts(out_dir, (config, decoding), (checkpoint, source))
+        parts = Parts(out_dir, (_without_path(config), decoding), (checkpoint, source))
         for number, rows in enumerate(split_parts(read_rows(layout), config.part_rows), start=1):
             make = partial(predict_part, table, rows, layout, config.keep)
             computed += len(rows) if parts.ensure(number, make) else 0
@@ -87,8 +90,7 @@ def _merge(
     parts: Parts, n_parts: int, schema: pa.Schema, config: PredictionConfig, rate: dict[str, float]
 ) -> Artifact:
     """Write the report in place of the parts."""
-    checkpoint = parts.parents[0]
-    summary = Summary(read_description(checkpoint.directory).labels)
+    summary = Summary(_describe(parts.parents[0].directory, config).labels)
     with new_artifact(
         parts.out_dir, kind="report", config=parts.config, parents=parts.parents
     ) as draft:
@@ -122,8 +124,7 @@ def find_columns(checkpoint: Path, source: Path, config: PredictionConfig) -> Ta
         DataError: If the file cannot be read or lacks a column.
         CheckpointError: If the checkpoint's description cannot be read.
     """
-    wanted = _wanted(read_description(checkpoint), config)
-    return find_layout(source, wanted, config.encoding)
+    return find_layout(source, _wanted(_describe(checkpoint, config), config), config.encoding)
 
 
 def find_columns_of(
@@ -155,7 +156,7 @@ def iter_predictions(
         CheckpointError: If the checkpoint is damaged.
     """
     config, decoding = config or PredictionConfig(), decoding or DecodingConfig()
-    wanted = _wanted(read_description(checkpoint), config)
+    wanted = _wanted(_describe(checkpoint, config), config)
     if isinstance(source, Path):
         layout = find_layout(source, wanted, config.encoding)
         rows = read_rows(layout)
@@ -204,10 +205,26 @@ def _rows_of_texts(texts: Iterable[str], column: str) -> Iterator[TableRow]:
 def _load_table(
     checkpoint: Path, config: PredictionConfig, decoding: DecodingConfig
 ) -> PredictionTable:
-    """Load a checkpoint's model."""
-    if read_description(checkpoint).kind == "classifier":
-        return ClassifierTable(TextClassifier(checkpoint, config.device, config.batch_size))
-    return GenerationTable(TextGenerator(checkpoint, config.device), decoding)
+    """Load a checkpoint's model, with an adapter if there is one."""
+    adapter = _adapter(config)
+    if _describe(checkpoint, config).kind == "classifier":
+        classifier = TextClassifier(checkpoint, config.device, config.batch_size, adapter)
+        return ClassifierTable(classifier)
+    return GenerationTable(TextGenerator(checkpoint, config.device, adapter), decoding)
+
+
+def _adapter(config: PredictionConfig) -> Path | None:
+    return None if config.adapter is None else Path(config.adapter)
+
+
+def _describe(checkpoint: Path, config: PredictionConfig) -> CheckpointDescription:
+    return description_with(checkpoint, _adapter(config))
+
+
+def _without_path(config: PredictionConfig) -> PredictionConfig:
+    """The settings as they are recorded: an adapter by its content, not by its place."""
+    adapter = _adapter(config)
+    return config if adapter is None else replace(config, adapter=adapter_fingerprint(adapter))
 
 
 def _wanted(description: CheckpointDescription, config: PredictionConfig) -> WantedColumns:

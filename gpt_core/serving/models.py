@@ -272,7 +272,9 @@ class Models:
         name, config = given.name, self._config
         scheduler = Scheduler(
             name,
-            lambda: Engine(network, n_slots=config.slots, linears=config.weights),
+            lambda: Engine(
+                network, n_slots=config.slots, linears=config.weights, keep_weights=False
+            ),
             config.slots,
             config.queue,
             self._loop,

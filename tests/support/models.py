@@ -140,3 +140,47 @@ def byte_classifier(directory: Path, labels: tuple[str, ...] = ("ham", "spam")) 
         )
         draft.metrics["test_accuracy"] = 0.5
     return draft.artifact
+
+
+def byte_adapter(
+    directory: Path,
+    base: Artifact,
+    template: str | None = None,
+    labels: tuple[str, ...] | None = None,
+) -> Path:
+    """An adapter with random weights for a model of bytes: a follower's or a classifier's."""
+    import torch
+
+    from gpt_core.checkpoints import read_description
+    from gpt_core.config import LoRAConfig
+    from gpt_core.finetuning.lora import add_adapters, merge_adapters
+    from gpt_core.models import (
+        GPT,
+        AdapterDescription,
+        GPTClassifier,
+        load_model,
+        weights_fingerprint,
+        write_adapter,
+    )
+
+    model: GPT | GPTClassifier = load_model(base.directory)
+    if labels is not None:
+        model = GPTClassifier(model, len(labels))
+    adapted = add_adapters(model, LoRAConfig(rank=2), [0], ("score",) if labels else ())
+    generator = torch.Generator().manual_seed(6)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape, generator=generator))
+    adapter = merge_adapters(adapted)[1]
+    assert adapter is not None
+    description = CheckpointDescription(
+        kind="classifier" if labels else "instruction",
+        step=1,
+        model=read_description(base.directory).model,
+        labels=labels,
+        template=template,
+    )
+    described = AdapterDescription(base=weights_fingerprint(base), checkpoint=description)
+    write_adapter(directory, adapter.settings, adapter.tensors, described)
+    return directory

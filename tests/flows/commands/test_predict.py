@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from models import byte_classifier, byte_model
+from models import byte_adapter, byte_classifier, byte_model
 
 Planned = Callable[..., list[str]]
 
@@ -26,6 +26,9 @@ def test_what_cannot_be_predicted_is_one_sentence(cli: Any, tmp_path: Path) -> N
     other.write_text("id,body,title\n1,a,b\n")
     (tmp_path / "book.xlsx").write_bytes(b"PK\3\4")
     (tmp_path / "text").write_text("")
+    base, another = byte_model(tmp_path / "base", 1), byte_model(tmp_path / "another", 2)
+    adapter = str(byte_adapter(tmp_path / "adapter", another, labels=("no", "yes")))
+    adapted = ["predict", "--checkpoint", base.path, f"source={good}", "--adapter"]
     named = ["predict", "--checkpoint", classifier]
     mistakes = [
         (["predict", f"source={good}"], "give the model: --checkpoint DIR"),
@@ -38,6 +41,8 @@ def test_what_cannot_be_predicted_is_one_sentence(cli: Any, tmp_path: Path) -> N
         ([*named, f"source={good}", f"out={good}"], "is the source itself"),
         (["predict", "--checkpoint", str(tmp_path), f"source={good}"], "no manifest.json"),
         (["predict", "--checkpoint", "models:/none", f"source={good}"], "there is no models:/none"),
+        ([*adapted, adapter], "belongs to weights with the fingerprint"),
+        ([*adapted, base.path], "is no adapter: neither it nor adapter in it"),
     ]
     assert cli.answers_other_than(mistakes) == []
 
@@ -54,9 +59,17 @@ def test_a_classifier_and_a_follower_predict_files_and_a_second_run_is_cached(
     out, answers = tmp_path / "out.csv", tmp_path / "answers.parquet"
     command = ["predict", "--checkpoint", classifier, f"source={texts}", f"out={out}"]
     short = ["generation.max_new_tokens=5", f"out={answers}"]
-    first, again, wrote = module_cli.run_several(
-        [command, command, ["predict", "--checkpoint", follower, f"source={asked}", *short]]
-    )
+    base = byte_model(tmp_path / "base", 1)
+    adapter = byte_adapter(tmp_path / "adapter", base, template="short")
+    with_adapter = ["predict", "--checkpoint", base.path, "--adapter", str(adapter)]
+    first, again, wrote, adapted = module_cli.run_several([
+        command,
+        command,
+        ["predict", "--checkpoint", follower, f"source={asked}", *short],
+        [*with_adapter, f"source={asked}", *short[:1], f"out={tmp_path / 'adapted.parquet'}"],
+    ])  # fmt: skip
+    assert adapted.code == 0, adapted.err
+    assert pq.read_table(tmp_path / "adapted.parquet").column("answer").null_count == 0
     assert first.code == again.code == wrote.code == 0, first.err + again.err + wrote.err
     assert "31 rows, 1 of them could not be predicted" in first.out
     assert "not predicted: line 31: 1 fields, the header has 2" in first.out

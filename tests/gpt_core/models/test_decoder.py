@@ -42,6 +42,33 @@ def test_the_loop_computes_what_the_model_computes(
         assert expected.std() > 0.5
 
 
+@pytest.mark.parametrize("kind", ["packed", "int8"])
+@pytest.mark.parametrize("tied_head", [True, False])
+@torch.inference_mode()
+def test_a_decoder_that_may_drop_weights_keeps_each_once_and_computes_the_same(
+    kind: LinearKind, tied_head: bool
+) -> None:
+    model, text = varied(tied_head=tied_head), torch.randint(V, (1, T))
+
+    def logits(decoder: Decoder) -> torch.Tensor:
+        return decoder.logits(text, SlotStep(SlotCache(model.config, n_slots=1), 0, [0], T))
+
+    copied = logits(Decoder(model, kind))
+    assert len([*model.parameters()]) == len([*varied(tied_head=tied_head).parameters()])
+    alone = logits(Decoder(model, kind, keep_weights=False))
+    assert torch.equal(alone, copied)
+    left = {name for name, each in model.named_parameters() if each.dim() == 2}
+    assert left == {"wte.weight", "wpe.weight"}
+
+
+@torch.inference_mode()
+def test_layers_that_are_used_as_they_are_keep_their_weights() -> None:
+    model = varied()
+    weights = [name for name, _ in model.named_parameters()]
+    assert Decoder(model, "plain", keep_weights=False).kind == "plain"
+    assert [name for name, _ in model.named_parameters()] == weights
+
+
 def test_what_only_the_model_can_compute_is_left_to_it() -> None:
     assert Decoder(varied(attention="explicit")).kind == "model"
     adapted = varied()
