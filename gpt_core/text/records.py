@@ -1,7 +1,8 @@
 """Stream records from JSON, JSON lines, CSV, TSV, Parquet and Arrow, by the same rules for all.
 
-CSV is quoted, TSV is not; both have a header. Blank lines are skipped, line ends become LF, and a
-byte-order mark is dropped. A record is a JSON value, or a dictionary of the columns asked for.
+CSV is quoted, with commas, semicolons or tabs; TSV is not quoted; both have a header. Blank lines
+are skipped, line ends become LF, and a byte-order mark is dropped. A record is a JSON value, or a
+dictionary of the columns asked for.
 Whatever cannot be read is a ``DataError`` that names the file and the place in it.
 """
 
@@ -18,6 +19,7 @@ from gpt_core.config import current_limits
 from gpt_core.errors import DataError
 from gpt_core.files import parse_json_lines
 from gpt_core.text.arrow_streams import ArrowStream
+from gpt_core.text.delimiters import field_reader
 from gpt_core.text.parquet_files import iter_rows, open_parquet
 from gpt_core.text.streams import BoundedText, open_text
 
@@ -141,10 +143,7 @@ def _split_fields(
 ) -> Iterator[tuple[int, list[str]]]:
     """Stream the line where each row begins, and its fields; blank lines are skipped."""
     limit = current_limits().cell_characters
-    csv.field_size_limit(limit)
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if form == "tsv" else csv.QUOTE_MINIMAL
-    delimiter = "\t" if form == "tsv" else ","
-    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    rows = field_reader(lines, "tsv" if form == "tsv" else "csv")
     begin = 1  # the line in which the row that is being read begins
     try:
         for row in rows:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from gpt_core.config import current_limits
 from gpt_core.errors import DataError
+from gpt_core.text.delimiters import field_reader
 from gpt_core.text.parquet_files import iter_rows, open_parquet
 from gpt_core.text.records import file_errors, list_names, read_record_file
 from gpt_core.text.streams import open_text
@@ -308,10 +309,7 @@ def _fields(layout: TableLayout) -> Iterator[tuple[str, Sequence[str] | None, st
         DataError: If a quote is never closed, or a field is longer than the limit.
     """
     limit = current_limits().cell_characters
-    csv.field_size_limit(limit)
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if layout.form == "tsv" else csv.QUOTE_MINIMAL
-    delimiter = "\t" if layout.form == "tsv" else ","
-    rows = csv.reader(_lines(layout), delimiter=delimiter, quoting=quoting, strict=True)
+    rows = field_reader(_lines(layout), "tsv" if layout.form == "tsv" else "csv")
     begin = 1  # the line in which the row that is being read begins
     while True:
         try:

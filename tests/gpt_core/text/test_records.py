@@ -1,5 +1,6 @@
 """JSON, JSON lines, CSV, TSV and Parquet are read by the same rules."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from gpt_core.errors import DataError
 from gpt_core.text.records import RecordFormat, read_objects, read_record_file, read_table
+from gpt_core.text.rows import WantedColumns, find_layout, read_rows
 
 COLUMNS = ("text", "label")
 
@@ -95,6 +97,32 @@ def test_csv_is_quoted_and_tsv_is_not(tmp_path: Path) -> None:
     ]
     assert values_of(write(tmp_path / "a", 'text\tlabel\n"say\t""x"\n'), "tsv") == [
         {"text": '"say', "label": '""x"'}
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_a_csv_of_a_spreadsheet_in_any_country_is_read_alike(
+    tmp_path: Path, delimiter: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    rows = [("Nr", "Review", "Mood"), ("1", "so; so, \t\nsaid", "good"), ("2", "3,5 of 5", "bad")]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        file.write("\r\n")
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    found = list(read_record_file(path, "csv", ["Review", "Mood"]))
+    assert found == [
+        ("line 3", {"Review": "so; so, \t\nsaid", "Mood": "good"}),
+        ("line 5", {"Review": "3,5 of 5", "Mood": "bad"}),
+    ]
+    layout = find_layout(path, WantedColumns(text="Review", label="Mood"))
+    assert [row.values["Mood"] for row in read_rows(layout)] == ["good", "bad"]
+
+
+def test_a_csv_with_a_comma_in_its_first_line_has_commas(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a;b,c\n1;2,3\n", encoding="utf-8")
+    assert list(read_record_file(path, "csv", ["a;b", "c"])) == [
+        ("line 2", {"a;b": "1;2", "c": "3"})
     ]
 
 
