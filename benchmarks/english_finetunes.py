@@ -38,7 +38,7 @@ SMS_SETTINGS = ClassificationConfig(epochs=6, batch_size=32, layer_decay=0.9)
 # The dev sentences are the test part; the epoch is chosen on held-back training phrases.
 SST2_SETTINGS = ClassificationConfig(
     epochs=3, batch_size=64, layer_decay=0.9, weight_decay=0.3, validation_share=0.03,
-    balance="none", label_smoothing=0.1, text_column="sentence",
+    balance="none", label_smoothing=0.1, token="mean", text_column="sentence",
 )  # fmt: skip
 TASK_SETTINGS = InstructionConfig(template="short", epochs=10, max_new_tokens=64)
 ADAPTERS = LoRAConfig(rank=2)  # 0.7 % of the parameters
@@ -74,7 +74,11 @@ def pretrained(work: Path) -> Artifact:
         lambda out: data.encode_corpus(corpus, tokenizer, CONFIG.shards, out),
     )
     lines = ProgressLines(partial(print, flush=True))
-    return training.pretrain(shards, CONFIG.pretrain, work / "base", callbacks=[lines])
+    return kept(
+        work / "base" / f"step-{CONFIG.training.steps:08}",
+        "checkpoint",
+        lambda out: training.pretrain(shards, CONFIG.pretrain, out.parent, callbacks=[lines]),
+    )
 
 
 def pretrain(work: Path) -> None:

@@ -60,8 +60,8 @@ class CheckpointDescription(Section):
     windows: Literal[True] | None = None
     """Classifier: longer texts are read in windows of ``max_tokens``, not truncated."""
 
-    token: Literal["first"] | None = None
-    """Classifier: the token that is classified; None for the last one."""
+    token: Literal["first", "mean"] | None = None
+    """Classifier: the token that is classified, or the mean of all; None for the last one."""
 
     pad_to: int | None = None
     """Classifier: every input is padded to this many tokens; None for no padding."""

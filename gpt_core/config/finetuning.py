@@ -153,8 +153,9 @@ class ClassificationConfig(FinetuningConfig):
     """Train only this many last blocks, the final norm and the head; 0 trains the head alone, None
     everything. With ``lora.rank`` above 0 only these blocks get adapters."""
 
-    token: Literal["last", "first"] = "last"
-    """The token whose hidden state is classified. Only the last one has seen the whole text."""
+    token: Literal["last", "first", "mean"] = "last"
+    """The token whose hidden state is classified, or ``mean`` for the mean over the text's tokens.
+    Of single tokens, only the last one has seen the whole text."""
 
     pad_to: int | None = None
     """Pad every text to this many tokens, cut longer ones, and classify at the last position, be it
@@ -233,6 +234,10 @@ class ClassificationConfig(FinetuningConfig):
         require(
             self.pad_to is None or self.too_long != "windows",
             "too_long=windows reads every text whole, so pad_to cannot be set",
+        )
+        require(
+            self.pad_to is None or self.token != "mean",
+            "token=mean takes the mean over the text without its padding, so pad_to cannot be set",
         )
         require(
             self.text_column != self.label_column,

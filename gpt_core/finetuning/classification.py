@@ -147,7 +147,7 @@ def _describe(
         labels=tuple(labels),
         max_tokens=_width(config, model),
         windows=True if config.too_long == "windows" else None,
-        token="first" if config.token == "first" else None,
+        token=None if config.token == "last" else config.token,
         pad_to=config.pad_to,
         temperature=calibration.temperature,
         positive=calibration.positive,

@@ -13,7 +13,7 @@ from gpt_core.models.windows import mean_by_text, split_windows
 
 
 class GPTClassifier(nn.Module):
-    """Classifies a text by a linear layer on the hidden state of one of its tokens.
+    """Classifies a text by a linear layer on the hidden state of one of its tokens, or their mean.
 
     Attention is causal, so only the last token has seen the whole text, and padding at the end
     changes no logit unless ``pad_to`` is set.
@@ -21,7 +21,7 @@ class GPTClassifier(nn.Module):
     Args:
         gpt: The body; its language-model head is removed.
         n_classes: K.
-        position: The token that is classified.
+        position: The token that is classified, or ``mean`` of all tokens of the text.
         pad_to: Every text is padded to this many tokens and the last position counts as its last
             token, be it padding; None classifies the last token of the text.
         temperature: Divides the logits before they become probabilities, see ``probabilities``.
@@ -37,7 +37,7 @@ class GPTClassifier(nn.Module):
         self,
         gpt: GPT,
         n_classes: int,
-        position: Literal["last", "first"] = "last",
+        position: Literal["last", "first", "mean"] = "last",
         pad_to: int | None = None,
         temperature: float = 1.0,
         window: int | None = None,
@@ -75,11 +75,18 @@ class GPTClassifier(nn.Module):
     def _classify(self, token_ids: Tensor, lengths: Tensor) -> Tensor:
         """Compute the logits of rows that fit into the context."""
         hidden = self.gpt.hidden(token_ids)  # (B, T, C)
+        logits: Tensor = self.score(self._pool(hidden, lengths))  # (B, K)
+        return logits
+
+    def _pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """The state of each text that is classified, shape (B, C)."""
+        if self.position == "mean":
+            columns = torch.arange(hidden.shape[1], device=hidden.device)
+            is_text = columns < lengths[:, None]  # (B, T)
+            return (hidden * is_text[:, :, None]).sum(dim=1) / lengths[:, None]
         rows = torch.arange(len(lengths), device=hidden.device)
         last = lengths - 1 if self.pad_to is None else torch.full_like(lengths, self.pad_to - 1)
-        chosen = last if self.position == "last" else torch.zeros_like(lengths)
-        logits: Tensor = self.score(hidden[rows, chosen])  # (B, K)
-        return logits
+        return hidden[rows, last if self.position == "last" else torch.zeros_like(lengths)]
 
     def probabilities(self, token_ids: Tensor, lengths: Tensor) -> Tensor:
         """Compute the calibrated probabilities of the classes, ``softmax(logits / temperature)``.

@@ -108,6 +108,24 @@ def test_the_head_alone_and_padding_and_the_first_token_are_kept_with_the_checkp
         finetune_classifier(checkpoint, messages, too_long, WHOLE, tmp_path / "none")
 
 
+def test_a_classifier_of_the_mean_is_loaded_as_one(
+    checkpoint: Artifact, messages: Artifact, tmp_path: Path
+) -> None:
+    config = replace(SHORT, trainable_blocks=0, token="mean")
+    tuned = finetune_classifier(checkpoint, messages, config, WHOLE, tmp_path / "tuned")
+    model, labels = load_classifier(tuned.directory)
+    assert model.position == "mean"
+    tokenizer = load_tokenizer(tuned.directory / "tokenizer")
+    row = pq.read_table(tuned.directory / "predictions.parquet").to_pylist()[0]
+    token_ids, lengths = pad(encode_texts([row["text"]], tokenizer, None), tokenizer.pad_id)
+    with torch.inference_mode():
+        best = model.probabilities(token_ids, lengths).max(dim=-1)
+    assert labels[int(best.indices)] == row["predicted"]
+    assert best.values.item() == pytest.approx(row["probability"], abs=1e-5)
+    with pytest.raises(ConfigError, match="mean over the text without its padding"):
+        replace(config, pad_to=24)
+
+
 def test_the_confusion_matrix_counts_the_predictions(classifier: Artifact) -> None:
     rows = pq.read_table(classifier.directory / "predictions.parquet").to_pylist()
     counts = Counter((row["expected"], row["predicted"]) for row in rows)

@@ -48,6 +48,7 @@ def register(folder: Path, shared_data: Path) -> Artifact:
 
 @pytest.mark.soak
 @pytest.mark.long
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("scale", ["rubric", "hundred"])
 def test_a_model_that_cannot_judge_fails_the_check(
     scale: str, address: str, tmp_path: Path, shared_data: Path

@@ -41,6 +41,16 @@ def test_the_first_token_is_classified_where_asked_for() -> None:
     torch.testing.assert_close(model(token_ids, LENGTHS), wanted)
 
 
+def test_the_mean_of_the_texts_tokens_is_classified_where_asked_for() -> None:
+    model = classifier()
+    model.position = "mean"
+    token_ids = torch.randint(13, (3, 12))
+    rows = zip(token_ids, LENGTHS, strict=True)
+    means = [model.gpt.hidden(row[None, :n])[0].double().mean(dim=0) for row, n in rows]
+    wanted = model.score(torch.stack(means).float())
+    torch.testing.assert_close(model(token_ids, LENGTHS), wanted)
+
+
 def test_padding_to_a_length_classifies_the_last_position() -> None:
     model = classifier()
     model.pad_to = 12
