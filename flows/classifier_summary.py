@@ -40,6 +40,10 @@ def print_classifier(console: Console, made: Mapping[str, Artifact], seconds: fl
     _print(console, f"  checkpoint     {short(classifier.directory)}")
     _print(console, f"  report         {short(report.directory)}")
     _print(console, "\nNext:", "bold")
+    place = short(classifier.directory)
+    _print(console, f"  other texts    gptflow predict --checkpoint {place} source=FILE")
+    _print(console, f'  look inside    gptflow anatomy --checkpoint {place} "..."')
+    _print(console, f"  in a browser   gptflow serve --checkpoint {place}")
     _print(console, "  its mistakes   gptflow up   (then MLflow: mistakes, reliability, confusion)")
 
 

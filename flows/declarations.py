@@ -148,6 +148,8 @@ class Flow:
             return str(config.checkpoint or "the newest checkpoint")
         if "judge" in self.sections and "source" not in self.form_sections:
             return str(config.judge.answers or config.checkpoint)
+        if config.checkpoint is not None and "source" not in self.sections_used(config):
+            return config.checkpoint
         return config.source
 
     def all_reads(self, config: RunConfig) -> list[Read]:

@@ -14,6 +14,7 @@ from flows.display import short
 from flows.judgements import print_judgements
 from flows.predictions import print_predictions
 from gpt_core.artifact import REPORT, Artifact
+from gpt_core.checkpoints import read_description
 from gpt_core.config import RunConfig
 from gpt_core.files import read_json
 from tasks.credentials import password_file
@@ -42,6 +43,15 @@ _COLUMNS = {
     "exact_share": ("exact", ".0%"),
     "train_seconds": ("training", ".1f s"),
     "megabytes_per_second": ("encoding", ".1f MB/s"),
+}
+_MEANINGS = {
+    "train_loss": "nats per token, on text that it learned from",
+    "validation_loss": "nats per token, on text that it did not learn from",
+    "test_loss": "nats per token of the right answers",
+    "exact_match": "of the test answers are right to the letter",
+    "rouge_l": "words in common with the right answers, from 0 to 1",
+    "stop_rate": "of the test answers ended by themselves",
+    "left_out_examples": "longer than the model can read",
 }
 _TABLE_WIDTH = 112  # characters; a narrower terminal wraps the lines
 _PIECE_COLOURS = ("black on cyan", "black on yellow", "black on green", "black on magenta")
@@ -126,11 +136,11 @@ def print_artifact(console: Console, artifact: Artifact, seconds: float) -> None
     """Print one artifact's metrics and path."""
     _print(console, f"\nDone in {seconds:.0f} s.", style="bold")
     for name, value in artifact.metrics().items():
-        _print(console, f"  {name:<24}{value:>14,.6g}")
-    lines = [(artifact.kind, str(short(artifact.directory)))]
+        meaning = _MEANINGS.get(name, "")
+        _print(console, f"  {name:<24}{value:>14,.6g}   {meaning}".rstrip())
+    _print_lines(console, "Made", [(artifact.kind, str(short(artifact.directory)))])
     if artifact.kind == "checkpoint":
-        lines.append(("continue", _generate_command(artifact, "...")))
-    _print_lines(console, "Made", lines)
+        _print_lines(console, "Next", _uses_of(artifact))
 
 
 def print_anatomy(console: Console, config: RunConfig, report: Artifact, seconds: float) -> None:
@@ -202,6 +212,17 @@ def _next_commands(
         ("compare runs", "gptflow up   (then MLflow at the address that it prints)"),
         ("see the flow", f"{prefect_url.removesuffix('/api')}/runs   ({_prefect()})"),
         ("your own text", "gptflow run source=PATH name=mine training.steps=1000"),
+    ]
+
+
+def _uses_of(checkpoint: Artifact) -> list[tuple[str, str]]:
+    """The commands that use a language model or a model that was tuned on instructions."""
+    place = short(checkpoint.directory)
+    tuned = read_description(checkpoint.directory).kind == "instruction"
+    return [
+        ("ask" if tuned else "continue", _generate_command(checkpoint, "...")),
+        ("look inside", f'gptflow anatomy --checkpoint {place} "..."'),
+        ("in a browser", f"gptflow serve --checkpoint {place}"),
     ]
 
 

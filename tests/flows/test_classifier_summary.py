@@ -59,6 +59,7 @@ def test_a_classifier_is_printed_next_to_its_baselines(console: Console, tmp_pat
     assert "TF-IDF + logistic regression  0.9881" in text
     assert "F1 -0.0048 against the linear model, which may be chance (p = 0.61, McNemar's" in text
     assert "  checkpoint     model\n" in text
+    assert '  look inside    gptflow anatomy --checkpoint model "..."' in text
 
 
 def test_several_seeds_say_which_one_is_kept() -> None:

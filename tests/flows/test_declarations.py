@@ -80,6 +80,15 @@ def test_only_the_sections_that_are_used_are_recorded() -> None:
     assert "gpt2" not in missing
 
 
+def test_a_flow_says_where_its_run_comes_from() -> None:
+    given = RunConfig(checkpoint="DIR", source="book.txt")
+    named = {name: FLOWS[name].origin(given) for name in ("classify", "release", "predict", "run")}
+    assert named == {
+        "classify": "DIR", "release": "DIR", "predict": "book.txt", "run": "book.txt"
+    }  # fmt: skip
+    assert FLOWS["classify"].origin(RunConfig(source="book.txt")) == "book.txt"
+
+
 def test_a_form_shows_the_common_sections_first_and_none_that_the_flow_does_not_read() -> None:
     shown = FLOWS["classify"].form_sections
     assert shown[:3] == ("source", "checkpoint", "classification")

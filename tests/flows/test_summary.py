@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from models import write_checkpoint
 from rich.console import Console
 
 from flows.summary import print_result
@@ -87,10 +88,18 @@ def test_a_run_of_the_pipeline_shows_metrics_samples_paths_and_commands(
 def test_one_artifact_shows_its_metrics_and_how_to_generate(
     printed: object, tmp_path: Path
 ) -> None:
-    text = printed(artifact(tmp_path / "model", "checkpoint", validation_loss=1234.5))
-    assert "  validation_loss                1,234.5\n" in text
+    model = write_checkpoint(tmp_path / "model", validation_loss=1234.5, step=3)
+    text = printed(model)
+    assert "  step                                 3\n" in text
+    assert "  validation_loss                1,234.5   nats per token, on text" in text
     assert "  checkpoint     model\n" in text
-    assert 'gptflow generate --checkpoint model "..."' in text
+    assert '  continue       gptflow generate --checkpoint model "..."' in text
+    assert '  look inside    gptflow anatomy --checkpoint model "..."' in text
+    assert "  in a browser   gptflow serve --checkpoint model\n" in text
+    assert "  ask    " not in text
+    tuned = printed(write_checkpoint(tmp_path / "tuned", kind="instruction", stop_rate=0.5))
+    assert "  stop_rate                          0.5   of the test answers ended" in tuned
+    assert '  ask            gptflow generate --checkpoint tuned "..."' in tuned
 
 
 def test_compared_tokenizers_are_a_table_with_the_pieces_of_a_sentence(
