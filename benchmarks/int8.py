@@ -1,11 +1,11 @@
 """Validation loss of a trained model with int8 weights, and the memory that each kind takes.
 
-``python -m benchmarks.int8 CHECKPOINT SHARDS [--tokens 200000] [--memory DIR ...]``
+``python -m benchmarks.int8 CHECKPOINT SHARDS [--tokens 200000] [--memory DIR]``
 
 The loss is that of the decoder that the engine uses, once with the weights as they are and once in
 int8, on the same windows of the validation split. Memory is the anonymous resident memory of a
-process that has loaded the model, built the engine for 8 slots and answered one request, less that
-of the libraries. ``--memory`` names more checkpoints to weigh.
+process that has loaded the model of ``--memory``, built an engine with a cache of 64 tokens and
+answered one request, less that of the libraries.
 """
 
 import argparse
@@ -43,7 +43,8 @@ def anonymous():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 before = anonymous()
-engine = Engine(load_model(Path(sys.argv[1])), linears=sys.argv[2], keep_weights=sys.argv[3] == "1")
+model, keep = load_model(Path(sys.argv[1])), sys.argv[3] == "1"
+engine = Engine(model, n_slots=1, capacity=64, linears=sys.argv[2], keep_weights=keep)
 list(run(engine, [Request(prompt=(1, 2, 3), max_new_tokens=8)]))
 print((anonymous() - before) / 1024)
 """
@@ -55,19 +56,22 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("shards", type=Path)
     parser.add_argument("--tokens", type=int, default=200_000)
-    parser.add_argument("--memory", type=Path, nargs="*", default=[])
+    parser.add_argument("--memory", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     lines = _losses(load_model(options.checkpoint), options.shards, options.tokens)
-    lines += ["", "| model | weights | as well as the loaded ones, MiB | in place of them, MiB |"]
-    lines += ["|---|---|---|---|"]
-    for checkpoint in (options.checkpoint, *options.memory):
+    if options.memory is not None:
+        lines += [
+            "",
+            f"| {_name(options.memory)} | as well as the loaded weights, MiB | in place |",
+        ]
+        lines += ["|---|---|---|"]
         for kind in _KINDS:
-            kept, dropped = (_mebibytes(checkpoint, kind, keep) for keep in (True, False))
-            lines.append(f"| {_name(checkpoint)} | {kind} | {kept:.0f} | {dropped:.0f} |")
+            kept, dropped = (_mebibytes(options.memory, kind, keep) for keep in (True, False))
+            lines.append(f"| {kind} | {kept:.0f} | {dropped:.0f} |")
     how = (
         f"{_name(options.checkpoint)} on {options.tokens:,} tokens of its validation split, one "
-        "thread. *In place of them* is what `gptflow serve` does."
+        "thread. *In place* is what `gptflow serve` does."
     )
     publish("Decoding with int8 weights", "int8", how, lines)
 

@@ -13,8 +13,7 @@ from gpt_core.config import RunConfig
 from gpt_core.errors import DataError
 from gpt_core.files import read_json
 from tasks.paths import expand_path
-from tasks.predictions import find_given_adapter
-from tasks.reads import Given, Source
+from tasks.reads import Given, Source, find_given_adapter
 from tasks.sources import present_file
 
 _SHOWN_PROBLEMS = 5

@@ -45,20 +45,6 @@ def predict_file(
     return report
 
 
-def find_given_adapter(config: PredictionConfig) -> tuple[Path | None, Mapping[str, str]]:
-    """The adapter that the user named, and the fingerprint of its files.
-
-    Raises:
-        CheckpointError: If there is none, or a file of it cannot be read.
-    """
-    if config.adapter is None:
-        return None, {}
-    from gpt_core.models import adapter_fingerprint
-
-    adapter = expand_path(config.adapter).resolve()
-    return adapter, {"adapter": adapter_fingerprint(adapter)}
-
-
 def copy_predictions(report: Artifact, out: str) -> Path:
     """Copy predictions to where the user asked for them, Parquet or CSV by the suffix.
 

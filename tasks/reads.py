@@ -1,11 +1,12 @@
 """Inputs of flows from outside: sources, releases and existing artifacts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gpt_core.artifact import Artifact, read_artifact
-from gpt_core.config import Benchmark
+from gpt_core.config import Benchmark, PredictionConfig
 from gpt_core.errors import DataError
 from tasks.in_use import artifacts_locked, mark_used
 from tasks.paths import expand_path, newest_checkpoint
@@ -88,3 +89,17 @@ def named_checkpoint(named: str | None) -> Given:
     if found is None:
         raise DataError("there is no checkpoint yet: make one with gptflow run")
     return Given(str(found), "checkpoint")
+
+
+def find_given_adapter(config: PredictionConfig) -> tuple[Path | None, Mapping[str, str]]:
+    """The adapter that the user named, and the fingerprint of its files.
+
+    Raises:
+        CheckpointError: If there is none, or a file of it cannot be read.
+    """
+    if config.adapter is None:
+        return None, {}
+    from gpt_core.models import adapter_fingerprint
+
+    adapter = expand_path(config.adapter).resolve()
+    return adapter, {"adapter": adapter_fingerprint(adapter)}

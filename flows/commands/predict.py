@@ -6,8 +6,8 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import RunConfig
 from tasks import stages
 from tasks.planning import PendingArtifact
-from tasks.predictions import copy_predictions, find_given_adapter
-from tasks.reads import Given
+from tasks.predictions import copy_predictions
+from tasks.reads import Given, find_given_adapter
 
 
 def predict(config: RunConfig) -> Artifact:
