@@ -34,6 +34,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
 _CONNECT_SECONDS, _STALL_SECONDS, _ATTEMPTS = 2, 3, 3
 _GOOGLE_RETRY = timedelta(seconds=8)
+_NOT_THERE = "does not exist: give an object, a folder of objects or a pattern"
 _DEFAULT_REGION = "us-east-1"  # of servers that are not Amazon's, which know only one
 _S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _S3_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -199,8 +200,12 @@ def _server(scheme: str) -> SplitResult | None:
 
 
 @contextmanager
-def storage_errors(uri: Uri) -> Iterator[None]:
+def storage_errors(uri: Uri, missing: str = _NOT_THERE) -> Iterator[None]:
     """Translate the errors of a store into one sentence about an address.
+
+    Args:
+        uri: The address.
+        missing: What is said of an object that does not exist.
 
     Raises:
         ConfigError, DataError: As they are raised in the block.
@@ -210,20 +215,17 @@ def storage_errors(uri: Uri) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise _missing(uri) from error
+        raise DataError(f"{uri} {missing}") from error
     except (OSError, ValueError, NotImplementedError) as error:
-        raise _sentence(uri, error) from error
+        raise _sentence(uri, error, missing) from error
 
 
-def _sentence(uri: Uri, error: Exception) -> DataError:
+def _sentence(uri: Uri, error: Exception, missing: str) -> DataError:
     text = str(error)
     if uri.scheme == "file":
         return DataError(f"{uri.key} cannot be used: {getattr(error, 'strerror', None) or error}")
     if _NO_BUCKET.search(text):
-        return DataError(
-            f"{uri} cannot be used: there is no bucket {uri.bucket!r} at {_place(uri)}: create it, "
-            f"or correct the name or {_server_variable(uri)}"
-        )
+        return missing_bucket(uri)
     if _ELSEWHERE.search(text):
         return DataError(f"{uri} cannot be used: the bucket is in another region: set AWS_REGION")
     if _AWAY.search(text):
@@ -238,13 +240,17 @@ def _sentence(uri: Uri, error: Exception) -> DataError:
             f"may use it ({_advice(uri.scheme)})"
         )
     if _MISSING.search(text):
-        return _missing(uri)
+        return DataError(f"{uri} {missing}")
     first_line = text.strip().partition("\n")[0]
     return DataError(f"{uri} cannot be used: {first_line:.400}")
 
 
-def _missing(uri: Uri) -> DataError:
-    return DataError(f"{uri} does not exist: give an object, a prefix of objects or a pattern")
+def missing_bucket(uri: Uri) -> DataError:
+    """The error for an address whose bucket does not exist."""
+    return DataError(
+        f"{uri} cannot be used: there is no bucket {uri.bucket!r} at {_place(uri)}: create it, or "
+        f"correct the name or {_server_variable(uri)}"
+    )
 
 
 def _place(uri: Uri) -> str:

@@ -162,7 +162,7 @@ def import_gpt2(run: StageRun, release: Artifact) -> Artifact:
     """Import a GPT-2 release as a checkpoint, see ``gpt_core.interop.import_gpt2``."""
     from gpt_core import interop
 
-    directory = text.source_path(release)
+    directory = text.local_path(release)
     checkpoint = interop.import_gpt2(directory, run.out_dir, progress=run.progress)
     run.record.log_model(checkpoint)
     return checkpoint

@@ -23,7 +23,7 @@ from gpt_core.evaluation.zero_shot import Question, Score, most_probable, score_
 from gpt_core.execution import resolve_device
 from gpt_core.files import Progress
 from gpt_core.models import GPT, load_model
-from gpt_core.text import file_errors, source_path
+from gpt_core.text import file_errors, local_path
 from gpt_core.tokenizers import ByteTokenizer, Tokenizer, load_tokenizer
 
 _MAX_EXAMPLES = 10  # correct ones, and wrong ones, in the table of a benchmark
@@ -64,7 +64,7 @@ def run_benchmarks(
     metrics: dict[str, float] = {}
     tables: dict[str, Rows] = {}
     for name, source in sources.items():
-        run = _Run(model, tokenizer, source_path(source), config, progress)
+        run = _Run(model, tokenizer, local_path(source), config, progress)
         found, examples = _RUNNERS[name](run)
         metrics |= found
         if examples:

@@ -7,7 +7,7 @@ from gpt_core.artifact import Artifact
 from gpt_core.config import JudgeConfig
 from gpt_core.errors import DataError
 from gpt_core.judging.prompts import Item
-from gpt_core.text import RecordFormat, read_record_file, source_path
+from gpt_core.text import RecordFormat, local_path, read_record_file
 
 ANSWERS = "answers.parquet"
 """The file of a checkpoint with the answers to its test instructions."""
@@ -29,7 +29,7 @@ def read_answers(answers: Artifact, config: JudgeConfig) -> list[Item]:
         DataError: If there are none, or the file cannot be read.
     """
     if answers.kind != "checkpoint":
-        return read_answer_file(source_path(answers), config)
+        return read_answer_file(local_path(answers), config)
     file = answers.directory / ANSWERS
     if not file.is_file():
         raise DataError(

@@ -27,8 +27,8 @@ from gpt_core.text import (
     TableRow,
     WantedColumns,
     find_layout,
+    local_path,
     read_rows,
-    source_path,
 )
 from gpt_core.training.checkpoint import lock_run_dir, remove_leftovers
 
@@ -131,7 +131,7 @@ def find_columns_of(
     checkpoint: Artifact, source: Artifact, config: PredictionConfig
 ) -> TableLayout:
     """``find_columns`` of a registered file."""
-    return find_columns(checkpoint.directory, source_path(source), config)
+    return find_columns(checkpoint.directory, local_path(source), config)
 
 
 def iter_predictions(

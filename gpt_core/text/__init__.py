@@ -44,6 +44,8 @@ from gpt_core.text.records import RecordFormat, file_errors, read_objects, read_
 from gpt_core.text.rows import TableLayout, TableRow, WantedColumns, find_layout, read_rows
 from gpt_core.text.sources import (
     is_pattern,
+    is_registered,
+    local_path,
     path_exists,
     register_source,
     source_files,
@@ -91,11 +93,13 @@ __all__ = [
     "find_near_duplicates",
     "group_near_duplicates",
     "is_pattern",
+    "is_registered",
     "iter_documents",
     "iter_texts",
     "label_weights",
     "language_of",
     "list_row_groups",
+    "local_path",
     "parquet_errors",
     "path_exists",
     "positive_label",

@@ -1,11 +1,11 @@
 """Cut documents out of a text by a table of character offsets and lengths."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
 
 from gpt_core.config import current_limits
 from gpt_core.errors import DataError
+from gpt_core.object_paths import Location
 from gpt_core.text.records import read_table
 from gpt_core.text.streams import open_text
 
@@ -15,7 +15,7 @@ _MAX_DIGITS = 19  # of an offset; Python reads no numbers of thousands of digits
 
 
 def cut_at_boundaries(
-    stream: IO[bytes], boundaries: Path, where: str, encoding: str
+    stream: IO[bytes], boundaries: Location, where: str, encoding: str
 ) -> Iterator[str]:
     """Stream the documents of a text in one pass.
 
@@ -54,7 +54,7 @@ def cut_at_boundaries(
                 start, buffer = offset, buffer[offset - start :]
 
 
-def _spans(boundaries: Path) -> Iterator[tuple[str, int, int]]:
+def _spans(boundaries: Location) -> Iterator[tuple[str, int, int]]:
     """Yield the place in the table, the offset and the length of each document."""
     where = str(boundaries)
     with boundaries.open("rb") as file, open_text(file, where, "utf-8") as lines:

@@ -16,6 +16,7 @@ from gpt_core.engine import Engine, run_serially
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, write_json
 from gpt_core.finished_parts import Finished, PartStore, open_parts
+from gpt_core.object_paths import Location
 from gpt_core.text.cleaned_parts import (
     CleanedPart,
     Counts,
@@ -119,7 +120,7 @@ def _compared(origin: Sequence[Artifact]) -> dict[str, object]:
     return {"compared": [each.fingerprint for each in origin[1:]]} if origin[1:] else {}
 
 
-def _evaluation_texts(cleaning: CleaningConfig, contamination: Artifact | None) -> Path | None:
+def _evaluation_texts(cleaning: CleaningConfig, contamination: Artifact | None) -> Location | None:
     if contamination is not None:
         return source_path(contamination)
     if cleaning.contamination is not None:
@@ -255,7 +256,7 @@ def _publish(written: Sequence[Finished[WrittenPart]], draft: Draft) -> None:
 
 def _record(
     draft: Draft,
-    source: Path,
+    source: Location,
     work: _Work,
     cleaned: Sequence[CleanedPart],
     written: Sequence[Finished[WrittenPart]],
@@ -306,7 +307,7 @@ def _write_report(
 
 
 def _require_training_text(
-    source: Path, counts: Counts, splits: Mapping[str, Mapping[str, int]], filtered: Filtered
+    source: Location, counts: Counts, splits: Mapping[str, Mapping[str, int]], filtered: Filtered
 ) -> None:
     if splits["train"]["documents"] == 0:
         reasons = _filter_metrics(filtered).items()

@@ -15,6 +15,7 @@ from pathlib import Path
 from gpt_core.config import CleaningConfig, ReadingConfig
 from gpt_core.errors import DataError
 from gpt_core.files import Progress
+from gpt_core.object_paths import Location
 from gpt_core.text.cleaning import Cleaner, RuleReport
 from gpt_core.text.corpus import SPLITS, Document, DocumentWriter, read_document_file, split_of
 from gpt_core.text.duplicates import hash_text, read_repeated, write_hashes
@@ -42,7 +43,7 @@ class RawPart:
     folder: Path
     """The folder for what is kept; it exists when ``clean_part`` is called."""
 
-    held: Path | None = None
+    held: Location | None = None
     """The evaluation texts, which documents are compared with."""
 
     @property
@@ -245,7 +246,7 @@ def plan_written(
         similar: The file of ``write_similar`` for each part; none if near duplicates are kept.
         folder: The folder of each part, by its number.
     """
-    planned, before = [], Counter[Path]()
+    planned, before = [], Counter[Location]()
     for number, (part, counted) in enumerate(zip(raw, cleaned, strict=True)):
         continues = bool(part.slices) and part.slices[0].start > 0
         planned.append(

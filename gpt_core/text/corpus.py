@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from gpt_core.artifact import Artifact
 from gpt_core.config import ReadingConfig
+from gpt_core.object_paths import Location
 from gpt_core.text.parquet_files import open_parquet, parquet_errors
 from gpt_core.text.reading import read_texts
 
@@ -38,7 +39,7 @@ class Document:
     source: str
 
 
-def read_documents(path: Path, reading: ReadingConfig) -> Iterator[Document]:
+def read_documents(path: Location, reading: ReadingConfig) -> Iterator[Document]:
     """Stream the documents of a source; see ``read_texts``."""
     for document_id, text in read_texts(path, reading):
         yield Document(document_id, text, path.name)

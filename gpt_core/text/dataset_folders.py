@@ -4,11 +4,14 @@
 below ``dataset_dict.json``; a hub has Parquet below a ``README.md`` that begins with YAML.
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from gpt_core.errors import DataError
-from gpt_core.files import read_json
+from gpt_core.files import MAX_JSON_BYTES, read_json
+from gpt_core.object_paths import Location
 
 _DATA = (".arrow", ".parquet")
 _STATE = "state.json"
@@ -16,7 +19,7 @@ _DESCRIPTIONS = (_STATE, "dataset_info.json", "dataset_infos.json", "dataset_dic
 _CARD = "README.md"
 
 
-def without_descriptions(files: Iterable[tuple[str, Path]]) -> list[tuple[str, Path]]:
+def without_descriptions(files: Iterable[tuple[str, Location]]) -> list[tuple[str, Location]]:
     """Leave out the files that only describe the data of a data set, and check what they list.
 
     Args:
@@ -27,7 +30,7 @@ def without_descriptions(files: Iterable[tuple[str, Path]]) -> list[tuple[str, P
     """
     named = list(files)
     folders = {place for _, file in named if file.suffix in _DATA for place in file.parents}
-    kept = list[tuple[str, Path]]()
+    kept = list[tuple[str, Location]]()
     for name, file in named:
         if file.parent not in folders or not _describes(file):
             kept.append((name, file))
@@ -36,7 +39,7 @@ def without_descriptions(files: Iterable[tuple[str, Path]]) -> list[tuple[str, P
     return kept
 
 
-def _describes(file: Path) -> bool:
+def _describes(file: Location) -> bool:
     if file.name != _CARD:
         return file.name in _DESCRIPTIONS
     try:
@@ -46,9 +49,9 @@ def _describes(file: Path) -> bool:
         return False  # reading it says why
 
 
-def _require_files(state: Path) -> None:
+def _require_files(state: Location) -> None:
     """Refuse a saved data set that is not complete."""
-    content = read_json(state)
+    content = _read_state(state)
     listed = content.get("_data_files") if isinstance(content, dict) else None
     for entry in listed if isinstance(listed, list) else ():
         name = entry.get("filename") if isinstance(entry, dict) else None
@@ -56,3 +59,14 @@ def _require_files(state: Path) -> None:
             raise DataError(
                 f"{state} lists {name!r:.200}, which is not beside it: copy the data set again"
             )
+
+
+def _read_state(state: Location) -> Any:
+    if isinstance(state, Path):
+        return read_json(state)
+    with state.open("rb") as stream:
+        content = stream.read(MAX_JSON_BYTES)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{state} is not valid JSON: {error}") from error

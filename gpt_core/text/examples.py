@@ -10,11 +10,11 @@ refused: another column may be meant. An empty answer is one: the model learns t
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from gpt_core.config import current_limits
 from gpt_core.errors import DataError
+from gpt_core.object_paths import Location
 from gpt_core.text.labelled_lines import read_folder, read_lines, sniff_lines
 from gpt_core.text.records import (
     RecordFormat,
@@ -69,7 +69,7 @@ class ExampleFile(Generic[Row]):
 
 
 def read_examples(
-    path: Path,
+    path: Location,
     text_column: str = "text",
     label_column: str = "label",
     encoding: str = "auto",
@@ -111,7 +111,7 @@ def read_examples(
 
 
 def _labelled(
-    path: Path, columns: tuple[str, str], encoding: str, notices: list[str]
+    path: Location, columns: tuple[str, str], encoding: str, notices: list[str]
 ) -> Iterator[tuple[str, str, str]]:
     """The place, label and text of each row of any form."""
     setting = "classification.encoding"
@@ -128,7 +128,7 @@ def _labelled(
 
 
 def _rows_of_table(
-    path: Path,
+    path: Location,
     form: RecordFormat,
     columns: tuple[str, str],
     encoding: str,
@@ -163,7 +163,7 @@ def _rows_of_table(
         yield place, label, text
 
 
-def read_instructions(path: Path, encoding: str = "auto") -> ExampleFile[InstructionExample]:
+def read_instructions(path: Location, encoding: str = "auto") -> ExampleFile[InstructionExample]:
     """Read instructions: a JSON array, JSON lines (any unknown suffix), CSV, TSV or Parquet.
 
     Args:
@@ -207,7 +207,7 @@ def read_instructions(path: Path, encoding: str = "auto") -> ExampleFile[Instruc
     return read
 
 
-def _form_of(path: Path) -> RecordFormat:
+def _form_of(path: Location) -> RecordFormat:
     suffix = path.suffix.lower()
     if suffix in _PACKED:
         known = ", ".join(_FORMATS)
@@ -230,7 +230,7 @@ def _to_text(value: object, column: str, where: str) -> str:
 class _Blanks:
     """Counts the rows of a file that lack a value."""
 
-    path: Path
+    path: Location
     settings: Mapping[str, str]
     """The setting that names each column, for errors."""
 

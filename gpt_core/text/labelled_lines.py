@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Literal
 
 from gpt_core.errors import DataError
+from gpt_core.object_paths import Location, relative_path
 from gpt_core.text.records import file_errors
 from gpt_core.text.sources import source_files
 from gpt_core.text.streams import BoundedText, open_text
@@ -27,7 +27,7 @@ _SNIFFED_LINES = 100
 _FEW_LINES = 10  # of which each may have its own label
 
 
-def sniff_lines(path: Path, encoding: str, setting: str) -> LineFormat | None:
+def sniff_lines(path: Location, encoding: str, setting: str) -> LineFormat | None:
     """Which form of labelled lines a text file has; None if it has none, but tabs.
 
     Args:
@@ -46,7 +46,9 @@ def sniff_lines(path: Path, encoding: str, setting: str) -> LineFormat | None:
     return "label-text" if lines and spaced else None
 
 
-def read_lines(path: Path, form: LineFormat, encoding: str, setting: str) -> Iterator[LabelledText]:
+def read_lines(
+    path: Location, form: LineFormat, encoding: str, setting: str
+) -> Iterator[LabelledText]:
     """Stream the labelled texts of lines; blank lines are skipped.
 
     Raises:
@@ -81,7 +83,7 @@ def _fasttext_label(label: str, rest: str, where: str) -> str:
     return label.removeprefix(_PREFIX)
 
 
-def read_folder(folder: Path, encoding: str, setting: str) -> Iterator[LabelledText]:
+def read_folder(folder: Location, encoding: str, setting: str) -> Iterator[LabelledText]:
     """Stream the labelled texts of a folder with a file or a folder for each label.
 
     A file's label is its name without the suffix, or the suffix where all names are the same, as of
@@ -100,7 +102,7 @@ def read_folder(folder: Path, encoding: str, setting: str) -> Iterator[LabelledT
         )
     if nested:
         for file in nested:
-            relative = file.relative_to(folder)
+            relative = relative_path(file, folder)
             yield str(relative), relative.parts[0], _read_whole(file, encoding, setting)
         return
     for file, label in _labels_of_files(files).items():
@@ -110,7 +112,7 @@ def read_folder(folder: Path, encoding: str, setting: str) -> Iterator[LabelledT
                     yield f"{file.name}, line {number}", label, line.rstrip("\n")
 
 
-def _labels_of_files(files: list[Path]) -> dict[Path, str]:
+def _labels_of_files(files: list[Location]) -> dict[Location, str]:
     """The label of each file of a folder without folders."""
     stems, suffixes = ({name(file) for file in files} for name in (_stem, _suffix))
     if len(stems) == len(files):
@@ -124,21 +126,21 @@ def _labels_of_files(files: list[Path]) -> dict[Path, str]:
     )
 
 
-def _stem(file: Path) -> str:
+def _stem(file: Location) -> str:
     return file.stem
 
 
-def _suffix(file: Path) -> str:
+def _suffix(file: Location) -> str:
     return file.suffix.removeprefix(".")
 
 
-def _read_whole(file: Path, encoding: str, setting: str) -> str:
+def _read_whole(file: Location, encoding: str, setting: str) -> str:
     with _opened(file, encoding, setting) as text:
         return text.read_all()
 
 
 @contextmanager
-def _opened(path: Path, encoding: str, setting: str) -> Iterator[BoundedText]:
+def _opened(path: Location, encoding: str, setting: str) -> Iterator[BoundedText]:
     with (
         file_errors(path),
         path.open("rb") as stream,

@@ -6,10 +6,10 @@ Each function adds a sentence to the notices of an ``ExampleFile``, and a count 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from gpt_core.config import ClassificationConfig
 from gpt_core.errors import DataError
+from gpt_core.object_paths import Location
 from gpt_core.text.examples import Example, ExampleFile, InstructionExample, Row
 from gpt_core.text.near_duplicates import (
     find_near_duplicates,
@@ -33,7 +33,7 @@ def asked_text(row: Example | InstructionExample | PreferencePair) -> str:
 
 
 def drop_two_labels(
-    file: ExampleFile[Example], config: ClassificationConfig, path: Path
+    file: ExampleFile[Example], config: ClassificationConfig, path: Location
 ) -> ExampleFile[Example]:
     """Leave out texts that have several labels, or keep them; either way say how many there are.
 
@@ -97,7 +97,7 @@ def drop_twins(
     threshold: float | None,
     file: ExampleFile[Row],
     whose: str,
-    path: Path,
+    path: Location,
 ) -> list[Row]:
     """Leave out examples that are near duplicates of held-out ones, and say how many.
 

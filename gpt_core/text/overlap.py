@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from gpt_core.config import ReadingConfig
+from gpt_core.object_paths import Location
 from gpt_core.text.near_duplicates import split_words
 from gpt_core.text.ngrams import Hashes, WordHasher, hash_ngrams
 from gpt_core.text.reading import read_texts
@@ -71,7 +71,7 @@ class EvaluationTexts:
 
 
 @cache
-def read_evaluation_texts(path: Path, reading: ReadingConfig) -> EvaluationTexts:
+def read_evaluation_texts(path: Location, reading: ReadingConfig) -> EvaluationTexts:
     """Read the evaluation texts of a file or folder: of JSON every string, whatever its key.
 
     Args:
@@ -85,7 +85,7 @@ def read_evaluation_texts(path: Path, reading: ReadingConfig) -> EvaluationTexts
     return EvaluationTexts(text for file in source_files(path) for text in _texts(file, plain))
 
 
-def _texts(file: Path, reading: ReadingConfig) -> Iterator[str]:
+def _texts(file: Location, reading: ReadingConfig) -> Iterator[str]:
     form = _JSON.get(file.suffix.lower())
     if form is None:
         yield from (text for _, text in read_texts(file, reading))

@@ -3,12 +3,13 @@
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from gpt_core.config import PreferenceConfig, current_limits
 from gpt_core.errors import DataError
-from gpt_core.text.records import RecordFormat, read_record_file, require_unicode
+from gpt_core.object_paths import Location
+from gpt_core.text.records import RecordFormat, read_column_names, read_record_file, require_unicode
 
 _FORMATS: dict[str, RecordFormat] = {
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
@@ -51,7 +52,7 @@ class PreferenceSplits:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def read_preferences(path: Path) -> PreferenceFile:
+def read_preferences(path: Location) -> PreferenceFile:
     """Read the pairs of a JSON, JSON-lines or Parquet file.
 
     Raises:
@@ -88,7 +89,7 @@ def read_preferences(path: Path) -> PreferenceFile:
 
 
 def read_preference_splits(
-    path: Path, config: PreferenceConfig
+    path: Location, config: PreferenceConfig
 ) -> tuple[PreferenceSplits, PreferenceFile]:
     """Read pairs and split them at random; those with an equal prompt stay in one split.
 
@@ -118,14 +119,11 @@ def _flat(groups: Sequence[Sequence[PreferencePair]]) -> list[PreferencePair]:
     return [pair for group in groups for pair in group]
 
 
-def _columns(path: Path) -> tuple[str, ...]:
+def _columns(path: Location) -> tuple[str, ...]:
     """The columns of a Parquet file that are read."""
-    import pyarrow.parquet as pq  # a damaged file is reported by read_record_file
-
-    try:
-        there = set(pq.read_schema(path).names)
-    except (OSError, ValueError):
-        there = set()
+    there = set[str]()
+    with suppress(DataError):  # a damaged file is reported by read_record_file
+        there.update(read_column_names(path, "parquet"))
     return (*(name for name in (*_PROMPTS, "input") if name in there), "chosen", "rejected")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpt_core.config import CleaningConfig, ReadingConfig
 from gpt_core.errors import DataError
+from gpt_core.object_paths import Location
 from gpt_core.text.cleaning import Cleaner
 from gpt_core.text.corpus import Split, split_of
 from gpt_core.text.minhash import Signer
@@ -14,6 +15,7 @@ from gpt_core.text.records import require_unicode
 from gpt_core.text.screening import Screen
 
 _MAX_FILES = 1000  # of which the first text is read
+_MAX_OBJECTS = 32  # of a store, which take a request or two each
 _MAX_DOCUMENTS = 256  # of which it is known to which splits they go
 _MAX_CLEANED = 1 << 22  # characters
 _MAX_READ = 1 << 26  # characters
@@ -30,7 +32,9 @@ class TextProbe:
     """UTF-8 bytes of each split: at least as many as any tokenizer makes tokens."""
 
 
-def probe_texts(path: Path, reading: ReadingConfig, cleaning: CleaningConfig) -> TextProbe | None:
+def probe_texts(
+    path: Location, reading: ReadingConfig, cleaning: CleaningConfig
+) -> TextProbe | None:
     """Read the first text of every file, and a small source completely.
 
     Args:
@@ -50,7 +54,7 @@ def probe_texts(path: Path, reading: ReadingConfig, cleaning: CleaningConfig) ->
         Signer()
     files = [file for _, file in text_files(path, reading)]
     plain = replace(reading, boundaries=None)  # a table of boundaries is read with the whole text
-    for file in files[:_MAX_FILES]:
+    for file in files[: _MAX_FILES if isinstance(path, Path) else _MAX_OBJECTS]:
         has_table = reading.boundaries is not None and (file.parent / reading.boundaries).is_file()
         next(read_texts(file, reading if has_table else plain), None)
     if reading.boundaries is not None:
@@ -66,7 +70,9 @@ def probe_texts(path: Path, reading: ReadingConfig, cleaning: CleaningConfig) ->
     return _split(path, texts, cleaning)
 
 
-def _split(path: Path, texts: list[tuple[str, str | None]], cleaning: CleaningConfig) -> TextProbe:
+def _split(
+    path: Location, texts: list[tuple[str, str | None]], cleaning: CleaningConfig
+) -> TextProbe:
     """Clean, drop and split documents as ``clean_corpus`` does."""
     cleaner, probe = Cleaner(cleaning), TextProbe()
     seen: set[str] = set()

@@ -5,23 +5,23 @@ read in the order of the bytes of their names.
 """
 
 import gzip
-import io
 import logging
 import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, cast
 
 from gpt_core.config import ReadingConfig
-from gpt_core.errors import DataError
+from gpt_core.errors import DataError, DownloadError
+from gpt_core.object_paths import Location, ObjectPath, ObjectVersion
 from gpt_core.text.boundaries import cut_at_boundaries
 from gpt_core.text.dataset_folders import without_descriptions
 from gpt_core.text.formats import read_format
 from gpt_core.text.records import file_errors
-from gpt_core.text.sources import is_hidden, named_files
+from gpt_core.text.sources import file_entry, is_hidden, named_files
 from gpt_core.text.unpacking import UnpackedStream
 from gpt_core.text.zstandard_files import ZstandardFile
 
@@ -32,7 +32,7 @@ _DAMAGED_ARCHIVE = (
 )  # fmt: skip
 
 
-def read_texts(path: Path, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
+def read_texts(path: Location, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
     """Stream the texts of a source, each with its id.
 
     Args:
@@ -49,17 +49,18 @@ def read_texts(path: Path, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
         yield from read_file(file, name, reading)
 
 
-def text_files(path: Path, reading: ReadingConfig) -> list[tuple[str, Path]]:
+def text_files(path: Location, reading: ReadingConfig) -> list[tuple[str, Location]]:
     """List the files of a source that hold texts, with their names, in reading order.
 
     Raises:
         DataError: If there are none, or one of them cannot be read.
     """
-    files = [(n, f) for n, f in named_files(path) if path.is_file() or f.name != reading.boundaries]
+    alone = path.is_file()
+    files = [(n, f) for n, f in named_files(path) if alone or f.name != reading.boundaries]
     return without_descriptions(files)
 
 
-def read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
+def read_file(file: Location, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
     """Stream the texts of one file of a source, each with its id.
 
     Args:
@@ -75,7 +76,7 @@ def read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[s
 
 
 @contextmanager
-def unchanged(file: Path) -> Iterator[None]:
+def unchanged(file: Location) -> Iterator[None]:
     """Read a file in a block.
 
     Raises:
@@ -84,6 +85,8 @@ def unchanged(file: Path) -> Iterator[None]:
     before = _state_of(file)
     try:
         yield
+    except DownloadError:
+        raise  # a store that does not answer now either
     except DataError as error:
         if _state_of(file) not in (before, None):
             raise changed_meanwhile(file) from error
@@ -92,8 +95,14 @@ def unchanged(file: Path) -> Iterator[None]:
         raise changed_meanwhile(file)
 
 
-def _state_of(file: Path) -> tuple[int, ...] | None:
-    """Everything that changes with a file's content; None for a file that is not there."""
+def _state_of(file: Location) -> tuple[int, ...] | ObjectVersion | None:
+    """Everything that changes with a file's content; None for a file that is not there.
+
+    Raises:
+        DataError: If an object is not there or its store does not answer.
+    """
+    if isinstance(file, ObjectPath):
+        return file.version()
     try:
         entry = file.stat()
     except OSError:
@@ -101,23 +110,22 @@ def _state_of(file: Path) -> tuple[int, ...] | None:
     return entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns
 
 
-def changed_meanwhile(file: Path) -> DataError:
+def changed_meanwhile(file: Location) -> DataError:
     """The error for a file that something else writes to."""
     return DataError(
         f"{file} changed while it was read: run the command again when nothing writes to it"
     )
 
 
-def _read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
+def _read_file(file: Location, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
     suffix = file.suffix.lower()
     boundaries = _boundaries_of(file, reading)
     if suffix == ".zip":
         yield from _read_zip(file, name, reading)
         return
-    with closing(_open(file)) as opened:
-        stream = cast(IO[bytes], opened)
+    with _opened(file) as stream:
         if suffix in _PACKED:
-            packed = UnpackedStream(stream, file.stat().st_size, str(file))
+            packed = UnpackedStream(stream, file_entry(file).st_size, str(file))
             stream = cast(IO[bytes], packed)
         if boundaries is not None:
             texts = cut_at_boundaries(stream, boundaries, str(file), reading.encoding)
@@ -126,17 +134,22 @@ def _read_file(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[
         yield from _with_ids(name, texts)
 
 
-def _open(file: Path) -> io.IOBase:
+@contextmanager
+def _opened(file: Location) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked."""
     suffix = file.suffix.lower()
     if suffix == ".zst":
-        return ZstandardFile(file)
-    return gzip.open(file) if suffix == ".gz" else file.open("rb")
+        with closing(ZstandardFile(file)) as unpacked:
+            yield cast(IO[bytes], unpacked)
+        return
+    with file.open("rb") as stream:
+        yield cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if suffix == ".gz" else stream
 
 
-def _read_zip(file: Path, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
+def _read_zip(file: Location, name: str, reading: ReadingConfig) -> Iterator[tuple[str, str]]:
     """Stream an archive's members; nothing is extracted, so a name such as ``../x`` is harmless."""
-    size, unpacked = file.stat().st_size, 0
-    with zipfile.ZipFile(file) as archive:
+    size, unpacked = file_entry(file).st_size, 0
+    with file.open("rb") as stored, zipfile.ZipFile(stored) as archive:
         for member in sorted(archive.infolist(), key=lambda member: member.filename):
             inner = PurePosixPath(member.filename)
             if (
@@ -162,12 +175,12 @@ def _with_ids(name: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield f"{name}#{number}", text
 
 
-def _inner_name(file: Path) -> str:
+def _inner_name(file: Location) -> str:
     """The file name without ``.gz`` or ``.zst``."""
     return file.stem if file.suffix.lower() in _PACKED else file.name
 
 
-def _boundaries_of(file: Path, reading: ReadingConfig) -> Path | None:
+def _boundaries_of(file: Location, reading: ReadingConfig) -> Location | None:
     """The table of boundaries in the file's folder, or None."""
     if reading.boundaries is None:
         return None
@@ -181,7 +194,7 @@ def _boundaries_of(file: Path, reading: ReadingConfig) -> Path | None:
 
 
 @contextmanager
-def _reading_errors(file: Path) -> Iterator[None]:
+def _reading_errors(file: Location) -> Iterator[None]:
     """Translate errors of damaged archives and of the file system into a ``DataError``."""
     with file_errors(file):
         try:

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
-from pathlib import Path
 from typing import IO, Any, Literal
 
 from gpt_core.config import current_limits
 from gpt_core.errors import DataError
 from gpt_core.files import parse_json_lines
+from gpt_core.object_paths import Location
 from gpt_core.text.arrow_streams import ArrowStream
 from gpt_core.text.delimiters import field_reader
 from gpt_core.text.parquet_files import iter_rows, open_parquet
@@ -122,7 +122,7 @@ def read_table(
         _require_columns([name.strip() for name in first], columns, where, settings or {})
 
 
-def read_column_names(path: Path, form: RecordFormat, encoding: str = "utf-8") -> list[str]:
+def read_column_names(path: Location, form: RecordFormat, encoding: str = "utf-8") -> list[str]:
     """The names of a table's columns: the first line of a CSV or TSV, which may be a row of it.
 
     Raises:
@@ -169,7 +169,7 @@ def _count_labels(
 
 
 def read_record_file(
-    path: Path,
+    path: Location,
     form: RecordFormat,
     columns: Sequence[str],
     headerless: Sequence[str] = (),
@@ -198,7 +198,7 @@ def read_record_file(
         )
 
 
-def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_objects(path: Location) -> Iterator[tuple[str, dict[str, Any]]]:
     """Stream the objects of a JSON lines file, each with its place.
 
     Raises:
@@ -233,7 +233,7 @@ def require_unicode(text: str, where: str) -> None:
 
 
 @contextmanager
-def file_errors(path: Path) -> Iterator[None]:
+def file_errors(path: Location) -> Iterator[None]:
     """Translate an operating-system error into a ``DataError`` that names the file."""
     try:
         yield

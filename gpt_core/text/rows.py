@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from gpt_core.config import current_limits
 from gpt_core.errors import DataError
+from gpt_core.object_paths import Location
 from gpt_core.text.delimiters import field_reader
 from gpt_core.text.parquet_files import iter_rows, open_parquet
 from gpt_core.text.records import file_errors, list_names, read_record_file
@@ -58,7 +59,7 @@ class WantedColumns:
 class TableLayout:
     """Where the wanted columns of a table are."""
 
-    path: Path
+    path: Location
     form: RowFormat
     encoding: str
     text: str
@@ -91,7 +92,7 @@ class TableRow:
     """Why there is no text, with the place; None if there is one."""
 
 
-def find_layout(path: Path, wanted: WantedColumns, encoding: str = "auto") -> TableLayout:
+def find_layout(path: Location, wanted: WantedColumns, encoding: str = "auto") -> TableLayout:
     """Find the wanted columns of a table.
 
     A table's only column is that of the texts, and so is the other one of two if one is the
@@ -179,7 +180,7 @@ def _header(layout: TableLayout) -> tuple[str, ...]:
     path = layout.path
     if layout.form == "parquet":
         with file_errors(path):
-            return tuple(map(str, open_parquet(path, str(path)).schema_arrow.names))
+            return tuple(map(str, open_parquet(_bytes_of(path), str(path)).schema_arrow.names))
     for _, fields, problem in _fields(layout):
         if fields is None:
             raise DataError(f"{path}: the first line is no header: {problem}")
@@ -257,7 +258,7 @@ def _values(layout: TableLayout) -> Iterator[tuple[str, object, str | None]]:
     path = layout.path
     if layout.form == "parquet":
         with file_errors(path):
-            parquet = open_parquet(path, str(path), layout.read)
+            parquet = open_parquet(_bytes_of(path), str(path), layout.read)
             for number, row in enumerate(iter_rows(parquet, layout.read, str(path))):
                 yield f"row {number}", row, None
     elif layout.form == "json":
@@ -270,6 +271,11 @@ def _values(layout: TableLayout) -> Iterator[tuple[str, object, str | None]]:
         yield from _table_values(layout)
     else:
         yield from _line_values(layout)
+
+
+def _bytes_of(path: Location) -> Path | IO[bytes]:
+    """What PyArrow reads by ranges."""
+    return path if isinstance(path, Path) else path.open("rb")
 
 
 def _line_values(layout: TableLayout) -> Iterator[tuple[str, object, str | None]]:

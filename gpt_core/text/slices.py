@@ -12,19 +12,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import IO, cast
 
 from typing_extensions import Buffer, override
 
 from gpt_core.config import ReadingConfig
 from gpt_core.engine import group_sizes
-from gpt_core.errors import DataError
+from gpt_core.errors import DataError, DownloadError
 from gpt_core.files import parse_json_lines
+from gpt_core.object_paths import Location
 from gpt_core.text.formats import MAX_DOCUMENT_CHARACTERS, read_format, split_lines, text_of
 from gpt_core.text.openiti import is_openiti
 from gpt_core.text.reading import changed_meanwhile, read_file, text_files, unchanged
 from gpt_core.text.records import file_errors
+from gpt_core.text.sources import file_entry
 from gpt_core.text.streams import BoundedText
 
 PART_BYTES = 1 << 24
@@ -44,7 +45,7 @@ _BLANK_LINE = re.compile(rb"\n\r?\n(?!\xef\xbb\xbf)")
 class Slice:
     """Consecutive documents of one file: all, or those between two bytes of it."""
 
-    file: Path
+    file: Location
     name: str
     """The file's name in the ids."""
 
@@ -57,7 +58,7 @@ class Slice:
 
 
 def plan_parts(
-    path: Path, reading: ReadingConfig, part_bytes: int = PART_BYTES
+    path: Location, reading: ReadingConfig, part_bytes: int = PART_BYTES
 ) -> list[tuple[Slice, ...]]:
     """Plan the parts of a source; a part has at most one slice of a file.
 
@@ -69,7 +70,7 @@ def plan_parts(
     Raises:
         DataError: If the source is missing or cannot be read.
     """
-    files = [(file, name, _version(file)) for name, file in text_files(path, reading)]
+    files = [(file, name, _listed_version(file)) for name, file in text_files(path, reading)]
     wanted = max(part_bytes, sum(version[0] for _, _, version in files) // _MAX_PARTS)
     slices: list[Slice] = []
     sizes: list[int] = []
@@ -99,6 +100,8 @@ def _as_planned(piece: Slice) -> Iterator[None]:
     """Refuse what was read if it is not what was planned: it would be kept under a wrong hash."""
     try:
         yield
+    except DownloadError:
+        raise  # a store that does not answer now either
     except DataError as error:
         if piece.version not in (None, _version(piece.file)):
             raise changed_meanwhile(piece.file) from error
@@ -169,11 +172,11 @@ class _Range(io.RawIOBase):
         return self._file.tell() - self._start
 
 
-def _cuts(file: Path, size: int, wanted: int, reading: ReadingConfig) -> list[int]:
+def _cuts(file: Location, size: int, wanted: int, reading: ReadingConfig) -> list[int]:
     """The places where slices of a file begin and end, at least two."""
     cuts, end = [0], _end_of_document(file, reading)
-    if end is not None:
-        with file_errors(file), file.open("rb") as stream:
+    if end is not None and size > wanted + wanted // 2:
+        with file_errors(file), file.open("rb", buffering=_CHUNK) as stream:
             if is_openiti(stream.read(_CHUNK)):  # whose texts are not those of its lines
                 return [0, size]
             while size - cuts[-1] > wanted + wanted // 2:
@@ -184,7 +187,7 @@ def _cuts(file: Path, size: int, wanted: int, reading: ReadingConfig) -> list[in
     return [*cuts, size]
 
 
-def _end_of_document(file: Path, reading: ReadingConfig) -> re.Pattern[bytes] | None:
+def _end_of_document(file: Location, reading: ReadingConfig) -> re.Pattern[bytes] | None:
     """The pattern that ends a document wherever it is in a file, or None if there is none."""
     form = _form_of(file, reading)
     bounded = reading.boundaries is not None and (file.parent / reading.boundaries).is_file()
@@ -195,7 +198,7 @@ def _end_of_document(file: Path, reading: ReadingConfig) -> re.Pattern[bytes] | 
     return {"line": _LINE_END, "blank-line": _BLANK_LINE}.get(reading.split)
 
 
-def _form_of(file: Path, reading: ReadingConfig) -> str | None:
+def _form_of(file: Location, reading: ReadingConfig) -> str | None:
     """``text`` or ``jsonl``, or None if a file is of another form or compressed."""
     suffix = file.suffix.lower()
     form = {**dict.fromkeys(_TEXTS, "text"), **dict.fromkeys(_JSON_LINES, "jsonl")}.get(suffix)
@@ -227,7 +230,12 @@ def _find_end(stream: IO[bytes], place: int, end: re.Pattern[bytes]) -> int | No
     return None
 
 
-def _version(file: Path) -> tuple[int, int]:
+def _listed_version(file: Location) -> tuple[int, int]:
+    entry = file_entry(file)
+    return entry.st_size, entry.st_mtime_ns
+
+
+def _version(file: Location) -> tuple[int, int]:
     with file_errors(file):
         entry = file.stat()
         return entry.st_size, entry.st_mtime_ns

@@ -1,33 +1,51 @@
 """Sources: a user's file, folder or pattern, registered by its content and never copied.
 
+All of them may be in a store, see ``object_paths``: the same files have the same fingerprint there.
 A pattern is a path with ``*``, ``?``, ``[...]`` or ``**``, such as ``books/**/*.txt``. The files of
 a folder or a pattern are in the order of the bytes of their paths: ``10.txt`` before ``2.txt``.
 """
 
+import hashlib
 import os
+from collections.abc import Mapping
 from glob import glob, has_magic
 from pathlib import Path, PurePath
+from typing import TypeGuard, cast
 
-from gpt_core.artifact import Artifact, new_artifact
+from gpt_core.artifact import Artifact, new_artifact, read_artifact
 from gpt_core.errors import DataError
-from gpt_core.files import disk_errors, read_json, sha256_file, write_json
+from gpt_core.files import Progress, disk_errors, read_json, sha256_file, write_json
+from gpt_core.object_paths import Location, ObjectEntry, ObjectPath, find_location, relative_path
+from gpt_core.text.object_sources import (
+    Registered,
+    changed_object,
+    find_objects,
+    register_objects,
+)
+from gpt_core.uris import is_uri
 
 _LOCATION = "location.json"  # not in the manifest: a moved source has the same fingerprint
 
 
 def register_source(
-    path: Path, out_dir: Path, name: str | None = None, companion: str | None = None
+    path: Location,
+    out_dir: Path,
+    name: str | None = None,
+    companion: str | None = None,
+    progress: Progress | None = None,
 ) -> Artifact:
     """Register a file, a folder or a pattern as an artifact, without copying anything.
 
     The fingerprint depends on the names and bytes of the files, not on their location.
 
     Args:
-        path: The file, folder or pattern.
-        out_dir: Directory of the artifact.
+        path: The file, folder or pattern, on a disk or in a store.
+        out_dir: Directory of the artifact. If it has an earlier registration of the same objects
+            of a store, only those that changed are read.
         name: Name of the source; None takes the name of the path.
         companion: Name of a file in the source's folder that says how to read the source, such as
             ``ReadingConfig.boundaries``; if it exists, the fingerprint includes its bytes.
+        progress: Receives the ``bytes`` of a store that were read.
 
     Returns:
         A raw artifact; ``source_path`` returns the file, folder or pattern.
@@ -38,68 +56,151 @@ def register_source(
     """
     path = path.resolve()
     files = dict(named_files(path))
-    entries = {file_name: _entry(file) for file_name, file in files.items()}
-    if not any(entry.st_size for entry in entries.values()):
+    if not any(file_entry(file).st_size for file in files.values()):
         raise DataError(f"{path} is empty: there is no text to read")
-    hashes = {file_name: _sha256(file) for file_name, file in files.items()}
+    found = _register(path, files, out_dir, progress)
+    hashes = dict(found.hashes)
     hashes |= _companions(path, files, companion) if companion else {}
     with new_artifact(out_dir, kind="raw") as draft:
         draft.info["name"] = name or path.name
-        draft.info["bytes"] = sum(entry.st_size for entry in entries.values())
+        draft.info["bytes"] = sum(found.sizes.values())
         draft.info["sha256"] = hashes
-    location = {
+    location: dict[str, object] = {
         "path": str(path),
-        "sizes": {file_name: entry.st_size for file_name, entry in entries.items()},
-        "modified": {file_name: entry.st_mtime_ns for file_name, entry in entries.items()},
+        "sizes": found.sizes,
+        "modified": found.modified,
     }
+    if isinstance(path, ObjectPath):
+        location |= {"tags": found.tags, "recorded": found.recorded}
     with disk_errors(out_dir):
         write_json(out_dir / _LOCATION, location)
     return draft.artifact
 
 
-def _companions(path: Path, files: dict[str, Path], companion: str) -> dict[str, str]:
+def _register(
+    path: Location, files: Mapping[str, Location], out_dir: Path, progress: Progress | None
+) -> Registered:
+    """The sizes, times and hashes of the files of a source."""
+    if _are_objects(files):
+        return register_objects(files, _known_objects(path, out_dir), progress)
+    entries = {name: file_entry(file) for name, file in files.items()}
+    return Registered(
+        sizes={name: entry.st_size for name, entry in entries.items()},
+        modified={name: entry.st_mtime_ns for name, entry in entries.items()},
+        hashes={name: _sha256(file) for name, file in files.items()},
+    )
+
+
+def is_registered(path: ObjectPath, directory: Path) -> bool:
+    """Whether the objects of a source are recorded in a directory as they are now.
+
+    Raises:
+        DataError: If they cannot be listed.
+    """
+    known = _known_objects(path, directory)
+    files = dict(find_named_objects(path))
+    return files.keys() == known.sizes.keys() and all(
+        known.has(name, file) for name, file in files.items()
+    )
+
+
+def _known_objects(path: Location, directory: Path) -> Registered:
+    """What a directory's record says of the objects of this source; nothing if it has none."""
+    try:
+        raw = read_artifact(directory, "raw")
+        place, known = _recorded(raw)
+    except (DataError, OSError):
+        return Registered()
+    return known if place == str(path) else Registered()
+
+
+def _recorded(raw: Artifact) -> tuple[str, Registered]:
+    """Where a source is and what its files were, as it is recorded.
+
+    Raises:
+        DataError: If it is not.
+    """
+    file = raw.directory / _LOCATION
+    location = read_json(file)
+    values = location if isinstance(location, dict) else {}
+    place, sizes = values.get("path"), values.get("sizes")
+    if not isinstance(place, str) or not isinstance(sizes, dict) or "\0" in place:
+        raise DataError(f"{file} does not say where the source is: run the command again")
+    modified, tags, recorded = (values.get(name) for name in ("modified", "tags", "recorded"))
+    hashes = raw.manifest().info.get("sha256")
+    return place, Registered(
+        recorded=recorded if isinstance(recorded, int) else 0,
+        sizes=sizes,
+        modified=modified if isinstance(modified, dict) else {},
+        tags=tags if isinstance(tags, dict) else {},
+        hashes=cast(dict[str, str], hashes) if isinstance(hashes, dict) else {},
+    )
+
+
+def _companions(path: Location, files: Mapping[str, Location], companion: str) -> dict[str, str]:
     """The hashes of the files beside those of a source that say how to read them."""
     if path.is_dir():
         return {}  # they are in it
     found = dict[str, str]()
-    for folder in sorted({file.parent for file in files.values()}):
-        if (folder / companion).is_file() and folder / companion not in files.values():
-            place = folder.relative_to(_base(path)) / companion
-            found[f"beside it: {place.as_posix()}"] = _sha256(folder / companion)
+    for folder in sorted({file.parent for file in files.values()}, key=str):
+        beside = folder / companion
+        if beside.is_file() and beside not in files.values():
+            place = relative_path(folder, _base(path)) / companion
+            found[f"beside it: {place.as_posix()}"] = _sha256(beside)
     return found
 
 
-def source_path(raw: Artifact) -> Path:
+def source_path(raw: Artifact) -> Location:
     """The file, folder or pattern that was registered as a raw artifact.
 
     Raises:
         DataError: If it is missing, or if a file was added, removed or changed.
     """
-    file = raw.directory / _LOCATION
-    location = read_json(file)
-    values = location if isinstance(location, dict) else {}
-    place, recorded = values.get("path"), values.get("sizes")
-    if not isinstance(place, str) or not isinstance(recorded, dict) or "\0" in place:
-        raise DataError(f"{file} does not say where the source is: run the command again")
-    path = Path(place)
+    place, known = _recorded(raw)
+    path = find_location(place) if is_uri(place) else Path(place)
     if not path_exists(path) and not is_pattern(path):
         raise DataError(f"{path} is gone since it was recorded: put it back or give another source")
     files = dict(named_files(path))
-    modified, hashes = values.get("modified"), raw.manifest().info.get("sha256")
-    for name in sorted(files.keys() | recorded.keys()):
-        entry = _entry(files[name]) if name in files else None
-        same = entry is not None and entry.st_size == recorded.get(name)
-        if same and entry and isinstance(modified, dict) and isinstance(hashes, dict):
-            same = modified.get(name) == entry.st_mtime_ns or hashes.get(name) == _sha256(
-                files[name]
-            )
-        if not same:
-            changed = files.get(name) or _base(path) / name
-            raise DataError(f"{changed} has changed since it was recorded: run the command again")
+    differing = sorted(files.keys() ^ known.sizes.keys())
+    name = differing[0] if differing else _changed(files, known)
+    if name is not None:
+        changed = files.get(name) or _base(path) / name
+        raise DataError(f"{changed} has changed since it was recorded: run the command again")
     return path
 
 
-def named_files(path: Path) -> list[tuple[str, Path]]:
+def local_path(raw: Artifact) -> Path:
+    """``source_path`` of what is only read from a disk.
+
+    Raises:
+        DataError: As ``source_path``, or if it is in a store.
+    """
+    path = source_path(raw)
+    if isinstance(path, ObjectPath):
+        raise DataError(f"{path} is in a store, and this is read from a disk: copy it to one")
+    return path
+
+
+def _changed(files: Mapping[str, Location], known: Registered) -> str | None:
+    """The name of the first file that is not what was registered, or None."""
+    if _are_objects(files):
+        return changed_object(files, known)
+    for name, file in files.items():
+        entry = file_entry(file)
+        same_time = known.modified.get(name, entry.st_mtime_ns) == entry.st_mtime_ns
+        if known.sizes.get(name) != entry.st_size or not (
+            same_time or known.hashes.get(name) == _sha256(file)
+        ):
+            return name
+    return None
+
+
+def _are_objects(files: Mapping[str, Location]) -> TypeGuard[Mapping[str, ObjectPath]]:
+    """Whether the files of a source are in a store: all of them are or none."""
+    return any(isinstance(file, ObjectPath) for file in files.values())
+
+
+def named_files(path: Location) -> list[tuple[str, Location]]:
     """List the visible files of a source in reading order, each with its path in the source.
 
     Links to files and folders are followed; a folder that several paths lead to is read once.
@@ -111,6 +212,8 @@ def named_files(path: Path) -> list[tuple[str, Path]]:
         DataError: If there is no such file or folder, it cannot be listed, or holds a pipe, a
             device or a link to nothing, or a file name is not UTF-8.
     """
+    if isinstance(path, ObjectPath):
+        return list(find_named_objects(path))
     if path.is_file():
         files, base = [path], path.parent
     elif path.is_dir():
@@ -118,7 +221,7 @@ def named_files(path: Path) -> list[tuple[str, Path]]:
     elif path_exists(path):
         raise DataError(f"{path} is a pipe or a device: give a file, a folder or a source's name")
     elif is_pattern(path):
-        files, base = _matches(path), _base(path)
+        files, base = _matches(path), cast(Path, _base(path))
     else:
         raise DataError(f"{path} does not exist: give a file, a folder or the name of a source")
     for file in files:
@@ -127,21 +230,28 @@ def named_files(path: Path) -> list[tuple[str, Path]]:
     return sorted((file.relative_to(base).as_posix(), file) for file in files)
 
 
-def source_files(path: Path) -> list[Path]:
+def find_named_objects(path: ObjectPath) -> list[tuple[str, ObjectPath]]:
+    """``named_files`` of a source in a store."""
+    files = find_objects(path)
+    base = path.parent if files == [path] else _base(path)
+    return sorted((relative_path(file, base).as_posix(), file) for file in files)
+
+
+def source_files(path: Location) -> list[Location]:
     """List the files of a source in reading order; see ``named_files``."""
     return [file for _, file in named_files(path)]
 
 
-def is_pattern(path: Path) -> bool:
+def is_pattern(path: Location) -> bool:
     """Whether a path is no file or folder, but a pattern of them."""
     return has_magic(str(path)) and "\0" not in str(path) and not path_exists(path)
 
 
-def _base(path: Path) -> Path:
+def _base(path: Location) -> Location:
     """The folder that the names of a source's files are relative to."""
     if path.is_dir():
         return path
-    base = path.parent
+    base: Location = path.parent
     while has_magic(str(base)) and not path_exists(base):
         base = base.parent
     return base
@@ -196,7 +306,7 @@ def _cannot_list(error: OSError) -> None:
     raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
 
-def path_exists(path: Path) -> bool:
+def path_exists(path: Location) -> bool:
     """Whether there is a file or folder of this name, also if it is no possible name."""
     try:
         return path.exists()
@@ -209,16 +319,24 @@ def is_hidden(relative: PurePath) -> bool:
     return any(part.startswith(".") and part != ".." for part in relative.parts)
 
 
-def _entry(file: Path) -> os.stat_result:
+def file_entry(file: Location) -> os.stat_result | ObjectEntry:
+    """The size and time of a file: of one that was found in a list those in the list.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
     try:
-        return file.stat()
+        return file.stat() if isinstance(file, Path) else file.listed or file.stat()
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _sha256(file: Path) -> str:
+def _sha256(file: Location) -> str:
     try:
-        return sha256_file(file)
+        if isinstance(file, Path):
+            return sha256_file(file)
+        with file.open("rb") as stream:
+            return hashlib.sha256(stream.read()).hexdigest()
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
 

@@ -9,11 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic
 
 from gpt_core.config import ClassificationConfig, InstructionConfig
 from gpt_core.errors import DataError
+from gpt_core.object_paths import Location
 from gpt_core.text.corpus import SPLITS
 from gpt_core.text.examples import (
     Example,
@@ -25,7 +25,7 @@ from gpt_core.text.examples import (
 )
 from gpt_core.text.leakage import drop_twins, drop_two_labels, group_rows
 
-Held = Mapping[str, Path]
+Held = Mapping[str, Location]
 """Files that are splits of their own, by ``validation`` and ``test``."""
 
 
@@ -49,7 +49,7 @@ InstructionSplits = Splits[InstructionExample]
 
 
 def read_example_splits(
-    path: Path, config: ClassificationConfig, held: Held | None = None
+    path: Location, config: ClassificationConfig, held: Held | None = None
 ) -> tuple[ExampleSplits, ExampleFile[Example]]:
     """Read labelled texts and split them; downsample the training split if that is configured.
 
@@ -85,7 +85,7 @@ def read_example_splits(
 
 
 def read_instruction_splits(
-    path: Path, config: InstructionConfig, held: Held | None = None
+    path: Location, config: InstructionConfig, held: Held | None = None
 ) -> tuple[InstructionSplits, ExampleFile[InstructionExample]]:
     """Read instructions and split them; see ``read_example_splits``.
 
@@ -240,7 +240,7 @@ def _without_twins(
     file: ExampleFile[Row],
     own: Mapping[str, ExampleFile[Row]],
     threshold: float | None,
-    path: Path,
+    path: Location,
 ) -> tuple[ExampleFile[Row], list[Row]]:
     """The source's examples that are not nearly those of a file for validation or test."""
     left = file.rows
@@ -258,7 +258,7 @@ def _with_own(splits: Splits[Row], own: Mapping[str, ExampleFile[Row]]) -> Split
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _named(path: Location) -> Iterator[None]:
     """Name the file in an error."""
     try:
         yield

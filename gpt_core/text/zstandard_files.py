@@ -1,12 +1,12 @@
 """Read files compressed with Zstandard, in any number of frames."""
 
 import io
-from pathlib import Path
 
 import pyarrow as pa
 from typing_extensions import Buffer, override
 
 from gpt_core.errors import DataError
+from gpt_core.object_paths import Location
 
 _CHUNK = 1 << 20
 
@@ -22,7 +22,7 @@ class ZstandardFile(io.RawIOBase):
         DataError: From a read, if it is damaged, cut off, or needs a window of more than 128 MiB.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self._path, self._position = path, 0
         self._file = path.open("rb")
         self._stream = pa.CompressedInputStream(self._file, "zstd")

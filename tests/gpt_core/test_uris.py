@@ -2,42 +2,26 @@
 
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from http_server import free_port
 from proxy import Proxy
 from pyarrow.fs import FileSelector
+from supervised import S3_SECRET as SECRET
 from supervised import Buckets
 
 from gpt_core.errors import ConfigError, DataError, DownloadError
 from gpt_core.uris import Uri, open_filesystem, parse_uri, storage_errors
 
 BOUND = 15.0  # seconds
-SECRET = "a-secret-of-the-test"
 
 
-@pytest.fixture(scope="module")
-def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buckets]:
-    """An S3 server with the bucket ``books``."""
-    server = Buckets(tmp_path_factory.mktemp("s3"))
-    server.start()
-    server.client().create_bucket(Bucket="books")
-    server.client().put_object(Bucket="books", Key="a/b c.txt", Body=b"some text")
-    yield server
-    server.end()
-
-
-@pytest.fixture
-def use(buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The environment of a client of the server, without the files of the machine's user."""
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name, value in buckets.environment_of_clients("me", SECRET).items():
-        monkeypatch.setenv(name, value)
-    return monkeypatch
+@pytest.fixture(autouse=True, scope="module")
+def _book(buckets: Buckets) -> None:
+    """An object in a bucket."""
+    buckets.client().create_bucket(Bucket="uris")
+    buckets.client().put_object(Bucket="uris", Key="a/b c.txt", Body=b"some text")
 
 
 def read(address: str) -> bytes:
@@ -52,9 +36,9 @@ def read(address: str) -> bytes:
 @pytest.mark.parametrize(
     ("address", "parsed"),
     [
-        ("s3://books/a/b c.txt", Uri("s3", "books", "a/b c.txt")),
-        ("S3://books", Uri("s3", "books", "")),
-        ("gs://books/a/", Uri("gs", "books", "a")),
+        ("s3://uris/a/b c.txt", Uri("s3", "uris", "a/b c.txt")),
+        ("S3://uris", Uri("s3", "uris", "")),
+        ("gs://uris/a/", Uri("gs", "uris", "a")),
         ("file:///a/b%20c.txt", Uri("file", "", "/a/b c.txt")),
         ("file://localhost/a", Uri("file", "", "/a")),
     ],
@@ -67,11 +51,11 @@ def test_an_address_is_parsed_and_written_as_it_was(address: str, parsed: Uri) -
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("ftp://books/a", "begin with s3://, gs://, file://"),
+        ("ftp://uris/a", "begin with s3://, gs://, file://"),
         ("s3:///a", "names no bucket"),
         ("s3://a bucket/a", "names no bucket"),
         ("file://elsewhere/a", "names no file of this machine"),
-        (f"s3://me:{SECRET}@books/a", "has credentials in it"),
+        (f"s3://me:{SECRET}@uris/a", "has credentials in it"),
     ],
 )
 def test_what_is_no_address_is_a_sentence_without_its_password(address: str, says: str) -> None:
@@ -81,18 +65,18 @@ def test_what_is_no_address_is_a_sentence_without_its_password(address: str, say
     assert SECRET not in str(caught.value)
 
 
-def test_an_object_is_read_and_written(use: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert read("s3://books/a/b c.txt") == b"some text"
-    uri = parse_uri("s3://books/new/c.bin")
+def test_an_object_is_read_and_written(s3: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read("s3://uris/a/b c.txt") == b"some text"
+    uri = parse_uri("s3://uris/new/c.bin")
     with storage_errors(uri), open_filesystem(uri).open_output_stream(uri.path) as file:
         file.write(b"\0\1")
-    assert read("s3://books/new/c.bin") == b"\0\1"
+    assert read("s3://uris/new/c.bin") == b"\0\1"
     (tmp_path / "a b.txt").write_bytes(b"on a disk")
     assert read((tmp_path / "a b.txt").as_uri()) == b"on a disk"
 
 
-def test_what_is_not_there_is_a_sentence(use: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for address in ("s3://books/none.txt", (tmp_path / "none.txt").as_uri()):
+def test_what_is_not_there_is_a_sentence(s3: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for address in ("s3://uris/none.txt", (tmp_path / "none.txt").as_uri()):
         with pytest.raises(DataError, match=r"none\.txt does not exist"):
             read(address)
     uri = parse_uri("s3://no-such-bucket/a")
@@ -103,7 +87,7 @@ def test_what_is_not_there_is_a_sentence(use: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_missing_and_wrong_credentials_are_a_sentence(
-    buckets: Buckets, use: pytest.MonkeyPatch
+    buckets: Buckets, s3: pytest.MonkeyPatch
 ) -> None:
     def require_keys(after: str) -> None:
         reset = f"{buckets.address}/moto-api/reset-auth"
@@ -113,37 +97,37 @@ def test_missing_and_wrong_credentials_are_a_sentence(
     require_keys("0")
     try:
         with pytest.raises(DataError, match="access is denied at http://127") as caught:
-            read("s3://books/a/b c.txt")
+            read("s3://uris/a/b c.txt")
         assert SECRET not in str(caught.value)
-        use.delenv("AWS_ACCESS_KEY_ID")
-        use.delenv("AWS_SECRET_ACCESS_KEY")
+        s3.delenv("AWS_ACCESS_KEY_ID")
+        s3.delenv("AWS_SECRET_ACCESS_KEY")
         begin = time.monotonic()
         with pytest.raises(DataError, match="there are no credentials at http://127"):
-            read("s3://books/a/b c.txt")
+            read("s3://uris/a/b c.txt")
         assert time.monotonic() - begin < BOUND
     finally:
         require_keys("inf")
 
 
-def test_a_server_that_is_away_is_a_sentence_in_time(use: pytest.MonkeyPatch) -> None:
-    use.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+def test_a_server_that_is_away_is_a_sentence_in_time(s3: pytest.MonkeyPatch) -> None:
+    s3.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     begin = time.monotonic()
     with pytest.raises(DownloadError, match=r"http://127\.0\.0\.1:\d+ does not answer"):
-        read("s3://books/a/b c.txt")
+        read("s3://uris/a/b c.txt")
     assert time.monotonic() - begin < BOUND
 
 
 @pytest.mark.long
 def test_a_server_that_hangs_is_a_sentence_in_time(
-    buckets: Buckets, use: pytest.MonkeyPatch
+    buckets: Buckets, s3: pytest.MonkeyPatch
 ) -> None:
     with Proxy(buckets.port).running() as proxy:
-        use.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{proxy.port}")
-        assert read("s3://books/a/b c.txt") == b"some text"
+        s3.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{proxy.port}")
+        assert read("s3://uris/a/b c.txt") == b"some text"
         proxy.hang()
         begin = time.monotonic()
         with pytest.raises(DownloadError, match="does not answer"):
-            read("s3://books/a/b c.txt")
+            read("s3://uris/a/b c.txt")
         assert time.monotonic() - begin < BOUND
 
 
@@ -152,9 +136,9 @@ def test_a_server_that_hangs_is_a_sentence_in_time(
     ["ftp://127.0.0.1", f"http://me:{SECRET}@127.0.0.1", "http://127.0.0.1:1/a", "http://"],
 )
 def test_a_server_in_the_environment_that_is_none_is_named(
-    use: pytest.MonkeyPatch, server: str
+    s3: pytest.MonkeyPatch, server: str
 ) -> None:
-    use.setenv("AWS_ENDPOINT_URL_S3", server)
+    s3.setenv("AWS_ENDPOINT_URL_S3", server)
     with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL_S3 must be http://HOST:PORT") as caught:
-        read("s3://books/a/b c.txt")
+        read("s3://uris/a/b c.txt")
     assert SECRET not in str(caught.value)

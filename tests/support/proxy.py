@@ -1,4 +1,4 @@
-"""A proxy between a client and a server that goes away, or hangs, for a while."""
+"""A proxy between a client and a server that goes away, hangs for a while, or is cut off."""
 
 import asyncio
 import threading
@@ -23,6 +23,10 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self.answered = 0
+        """Bytes of the server's answers so far."""
+        self.cut_after: int | None = None
+        """Bytes of answers after which a connection is closed."""
 
     @contextmanager
     def running(self) -> Iterator["Proxy"]:
@@ -75,12 +79,20 @@ class Proxy:
             writer.close()
             return
         self._writers |= {writer, back}
-        await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+        await asyncio.gather(self._pump(reader, back), self._pump(there, writer, answers=True))
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False
+    ) -> None:
+        total = 0
         with suppress(OSError):
             while content := await reader.read(_CHUNK):
                 await self._flowing.wait()
+                if answers:
+                    total += len(content)
+                    self.answered += len(content)
+                    if self.cut_after is not None and total > self.cut_after:
+                        break
                 writer.write(content)
                 await writer.drain()
         writer.close()

@@ -21,6 +21,7 @@ from waiting import answers
 REQUIRED = "GPTFLOW_TEST_EVERYTHING"
 """Where this variable is set, as in CI, a test that lacks a program fails in place of a skip."""
 
+S3_SECRET = "word-that-no-message-holds"  # of clients of ``Buckets``
 _STARTUP_SECONDS = 120.0
 
 
