@@ -55,7 +55,7 @@ class ObjectPath:
 
     uri: Uri
     listed: ObjectEntry | None = field(default=None, compare=False)
-    """Of an object that was found in a list: what the list says."""
+    """Size and time in the list that the object was found in; None for one that is only named."""
 
     def __str__(self) -> str:
         return str(self.uri)
@@ -285,9 +285,9 @@ class ObjectStream(io.RawIOBase):
 
     def _fetch(self, wanted: int) -> None:
         """Hold the bytes from the place on."""
-        goes_on = self._held and self._place == self._held_at + len(self._held)
+        sequential = self._held and self._place == self._held_at + len(self._held)
         if self._fixed is None:
-            self._window = min(2 * self._window, _LAST_WINDOW) if goes_on else _FIRST_WINDOW
+            self._window = min(2 * self._window, _LAST_WINDOW) if sequential else _FIRST_WINDOW
         n_bytes = min(max(wanted, self._window), max(0, self._size - self._place))
         with storage_errors(self._uri, _GONE):
             self._held = self._file.read_at(n_bytes, self._place) if n_bytes else b""

@@ -205,7 +205,7 @@ def storage_errors(uri: Uri, missing: str = _NOT_THERE) -> Iterator[None]:
 
     Args:
         uri: The address.
-        missing: What is said of an object that does not exist.
+        missing: The sentence about an object that does not exist, after its address.
 
     Raises:
         ConfigError, DataError: As they are raised in the block.

@@ -21,12 +21,12 @@ from gpt_core.object_paths import ObjectPath, list_objects
 _REQUESTS = 16  # at a time
 _HASHED = 4  # objects at a time
 _CHUNK = 1 << 22
-_SETTLED = 60 * 10**9  # ns after which a time in seconds is that of the last change
+_OLD = 60 * 10**9  # ns after which a time in seconds is that of the last change
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What is recorded of the objects of a source, by their names."""
+    """A record of the objects of a source, by their names."""
 
     recorded: int = 0
     """When they were listed, in nanoseconds."""
@@ -42,7 +42,7 @@ class Registered:
         if name not in self.hashes or self.sizes.get(name) != entry.st_size:
             return False
         same_time = self.modified.get(name) == entry.st_mtime_ns
-        if same_time and self.recorded - entry.st_mtime_ns > _SETTLED:
+        if same_time and self.recorded - entry.st_mtime_ns > _OLD:
             return True
         return bool(self.tags.get(name)) and self.tags[name] == file.version().tag
 

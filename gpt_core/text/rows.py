@@ -274,7 +274,7 @@ def _values(layout: TableLayout) -> Iterator[tuple[str, object, str | None]]:
 
 
 def _bytes_of(path: Location) -> Path | IO[bytes]:
-    """What PyArrow reads by ranges."""
+    """A file in the form that PyArrow reads by ranges."""
     return path if isinstance(path, Path) else path.open("rb")
 
 

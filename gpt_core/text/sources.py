@@ -105,7 +105,7 @@ def is_registered(path: ObjectPath, directory: Path) -> bool:
 
 
 def _known_objects(path: Location, directory: Path) -> Registered:
-    """What a directory's record says of the objects of this source; nothing if it has none."""
+    """The record of the objects of this source in a directory; an empty one if there is none."""
     try:
         raw = read_artifact(directory, "raw")
         place, known = _recorded(raw)
@@ -143,10 +143,10 @@ def _companions(path: Location, files: Mapping[str, Location], companion: str) -
         return {}  # they are in it
     found = dict[str, str]()
     for folder in sorted({file.parent for file in files.values()}, key=str):
-        beside = folder / companion
-        if beside.is_file() and beside not in files.values():
+        table = folder / companion
+        if table.is_file() and table not in files.values():
             place = relative_path(folder, _base(path)) / companion
-            found[f"beside it: {place.as_posix()}"] = _sha256(beside)
+            found[f"beside it: {place.as_posix()}"] = _sha256(table)
     return found
 
 

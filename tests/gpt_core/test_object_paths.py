@@ -52,7 +52,7 @@ def test_names_are_those_of_a_path() -> None:
         find_location("https://host/a")
 
 
-def test_files_and_folders_are_told_apart(content: bytes, s3: pytest.MonkeyPatch) -> None:
+def test_files_and_folders_differ(content: bytes, s3: pytest.MonkeyPatch) -> None:
     file, folder = place("s3://paths/a/b/bytes.bin"), place("s3://paths/a/b")
     assert (file.is_file(), file.is_dir(), file.exists(), file.is_symlink()) == (
         True, False, True, False,

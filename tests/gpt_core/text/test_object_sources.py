@@ -189,8 +189,8 @@ def test_only_what_changed_is_read_again(
     assert source_path(first) == source
     assert read() == before
     location = json.loads((out / "location.json").read_text())
-    settled = {**location, "recorded": location["recorded"] + 10**12, "tags": {}}
-    (out / "location.json").write_text(json.dumps(settled))
+    aged = {**location, "recorded": location["recorded"] + 10**12, "tags": {}}
+    (out / "location.json").write_text(json.dumps(aged))
     assert is_registered(source, out), "an old object is known by its time"
     (out / "location.json").write_text(json.dumps(location))
     client.put_object(Bucket="again", Key="b.txt", Body=b"TEXT b")
