@@ -7,7 +7,6 @@ below ``dataset_dict.json``; a hub has Parquet below a ``README.md`` that begins
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from gpt_core.errors import DataError
 from gpt_core.files import MAX_JSON_BYTES, read_json
@@ -61,7 +60,7 @@ def _require_files(state: Location) -> None:
             )
 
 
-def _read_state(state: Location) -> Any:
+def _read_state(state: Location) -> object:
     if isinstance(state, Path):
         return read_json(state)
     with state.open("rb") as stream:

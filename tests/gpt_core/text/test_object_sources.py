@@ -5,7 +5,6 @@ import json
 import random
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +17,7 @@ from gpt_core.config import CleaningConfig, ReadingConfig, ShardConfig, Tokenize
 from gpt_core.data import encode_corpus
 from gpt_core.engine import LocalEngine
 from gpt_core.errors import DataError, DownloadError
-from gpt_core.object_paths import ObjectPath, find_location
+from gpt_core.object_paths import Location, ObjectPath, find_location
 from gpt_core.text import (
     clean_corpus,
     is_registered,
@@ -144,7 +143,7 @@ def test_a_table_of_boundaries_and_labelled_texts_are_read(
         )
 
 
-def pipeline(source: Any, out: Path) -> list[Artifact]:
+def pipeline(source: Location, out: Path) -> list[Artifact]:
     """Clean with two workers in parts of a few kilobytes, train a tokenizer and encode."""
     raw = register_source(source, out / "raw")
     cleaning = CleaningConfig(validation_share=0.1, test_share=0.1)
