@@ -6,7 +6,7 @@ cache does without the seconds that it takes.
 
 from pathlib import Path
 
-from gpt_core import text, tokenizers
+from gpt_core import text
 from gpt_core.artifact import Artifact, fingerprint_of
 from gpt_core.config import (
     Benchmark,
@@ -26,7 +26,6 @@ from gpt_core.config import (
     PretrainConfig,
     ReadingConfig,
     ShardConfig,
-    TokenizerConfig,
 )
 from tasks import hub, launch, sources, tables
 from tasks.anatomy import dissect as dissect
@@ -41,6 +40,7 @@ from tasks.predictions import predict_file as predict_file
 from tasks.reads import Role, Source
 from tasks.reporting import report_table
 from tasks.stage import StageRun, display_progress, fetch, stage
+from tasks.tokenizing import train_tokenizer as train_tokenizer
 from tasks.training_reporter import TrainingReporter
 
 
@@ -80,12 +80,6 @@ def clean_corpus(
     run.record.log_table(tables.rules(corpus), "rules")
     run.record.log_table(tables.dropped(corpus), "dropped")
     return corpus
-
-
-@stage(package="tokenizers", kind="tokenizer")
-def train_tokenizer(run: StageRun, corpus: Artifact, config: TokenizerConfig) -> Artifact:
-    """Train a tokenizer on documents, see ``gpt_core.tokenizers.train_tokenizer``."""
-    return tokenizers.train_tokenizer(corpus, config, run.out_dir, progress=run.progress)
 
 
 @stage(package="data", kind="shards", ignore=("engine_config",))

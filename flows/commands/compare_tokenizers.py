@@ -28,5 +28,5 @@ def measure(
         if isinstance(candidate, Path):
             tokenizer = Given(str(candidate), "tokenizer").read()
         else:
-            tokenizer = stages.train_tokenizer(corpus, candidate)
+            tokenizer = stages.train_tokenizer(corpus, candidate, config.engine)
         return stages.measure_tokenizer(corpus, tokenizer, alone)

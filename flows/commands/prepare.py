@@ -8,7 +8,7 @@ from tasks import stages
 def prepare(config: RunConfig) -> Artifact:
     """Clean the source, train a tokenizer on it and encode it into token shards."""
     corpus = clean(config)
-    tokenizer = stages.train_tokenizer(corpus, config.tokenizer)
+    tokenizer = stages.train_tokenizer(corpus, config.tokenizer, config.engine)
     return stages.encode_corpus(corpus, tokenizer, config.shards, config.engine)
 
 

@@ -13,6 +13,7 @@ from gpt_core.text.corpus import (
     list_row_groups,
     read_documents,
     read_row_group,
+    read_row_group_documents,
     split_of,
 )
 from gpt_core.text.examples import (
@@ -114,6 +115,7 @@ __all__ = [
     "read_preferences",
     "read_record_file",
     "read_row_group",
+    "read_row_group_documents",
     "read_rows",
     "read_texts",
     "register_source",

@@ -140,6 +140,15 @@ def read_row_group(file: Path, group: int) -> list[str]:
     return [row["text"] for row in _read_rows(_open(file), file, group, ["text"])]
 
 
+def read_row_group_documents(file: Path, group: int) -> list[Document]:
+    """Read the documents of one row group.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    return [Document(**row) for row in _read_rows(_open(file), file, group, SCHEMA.names)]
+
+
 def iter_texts(documents: Artifact, split: Split) -> Iterator[str]:
     """Stream the texts of a split in order, with one row group in memory.
 

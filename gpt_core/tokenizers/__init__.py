@@ -17,7 +17,7 @@ from gpt_core.tokenizers.bpe_files import (
 )
 from gpt_core.tokenizers.bpe_training import learn_merges, train_bpe
 from gpt_core.tokenizers.character import ByteTokenizer, CharacterTokenizer, CodePointTokenizer
-from gpt_core.tokenizers.factory import load_tokenizer, train_tokenizer
+from gpt_core.tokenizers.factory import describe_training, load_tokenizer, train_tokenizer
 from gpt_core.tokenizers.gpt2 import GPT2Tokenizer, is_gpt2_vocabulary
 from gpt_core.tokenizers.metrics import TokenCounts, held_out_metrics
 from gpt_core.tokenizers.remapped import RemappedBPETokenizer
@@ -53,6 +53,7 @@ __all__ = [
     "VocabularyTokenizer",
     "WordTokenizer",
     "byte_characters",
+    "describe_training",
     "first_difference",
     "from_tiktoken",
     "held_out_metrics",

@@ -40,10 +40,26 @@ _Places = dict[int, list[int]]
 def train_bpe(
     texts: Iterable[str], vocab_size: int, pattern: str, *, progress: Progress | None = None
 ) -> BPETokenizer:
+    """Train a byte-level BPE tokenizer on texts, which are read once, see ``train_bpe_on_counts``.
+
+    Raises:
+        ConfigError: If the pattern cannot be used or the vocabulary is smaller than 257.
+        DataError: If the texts have too few pairs for that many merges.
+    """
+    _require_size(vocab_size)
+    return train_bpe_on_counts(
+        split_pattern(pattern).count(texts), vocab_size, pattern, progress=progress
+    )
+
+
+def train_bpe_on_counts(
+    pieces: Mapping[str, int], vocab_size: int, pattern: str, *, progress: Progress | None = None
+) -> BPETokenizer:
     """Train a byte-level BPE tokenizer.
 
     Args:
-        texts: The training documents, read once.
+        pieces: Counts of the pieces into which the pattern cuts the training documents, in any
+            order.
         vocab_size: Number of tokens: 256 bytes, the merges and the end-of-document token.
         pattern: ``gpt2``, ``gpt4``, ``marks`` or a regular expression.
         progress: Called with ``merges``.
@@ -55,14 +71,8 @@ def train_bpe(
         ConfigError: If the pattern cannot be used or the vocabulary is smaller than 257.
         DataError: If the texts have too few pairs for that many merges.
     """
-    n_merges = vocab_size - N_BYTES - 1
-    if n_merges < 0:
-        raise ConfigError(
-            f"tokenizer.vocab_size must be at least {N_BYTES + 1} for byte-level BPE, which needs "
-            f"every byte and the end of a document, got {vocab_size}"
-        )
-    pieces = _byte_pieces(split_pattern(pattern).count(texts))
-    merges = learn_merges(pieces, n_merges, progress=progress)
+    n_merges = _require_size(vocab_size)
+    merges = learn_merges(_byte_pieces(pieces), n_merges, progress=progress)
     if len(merges) < n_merges:
         largest = N_BYTES + len(merges) + 1
         raise DataError(
@@ -70,6 +80,16 @@ def train_bpe(
             f"is {vocab_size}: set it lower, give more text or another tokenizer.pattern"
         )
     return BPETokenizer(merges, pattern)
+
+
+def _require_size(vocab_size: int) -> int:
+    """The number of merges of a vocabulary."""
+    if vocab_size <= N_BYTES:
+        raise ConfigError(
+            f"tokenizer.vocab_size must be at least {N_BYTES + 1} for byte-level BPE, which needs "
+            f"every byte and the end of a document, got {vocab_size}"
+        )
+    return vocab_size - N_BYTES - 1
 
 
 def learn_merges(

@@ -56,20 +56,25 @@ class VocabularyTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int | None) -> Self:
-        """Build a vocabulary of the most frequent units; ties go to the lower code point.
-
-        Args:
-            texts: The training documents, read once.
-            vocab_size: Number of tokens, ``unk`` and the end of a document included; None for all
-                units.
-
-        Raises:
-            DataError: If the texts are empty or have too few distinct units.
-        """
+        """Build a vocabulary of the most frequent units of texts, see ``from_counts``."""
         counts: Counter[str] = Counter()
         for text in texts:
             require_encodable(text)
             counts.update(cls.split(text))
+        return cls.from_counts(counts, vocab_size)
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[str, int], vocab_size: int | None) -> Self:
+        """Build a vocabulary of the most frequent units; ties go to the lower code point.
+
+        Args:
+            counts: Counts of the units of the training documents.
+            vocab_size: Number of tokens, ``unk`` and the end of a document included; None for all
+                units.
+
+        Raises:
+            DataError: If there are no units, or too few distinct ones.
+        """
         largest = len(counts) + _N_SPECIALS
         if not counts:
             raise DataError("there is no text in the training split, so it has no vocabulary")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt_core.artifact import verify
+from gpt_core.artifact import Artifact, verify
 from gpt_core.config import (
     CleaningConfig,
     EngineConfig,
@@ -85,38 +85,62 @@ def processes(engine: DaskEngine) -> list[int]:
     return list(engine.client.run(os.getpid).values())
 
 
+def make_all(raw: Artifact, folder: Path, engine: Engine, lose: bool) -> list[Artifact]:
+    """Documents, a tokenizer and shards; each stage may lose a worker after its first part."""
+
+    def watch() -> Callable[[str, int, int | None], None] | None:
+        return kill_one(engine) if lose else None
+
+    corpus = clean_corpus(
+        raw, ReadingConfig(), CleaningConfig(min_characters=5), folder / "corpus", engine=engine,
+        part_bytes=12_000, progress=watch(),
+    )  # fmt: skip
+    tokenizer = train_tokenizer(
+        corpus, TokenizerConfig(kind="bpe", vocab_size=300), folder / "tokenizer", engine=engine,
+        part_bytes=12_000, progress=watch(),
+    )  # fmt: skip
+    shards = encode_corpus(
+        corpus, tokenizer, ShardConfig(tokens_per_shard=4096), folder / "shards", engine=engine,
+        progress=watch(),
+    )  # fmt: skip
+    for each in (corpus, tokenizer, shards):
+        verify(each)
+    return [corpus, tokenizer, shards]
+
+
+def hashes(made: list[Artifact]) -> list[dict[str, str]]:
+    """The SHA-256 of every file of each artifact."""
+    return [{name: entry.sha256 for name, entry in each.manifest().files.items()} for each in made]
+
+
 def test_a_cluster_that_loses_workers_makes_what_one_process_does(
     cluster: str, tmp_path: Path
 ) -> None:
     source = tmp_path / "source.txt"
     source.write_text(LINES, encoding="utf-8")
     raw = register_source(source, tmp_path / "raw")
-    cleaning, shards = CleaningConfig(min_characters=5), ShardConfig(tokens_per_shard=4096)
-    made = []
-    config = EngineConfig(kind="dask", address=cluster)
-    with open_engine(config) as dask:
-        assert isinstance(dask, DaskEngine)
-        before = set(processes(dask))
-        for name, engine in (("alone", run_serially), ("cluster", dask)):
-            progress = kill_one(engine) if engine is dask else None
-            corpus = clean_corpus(
-                raw, ReadingConfig(), cleaning, tmp_path / name / "corpus", engine=engine,
-                part_bytes=3000, progress=progress,
-            )  # fmt: skip
-            progress = kill_one(engine) if engine is dask else None
-            byte = TokenizerConfig(kind="byte", vocab_size=None)
-            tokenizer = train_tokenizer(corpus, byte, tmp_path / name / "tokenizer")
-            out = tmp_path / name / "shards"
-            encoded = encode_corpus(
-                corpus, tokenizer, shards, out, engine=engine, progress=progress
-            )
-            verify(corpus)
-            verify(encoded)
-            made.append((corpus.fingerprint, encoded.fingerprint))
-        assert len([*(corpus.directory / "train").iterdir()]) > 9
-        assert len([*(encoded.directory / "train").iterdir()]) > 1
-        assert before - set(processes(dask)), "none was killed"
-    assert made[0] == made[1]
+    alone = make_all(raw, tmp_path / "alone", run_serially, lose=False)
+    assert len([*(alone[0].directory / "train").iterdir()]) > 9
+    assert alone[1].metrics()["counted_parts"] > 9
+    assert len([*(alone[2].directory / "train").iterdir()]) > 1
+    with open_engine(EngineConfig(kind="dask", address=cluster)) as engine:
+        assert isinstance(engine, DaskEngine)
+        before = set(processes(engine))
+        made = make_all(raw, tmp_path / "cluster", engine, lose=True)
+        assert before - set(processes(engine)), "none was killed"
+    assert hashes(made) == hashes(alone)
+    assert [each.fingerprint for each in made] == [each.fingerprint for each in alone]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_local_workers_make_what_one_process_does(tmp_path: Path, workers: int) -> None:
+    source = tmp_path / "source.txt"
+    source.write_text(LINES, encoding="utf-8")
+    raw = register_source(source, tmp_path / "raw")
+    with open_engine(EngineConfig(workers=workers)) as engine:
+        made = make_all(raw, tmp_path / "workers", engine, lose=False)
+    assert hashes(made) == hashes(make_all(raw, tmp_path / "alone", run_serially, lose=False))
 
 
 COMMAND = """
@@ -136,7 +160,7 @@ def progress(unit, count, total):
 with open_engine(EngineConfig(kind="dask", address=address)) as engine:
     clean_corpus(
         read_artifact(folder / "raw"), ReadingConfig(), CleaningConfig(), folder / "corpus",
-        engine=engine, part_bytes=3000, progress=progress,
+        engine=engine, part_bytes=12_000, progress=progress,
     )
 """
 
@@ -145,7 +169,7 @@ def test_a_killed_command_leaves_only_the_rest_to_the_cluster(cluster: str, tmp_
     source, out = tmp_path / "source.txt", tmp_path / "corpus"
     source.write_text(LINES, encoding="utf-8")
     raw = register_source(source, tmp_path / "raw")
-    clean = partial(clean_corpus, raw, ReadingConfig(), CleaningConfig(), part_bytes=3000)
+    clean = partial(clean_corpus, raw, ReadingConfig(), CleaningConfig(), part_bytes=12_000)
     command = [sys.executable, "-W", "ignore", "-c", COMMAND, str(tmp_path), cluster]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not out.exists()
@@ -172,7 +196,12 @@ def test_an_error_of_a_part_is_its_sentence(cluster: str, tmp_path: Path) -> Non
         pytest.raises(DataError, match=r"a.jsonl, line 301: not valid JSON"),
     ):
         clean_corpus(
-            raw, ReadingConfig(), CleaningConfig(), tmp_path / "out", engine=engine, part_bytes=3000
+            raw,
+            ReadingConfig(),
+            CleaningConfig(),
+            tmp_path / "out",
+            engine=engine,
+            part_bytes=12_000,
         )
     assert not (tmp_path / "out").exists()
 

@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.config import TokenizerConfig
+from gpt_core.text import SPLITS, Document, DocumentWriter
 from gpt_core.tokenizers import (
     BPETokenizer,
     ByteTokenizer,
@@ -99,3 +101,25 @@ def bpe(make_tokenizer: Callable[[str], Tokenizer]) -> Tokenizer:
     tokenizer = make_tokenizer("bpe")
     assert isinstance(tokenizer, BPETokenizer)
     return tokenizer
+
+
+_WORDS = ["قَالَ", "the", "weaver", "الكتاب", "لا", "met", "خالد", "12", "–", "so\nit", "  ", "a"]
+
+
+@pytest.fixture(scope="session")
+def many_groups(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """A corpus of forty row groups in two files."""
+    rng, folder = random.Random(), tmp_path_factory.mktemp("many")
+    with new_artifact(folder / "corpus", kind="documents") as draft:
+        (draft.directory / "train").mkdir()
+        for number in range(2):
+            with DocumentWriter(draft.directory / "train" / f"part-{number:05d}.parquet") as writer:
+                for row in range(200):
+                    text = " ".join(rng.choices(_WORDS, k=40)) + chr(rng.randrange(97, 120)) * 3
+                    writer.write(Document(f"{number}#{row}", text, "test"))
+                    if row % 10 == 9:
+                        writer._flush()
+        for split in SPLITS[1:]:
+            with DocumentWriter(draft.directory / f"{split}.parquet"):
+                pass
+    return draft.artifact
