@@ -28,7 +28,7 @@ TEXT = ("source", "reading", "cleaning", "tokenizer", "shards", "engine")
 PRETRAINING = (*(section.name for section in fields(PretrainConfig)), "launch")
 """The settings that turn token shards into a model."""
 
-COMMON = ("limits", "notify", "tracking", "plan")
+COMMON = ("limits", "notify", "tracking", "store", "plan")
 """The settings that hold for every flow; ``flows.running`` applies them, not its function."""
 
 _MAKING_MODELS = frozenset({"model", "gpt2", "classification", "instruction", "preference"})

@@ -27,6 +27,7 @@ from tasks.hub import release_of
 from tasks.paths import data_dir, expand_path, prefect_dir, project_root, tracking_dir
 from tasks.reads import Given, Source
 from tasks.sources import check_source, present_examples, present_file
+from tasks.store import check_store
 
 
 def check_flow(flow: Flow, config: RunConfig) -> list[str]:
@@ -63,6 +64,7 @@ def _check_reads(flow: Flow, config: RunConfig) -> list[str]:
     check_prompts(flow, config)
     check_answers(flow, config)
     check_sentence(flow, config)
+    notices += check_store(config.store)
     return notices + check_predictions(flow, config)
 
 

@@ -32,12 +32,13 @@ from tasks.nodes import current_first_node
 from tasks.progress import Displays, current_display, use_display
 from tasks.promotion import promote_models
 from tasks.reporting import report_run
+from tasks.sharing import use_store
 from tasks.stage import flow_tags
 from tasks.tracking import tracked_flow, waiting_for_server
 
 _DONE = "An earlier start of this run completed it, while Prefect's server was away"
 
-_UNRECORDED = ("notify", "plan")  # sections that no result depends on
+_UNRECORDED = ("notify", "store", "plan")  # sections that no result depends on
 
 PrefectFlow = prefect.Flow[..., FlowResult]
 
@@ -124,7 +125,7 @@ def _run_recorded(
     ):
         if runtime.flow_run.run_count > 1:
             current_display().notice(_AGAIN.format(runtime.flow_run.run_count))
-        with _several_nodes(flow, config):
+        with _several_nodes(flow, config), use_store(config.store):
             result = function(config)
         if isinstance(result, Mapping):
             metrics = {name: artifact.metrics() for name, artifact in result.items()}

@@ -143,9 +143,14 @@ def step_directory(out_dir: Path, step: int) -> Path:
     return out_dir / f"step-{step:08d}"
 
 
+def is_step_name(name: str) -> bool:
+    """Whether a name is one of a checkpoint's directory in that of its run."""
+    return _STEP.fullmatch(name) is not None
+
+
 def list_steps(out_dir: Path) -> list[Path]:
     """The directories of a run's checkpoints, newest first, intact or not."""
-    found = (path for path in out_dir.glob("step-*") if _STEP.fullmatch(path.name))
+    found = (path for path in out_dir.glob("step-*") if is_step_name(path.name))
     return sorted(found, key=step_of_directory, reverse=True)
 
 

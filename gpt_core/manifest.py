@@ -127,7 +127,7 @@ def _build_manifest(content: Mapping[str, Any]) -> Manifest:
     values = {each.name: content[each.name] for each in dataclasses.fields(Manifest)}
     files = {name: FileEntry(**entry) for name, entry in values["files"].items()}
     for name, entry in files.items():
-        if not _is_inside(name):
+        if not is_plain_path(name):
             raise ValueError(f"the file name {name!r} leads out of the directory")
         if type(entry.bytes) is not int or type(entry.sha256) is not str:
             raise ValueError(f"size and hash of {name} are not a number and a text")
@@ -158,7 +158,7 @@ def _all_are(kind: type, *values: object) -> bool:
     return all(type(value) is kind for value in values)
 
 
-def _is_inside(name: str) -> bool:
+def is_plain_path(name: str) -> bool:
     """Whether a file's name is a plain path below the directory, on every system."""
     parts = name.split("/")
     return all(

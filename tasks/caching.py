@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from prefect.results import ResultStore
 from prefect.serializers import (
     JSONSerializer,
     prefect_json_object_decoder,
@@ -17,6 +18,7 @@ from prefect.settings import get_current_settings
 
 from gpt_core.artifact import Artifact, fingerprint_of, read_artifact
 from gpt_core.errors import DataError
+from gpt_core.files import atomic_write, disk_errors
 from tasks.in_use import artifacts_locked, mark_used
 from tasks.paths import checkout, in_home, project_root
 from tasks.specs import StageSpec
@@ -114,6 +116,15 @@ def result_serializer() -> JSONSerializer[Artifact]:
 def results_dir() -> Path:
     """Where Prefect keeps the results of tasks."""
     return Path(get_current_settings().results.local_storage_path)
+
+
+def record_result(key: str, artifact: Artifact) -> None:
+    """Record a result that was made elsewhere as that of a stage, as Prefect does."""
+    store = ResultStore(serializer=result_serializer())
+    record = store.create_result_record(artifact, key=str(results_dir() / key))
+    place = results_dir() / key
+    with disk_errors(place), atomic_write(place) as file:
+        file.write(record.serialize())
 
 
 def recorded_artifact(record: Path) -> Artifact | None:

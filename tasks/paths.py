@@ -130,6 +130,11 @@ def unsent_dir() -> Path:
     return data_dir() / "unsent"
 
 
+def unpublished_dir() -> Path:
+    """Notes of artifacts that a shared store does not have yet."""
+    return data_dir() / "unpublished"
+
+
 def running_dir() -> Path:
     """Records and locks of the flows that are running or were killed."""
     return data_dir() / "running"

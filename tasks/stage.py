@@ -28,6 +28,7 @@ from tasks.paths import artifact_dir
 from tasks.planning import PendingDownload, artifacts_in, current_plan
 from tasks.progress import Display, current_display
 from tasks.reporting import ProgressBar, report_stage
+from tasks.sharing import stored_stage
 from tasks.specs import StageSpec, register
 from tasks.tracking import FlowRecord, StageRecord, current_flow, tracked_stage
 
@@ -49,6 +50,9 @@ class StageRun:
     """Tells apart several runs of the stage in one flow; empty if it runs once."""
 
     display: Display = field(default_factory=current_display)
+    key: str = ""
+    """The stage's key in the cache."""
+
     bar: ProgressBar = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,10 +111,17 @@ class Stage(Generic[P]):
         key = stage_key(self.spec, *inputs)
         discard_damaged(key)
         # Waiting comes before the task, which then may find the result of whom it waited for.
-        with self._devices(key, *args, **kwargs):
+        with self._shared(key), self._devices(key, *args, **kwargs):
             artifact = self.task(*args, **kwargs)
         current_flow().note(self.spec.name, artifact, _LABEL.get())
         return artifact
+
+    def _shared(self, key: str) -> AbstractContextManager[None]:
+        """Share the result with other machines, if the run has a store."""
+        name, run = self.spec.name, current_flow().name
+        return stored_stage(
+            name, key, artifact_dir(self.spec.kind, run, key), run, trains=self._trains
+        )
 
     def _devices(self, key: str, *args: P.args, **kwargs: P.kwargs) -> AbstractContextManager[None]:
         """Hold the devices of a stage that trains, unless its result is there already."""
@@ -156,7 +167,8 @@ class Stage(Generic[P]):
             DataError: If an input was altered since it was written.
         """
         name, flow = self.spec.name, current_flow()
-        out_dir = artifact_dir(self.spec.kind, flow.name, stage_key(self.spec, *inputs))
+        key = stage_key(self.spec, *inputs)
+        out_dir = artifact_dir(self.spec.kind, flow.name, key)
         remembered = out_dir.with_name(f".{out_dir.name}.mlflow.json") if self.resumable else None
         current_display().stage_started(name)
         parents = artifacts_in(inputs)
@@ -172,7 +184,7 @@ class Stage(Generic[P]):
             remembered=remembered,
             label=_LABEL.get(),
         ) as record:
-            yield StageRun(name, flow, out_dir, record)
+            yield StageRun(name, flow, out_dir, record, key=key)
 
     def _finish(self, running: StageRun, artifact: Artifact, seconds: float) -> None:
         """Record and show what the stage made."""

@@ -39,6 +39,7 @@ from tasks.plots import TOKENIZER_METRICS, loss_curves, metric_bars, zipf_curves
 from tasks.predictions import predict_file as predict_file
 from tasks.reads import Role, Source
 from tasks.reporting import report_table
+from tasks.sharing import stored_training
 from tasks.stage import StageRun, display_progress, fetch, stage
 from tasks.tokenizing import train_tokenizer as train_tokenizer
 from tasks.training_reporter import TrainingReporter
@@ -119,8 +120,10 @@ def pretrain(
     An interrupted run resumes from its newest checkpoint. The number of processes is not part of
     the cache key.
     """
-    with TrainingReporter(run) as reporter:
-        checkpoint = launch.train(shards, config, run.out_dir, launch_config, [reporter])
+    sharing = stored_training(run.name, run.key, run.out_dir)
+    with sharing as uploads, TrainingReporter(run) as reporter:
+        callbacks = [reporter, *uploads]
+        checkpoint = launch.train(shards, config, run.out_dir, launch_config, callbacks)
     run.record.log_figure(loss_curves(tables.training_metrics(checkpoint)), "loss")
     run.record.log_table(tables.training_samples(checkpoint), "samples")
     run.record.log_model(checkpoint)

@@ -35,6 +35,7 @@ from gpt_core.config.preference import PreferenceConfig
 from gpt_core.config.presets import PRESETS
 from gpt_core.config.recording import RegistryConfig, TrackingConfig
 from gpt_core.config.run import GPT2ImportConfig, PretrainConfig, RunConfig
+from gpt_core.config.store import StoreConfig
 from gpt_core.config.text import (
     FIXED_VOCAB_SIZES,
     CleaningConfig,
@@ -90,6 +91,7 @@ __all__ = [
     "Scale",
     "ScheduleConfig",
     "ShardConfig",
+    "StoreConfig",
     "TokenizerConfig",
     "TrackingConfig",
     "TrainingConfig",

@@ -25,6 +25,7 @@ from gpt_core.config.prediction import PredictionConfig
 from gpt_core.config.preference import PreferenceConfig
 from gpt_core.config.recording import RegistryConfig, TrackingConfig
 from gpt_core.config.section import Section
+from gpt_core.config.store import StoreConfig
 from gpt_core.config.text import CleaningConfig, ReadingConfig, TokenizerConfig
 from gpt_core.config.training import (
     LaunchConfig,
@@ -184,6 +185,7 @@ class RunConfig(Section):
     ablation: AblationConfig = field(default_factory=AblationConfig)
     anatomy: AnatomyConfig = field(default_factory=AnatomyConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
     plan: PlanConfig = field(default_factory=PlanConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

@@ -50,6 +50,7 @@ NOT_EXECUTED = {
     "torchrun": "two machines with GPUs; tests/distributed has two agents",
     "dask ": "serves until it is stopped; tests/tasks/test_dask_engine.py",
     "gptflow prepare engine.kind=dask": "needs a cluster; tests/tasks/test_dask_engine.py",
+    "gptflow run store.uri=": "needs a bucket; tests/flows/test_shared_store.py",
     "curl ": "asks MLflow's server of the line before",
     "MLFLOW_TRACKING_URI=": "MLflow's own server; tests/tasks/tracking has the model that it loads",
     "gptflow up": "serves until it is stopped; tests/flows/test_serving.py",

@@ -84,3 +84,9 @@ def test_a_home_that_is_a_file_is_refused(home: Path) -> None:
     home.touch()
     with pytest.raises(DataError, match=r"home is a file: set GPTFLOW_HOME"):
         check_home()
+
+
+def test_a_store_that_is_not_there_is_refused(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no folder file:///.*/none: create it"):
+        check("prepare", f"store.uri={(tmp_path / 'none').as_uri()}")
+    check("prepare", f"store.uri={tmp_path.as_uri()}")
