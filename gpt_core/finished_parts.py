@@ -7,6 +7,7 @@ and makes it again otherwise. The hidden directory is removed when the artifact 
 """
 
 import dataclasses
+import json
 import os
 import platform
 import shutil
@@ -25,7 +26,7 @@ from gpt_core.artifact import Draft, fingerprint_of
 from gpt_core.durable import make_directory, temporary_directory
 from gpt_core.engine import Engine
 from gpt_core.errors import DataError
-from gpt_core.files import atomic_directory, canonical_json, disk_errors, read_json, sha256_file
+from gpt_core.files import atomic_directory, disk_errors, read_json, sha256_file
 from gpt_core.manifest import FileEntry
 
 _RECORD, _LOCK = "part.json", "lock"
@@ -248,8 +249,8 @@ def _finish(
             path.name: FileEntry(bytes=path.stat().st_size, sha256=sha256_file(path))
             for path in sorted(folder.iterdir())
         }
-        record = canonical_json(_record(key, result, files))
-        (folder / _RECORD).write_text(record, encoding="utf-8")
+        record = json.dumps(_record(key, result, files), ensure_ascii=False, allow_nan=False)
+        (folder / _RECORD).write_text(record, encoding="utf-8")  # in the order of the result
     return Finished(result, part.folder, key, files)
 
 

@@ -40,6 +40,10 @@ IN_PARTS = {
 from gpt_core.text import clean_corpus
 clean_corpus(made("register_source"), config.reading, config.cleaning, out, part_bytes=2500)
 """,
+    "train_tokenizer": """
+from gpt_core.tokenizers import train_tokenizer
+train_tokenizer(made("many_documents"), config.tokenizer, out, part_bytes=1)
+""",
     "encode_corpus": """
 from gpt_core.data import encode_corpus
 from gpt_core.data import encoding
@@ -52,6 +56,7 @@ FUNCTIONS = {
         ("gpt_core.text.cleaned_corpus", "clean_part"),
         ("gpt_core.text.cleaned_corpus", "write_part"),
     ],
+    "train_tokenizer": [("gpt_core.tokenizers.counting", "count_part")],
     "encode_corpus": [("gpt_core.data.encoding", "_write_part")],
 }
 MANY_DOCUMENTS = """

@@ -53,7 +53,12 @@ def write_words(part: Words) -> Counted:
     if part.text == "bad":
         raise DataError("bad is not a text")
     (part.folder / "words.txt").write_text(part.text, encoding="utf-8")
-    return Counted(len(part.text), {"http://me:secret@host": Report([part.text])})
+    return Counted(len(part.text), reports_of(part.text))
+
+
+def reports_of(text: str) -> dict[str, Report]:
+    """Reports whose order is not that of their names."""
+    return {"z": Report([]), "http://me:secret@host": Report([text])}
 
 
 def run(out: Path, texts: list[str], keys: list[object] | None = None) -> list[str]:
@@ -67,7 +72,8 @@ def run(out: Path, texts: list[str], keys: list[object] | None = None) -> list[s
             run_serially, write_words, parts, inputs, Counted, done=done.append
         )
         for number, (part, text) in enumerate(zip(made, texts, strict=True)):
-            assert part.result == Counted(len(text), {"http://me:secret@host": Report([text])})
+            assert part.result == Counted(len(text), reports_of(text))
+            assert list(part.result.reports) == list(reports_of(text)), "in the same order"
             part.publish("words.txt", draft.directory / f"{number}.txt", draft)
         assert done == [part.result for part in made]
     return list(CALLS)
@@ -112,7 +118,7 @@ def test_a_damaged_part_is_made_again(interrupted: Path, damage: str) -> None:
             {
                 "byte": bytes([content[0] ^ 1, *content[1:]]),
                 "size": content + b"x",
-                "record": content.replace(b'"n":3', b'"n":4'),
+                "record": content.replace(b'"n": 3', b'"n": 4'),
                 "not JSON": content[:-5],
             }[damage]
         )

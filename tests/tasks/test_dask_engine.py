@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -212,6 +214,56 @@ def test_a_part_that_ends_its_worker_again_and_again_is_one_sentence(cluster: st
             engine(os._exit, [1])
         assert isinstance(engine, DaskEngine)
         assert len(processes(engine)) == 2
+
+
+class Greedy:
+    """An engine whose parts take more memory than there is.
+
+    Args:
+        engine: Runs them.
+        function: Takes memory for an argument.
+        argument: Of which it takes too much.
+    """
+
+    def __init__(self, engine: Engine, function: Callable[[Any], Any], argument: object) -> None:
+        self._engine, self._function, self._argument = engine, function, argument
+
+    def __call__(self, function: Callable[[Any], Any], parts: Any, **options: Any) -> list[Any]:
+        return self._engine(self._function, [self._argument] * len(parts))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["local", "dask"])
+def test_workers_without_memory_are_one_sentence_and_no_artifact(tmp_path: Path, kind: str) -> None:
+    """The kernel kills a local worker, Dask one that is beyond its limit."""
+    from distributed import LocalCluster
+
+    source = tmp_path / "source.txt"
+    source.write_text(LINES, encoding="utf-8")
+    raw = register_source(source, tmp_path / "raw")
+    sentence = {
+        "local": "was ended 3 times, as happens when memory",
+        "dask": "give each worker more",
+    }
+    with ExitStack() as stack:
+        config = EngineConfig(workers=2)
+        function: Callable[[Any], Any] = os._exit
+        argument: object = 9
+        if kind == "dask":
+            small = LocalCluster(
+                n_workers=1, threads_per_worker=1, memory_limit="400MiB", host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+            )  # fmt: skip
+            stack.enter_context(small)
+            config = EngineConfig(kind="dask", address=small.scheduler_address)
+            function, argument = list, range(1 << 26)  # 2 GiB of numbers
+        engine = stack.enter_context(open_engine(config))
+        with pytest.raises(DataError, match=sentence[kind]):
+            clean_corpus(
+                raw, ReadingConfig(), CleaningConfig(), tmp_path / "out", part_bytes=80_000,
+                engine=Greedy(engine, function, argument),
+            )  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {"source.txt", "raw"}
 
 
 def test_a_worker_of_another_version_is_one_sentence(
