@@ -21,6 +21,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/index.md",
+    "docs/first_model.md",
     "docs/tour.md",
     "docs/glossary.md",
     "docs/how_to/your_text.md",

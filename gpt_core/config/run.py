@@ -88,7 +88,7 @@ class PretrainConfig(Section):
         require(
             self.schedule.warmup_steps <= training.steps,
             f"schedule.warmup_steps ({self.schedule.warmup_steps}) must not exceed training.steps "
-            f"({training.steps})",
+            f"({training.steps}): try schedule.warmup_steps={training.steps // 10}",
         )
         if self.compute.fp8_head:
             self._require_fp8_tiles()

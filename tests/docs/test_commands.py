@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from reviews import write_reviews
 from several import SEVERAL
 
 from flows.__main__ import FLOWS
@@ -22,6 +23,8 @@ from gpt_core.config import load_config
 
 FILES = {
     "SMSSpamCollection.tsv": "messages.tsv",
+    "book.txt": "text/english.txt",
+    "questions.json": "instructions.json",
     "TABLE": "messages.tsv",
     "bukhari_raw.txt": "text/arabic.txt",
     "instruction-data.json": "instructions.json",
@@ -35,7 +38,10 @@ FILES = {
 }
 """The sample that takes the place of a name in the pages."""
 
-MODEL = r"\b(?:DIR|TUNED|GPT2|OTHER)\b|models:/language-model@\w+|data/checkpoints/tiny-[\w/-]+\w"
+MODEL = (
+    r"\b(?:DIR|TUNED|GPT2|OTHER|CLASSIFIER)\b|models:/language-model@\w+"
+    r"|data/checkpoints/tiny-[\w/-]+\w"
+)
 """Names of a language model, which a small one replaces."""
 
 NOT_EXECUTED = {
@@ -51,7 +57,9 @@ NOT_EXECUTED = {
     "dask ": "serves until it is stopped; tests/tasks/test_dask_engine.py",
     "gptflow prepare engine.kind=dask": "needs a cluster; tests/tasks/test_dask_engine.py",
     "gptflow run store.uri=": "needs a bucket; tests/flows/test_shared_store.py",
-    "curl ": "asks MLflow's server of the line before",
+    "curl ": "asks the server of a line before",
+    "jupyter lab": "opens a browser; tests/tasks/anatomy runs the notebooks",
+    "gptflow generate --instruct": "the newest of a home; tests/flows/test_adapting.py",
     "MLFLOW_TRACKING_URI=": "MLflow's own server; tests/tasks/tracking has the model that it loads",
     "gptflow up": "serves until it is stopped; tests/flows/test_serving.py",
     "gptflow serve": "serves until it is stopped; tests/flows/test_model_server.py",
@@ -124,7 +132,8 @@ def arguments(command: str, model: Path, folder: Path, samples: Path) -> list[st
         words = [
             re.sub(rf"(?<==){re.escape(name)}$", str(samples / sample), word) for word in words
         ]
-    words = [word.replace("mine.toml", str(folder / "mine.toml")) for word in words]
+    for name in ("mine.toml", "reviews.csv"):
+        words = [word.replace(name, str(folder / name)) for word in words]
     if words[0] == "anatomy" and "--checkpoint" not in words:  # the newest of a home
         words[1:1] = ["--checkpoint", str(model)]
     flow = FLOWS.get(words[0])
@@ -137,6 +146,7 @@ def test_each_command_is_executed_or_has_a_reason(
     page = (project_root / "docs/how_to/your_text.md").read_text(encoding="utf-8")
     [settings] = re.findall(r"```toml\n(# mine\.toml\n.*?)```", page, re.DOTALL)
     (tmp_path / "mine.toml").write_text(settings, encoding="utf-8")
+    write_reviews(tmp_path / "reviews.csv")
     executed = [
         (page, command)
         for page, command in shown(project_root)

@@ -58,7 +58,7 @@ def test_values_are_converted_to_the_type_of_their_field() -> None:
         ("training.tokens_per_step=100", "try training.tokens_per_step=4096"),
         (
             "schedule.warmup_steps=9999",
-            "schedule.warmup_steps (9999) must not exceed training.steps",
+            "must not exceed training.steps (300): try schedule.warmup_steps=30",
         ),
         ("schedule.final_ratio=2", "schedule.final_ratio must be in [0, 1], got 2.0"),
         ("schedule.kind=cosin", "schedule.kind must be one of cosine"),
