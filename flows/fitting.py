@@ -1,15 +1,14 @@
 """Checks that settings, texts, models and this machine fit each other, before anything starts."""
 
-from pathlib import Path
-
 from flows.declarations import Flow
 from gpt_core.checkpoints import TOKENIZER, read_description
 from gpt_core.config import GPTConfig, RunConfig, TokenizerConfig
 from gpt_core.errors import CheckpointError, ConfigError, DataError
+from gpt_core.object_paths import Location
 from gpt_core.text import TextProbe, probe_texts, read_instruction_splits
 from tasks.paths import expand_path
 from tasks.reads import Given, Source, named_checkpoint
-from tasks.sources import present_examples, present_file
+from tasks.sources import present_examples, present_file, present_local_file
 
 _WITHOUT_GPU = ("auto", "cpu")
 
@@ -37,7 +36,7 @@ def check_texts(flow: Flow, config: RunConfig) -> None:
 
 
 def _check_splits(
-    sections: tuple[str, ...], config: RunConfig, file: Path, probe: TextProbe
+    sections: tuple[str, ...], config: RunConfig, file: Location, probe: TextProbe
 ) -> None:
     n_train, split = probe.documents["train"], config.evaluation.split
     if n_train == 0:
@@ -171,7 +170,7 @@ def check_benchmarks(config: RunConfig) -> None:
     from gpt_core.evaluation import check_benchmark  # imports torch
 
     for name, source in config.benchmarks.sources().items():
-        file = present_file(Source(source, name))
+        file = present_local_file(Source(source, name))
         if file is not None:
             check_benchmark(name, file)
 

@@ -13,7 +13,7 @@ from gpt_core.errors import DataError
 from gpt_core.files import read_json
 from tasks.judging import judge_key
 from tasks.reads import Given, Source
-from tasks.sources import present_file
+from tasks.sources import present_local_file
 
 _BAR = 40  # characters of the longest bar
 _MAX_REASONS = 5
@@ -35,7 +35,7 @@ def check_answers(flow: Flow, config: RunConfig) -> None:
         if isinstance(read, Given):
             found, where = read_answers(read.read(), config.judge), read.directory
         elif isinstance(read, Source) and read.role == "answers":
-            file = present_file(read)
+            file = present_local_file(read)
             if file is None:
                 continue
             found, where = read_answer_file(file, config.judge), read.name

@@ -14,7 +14,7 @@ from gpt_core.errors import DataError
 from gpt_core.files import read_json
 from tasks.paths import expand_path
 from tasks.reads import Given, Source, find_given_adapter
-from tasks.sources import present_file
+from tasks.sources import present_local_file
 
 _SHOWN_PROBLEMS = 5
 
@@ -35,7 +35,7 @@ def check_predictions(flow: Flow, config: RunConfig) -> list[str]:
     from gpt_core.prediction import find_columns
 
     notices: list[str] = []
-    file = present_file(Source(config.source, "prediction"))
+    file = present_local_file(Source(config.source, "prediction"))
     adapter, _ = find_given_adapter(config.predict)
     checkpoint = Given(str(config.checkpoint), "checkpoint").read()
     if adapter is not None:

@@ -5,12 +5,12 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from flows.declarations import Flow
 from gpt_core.config import FIXED_VOCAB_SIZES, GPTConfig, RunConfig
 from gpt_core.models import count_parameters, flops_per_token
-from gpt_core.text.sources import source_files
+from gpt_core.object_paths import Location
+from gpt_core.text.sources import file_entry, source_files
 from gpt_core.training.throughput import gpu_memory, measure_training_flops
 from tasks.launch import count_processes
 from tasks.paths import project_root
@@ -37,7 +37,7 @@ def data_sizes(flow: Flow, config: RunConfig, stages: Sequence[PlannedStage]) ->
     if encoding is None or file is None:
         return []
     files = source_files(file)
-    n_bytes = sum(each.stat().st_size for each in files)
+    n_bytes = sum(file_entry(each).st_size for each in files)
     width = 2 if _vocabulary(config, stages) <= _SMALL_VOCABULARY else 4
     shards, nodes = n_bytes * width, config.launch.nodes
     if encoding.done:
@@ -81,7 +81,7 @@ def training_sizes(config: RunConfig, stages: Sequence[PlannedStage]) -> Lines:
     return [*lines, *_time_and_price(config, model, flops, local)]
 
 
-def _text_of(flow: Flow, config: RunConfig) -> Path | None:
+def _text_of(flow: Flow, config: RunConfig) -> Location | None:
     """The text that the flow starts from, if it is present."""
     sources = (read for read in flow.all_reads(config) if isinstance(read, Source))
     text = next((read for read in sources if read.role == "text"), None)

@@ -1,4 +1,4 @@
-"""Sources by name or path: found on disk, or downloaded from where they are published."""
+"""Sources by name, path or address: on a disk, in a store, or downloaded where published."""
 
 import re
 import tomllib
@@ -10,11 +10,23 @@ from gpt_core.config import FinetuningConfig
 from gpt_core.download import download
 from gpt_core.errors import ConfigError, DataError
 from gpt_core.files import Progress, sha256_file
-from gpt_core.text import is_pattern, path_exists, register_source, source_files
+from gpt_core.object_paths import Location, ObjectPath, find_location
+from gpt_core.text import (
+    file_entry,
+    is_pattern,
+    path_exists,
+    register_source,
+    source_files,
+)
+from gpt_core.uris import is_uri
 from tasks.paths import artifact_dir, expand_path, raw_dir, samples_dir, sources_file
 from tasks.reads import Role, Source
 
 _PATTERN_SIGNS = re.compile(r"[*?\[\]]+")
+_IN_STORES: tuple[Role, ...] = (
+    "text", "contamination", "classification", "instruction", "preference",
+)  # fmt: skip
+"""Roles of sources that are read from a store of objects as well as from a disk."""
 _SAMPLES: dict[Role, str] = {
     "text": "text",
     "classification": "messages.tsv",
@@ -36,16 +48,18 @@ class PublicSource:
     """Empty for a text that is not published as one file."""
 
 
-def find_source(source: Source) -> Path | PublicSource:
-    """Resolve a source to its path or pattern, or to the public source of that name.
+def find_source(source: Source) -> Location | PublicSource:
+    """Resolve a source to its path, address or pattern, or to the public source of that name.
 
     Raises:
-        ConfigError: If it is neither.
+        ConfigError: If it is none of these, or an address where only files of a disk are read.
     """
     name = source.name
     if name == "samples" and source.role in _SAMPLES:
         return samples_dir() / _SAMPLES[source.role]
-    path = expand_path(name)
+    path = _path_of(source)
+    if isinstance(path, ObjectPath):
+        return path
     if path_exists(path):
         return path.resolve()
     sources = public_sources()
@@ -59,20 +73,45 @@ def find_source(source: Source) -> Path | PublicSource:
     )
 
 
-def present_file(source: Source) -> Path | None:
+def _path_of(source: Source) -> Location:
+    """The path or the object that a source's name would stand for."""
+    if not is_uri(source.name):
+        return expand_path(source.name)
+    place = find_location(source.name)
+    if isinstance(place, ObjectPath) and source.role not in _IN_STORES:
+        raise ConfigError(
+            f"the source {source.name!r:.200} is read from a disk: copy it to one and give its path"
+        )
+    return place
+
+
+def present_file(source: Source) -> Location | None:
     """The file or folder of a source; None if it is one that has yet to be downloaded.
 
     Raises:
         ConfigError: If there is no such source.
     """
     found = find_source(source)
-    if isinstance(found, Path):
+    if not isinstance(found, PublicSource):
         return found
     file = placed_file(source.name, found)
     return file if file.is_file() else None
 
 
-def present_examples(config: FinetuningConfig, role: Role) -> tuple[Path, dict[str, Path]] | None:
+def present_local_file(source: Source) -> Path | None:
+    """``present_file`` of a source that is only read from a disk.
+
+    Raises:
+        ConfigError: If there is no such source there.
+    """
+    found = present_file(source)
+    assert not isinstance(found, ObjectPath)  # find_source refuses it for its role
+    return found
+
+
+def present_examples(
+    config: FinetuningConfig, role: Role
+) -> tuple[Location, dict[str, Location]] | None:
     """The files of a fine-tune: its source's, and those that are splits of their own.
 
     Returns:
@@ -102,7 +141,7 @@ def check_source(source: Source) -> None:
             )
     elif source.role not in ("text", "contamination", "classification") and found.is_dir():
         raise DataError(f"{found} is a folder: give the file in it")
-    elif not any(file.stat().st_size for file in source_files(found)):
+    elif not any(file_entry(file).st_size for file in source_files(found)):
         raise DataError(f"{found} is empty: there is nothing to read")
 
 
@@ -145,7 +184,7 @@ def fetch_source(
     """Register a source as a raw artifact, every time again because its file may have changed.
 
     Args:
-        source: ``samples``, a path or pattern, or a name in ``data/sources.toml``.
+        source: ``samples``, a path, an address or a pattern, or a name in ``data/sources.toml``.
         companion: A file beside it that says how it is read.
         progress: Receives ``bytes`` downloaded.
 
@@ -155,12 +194,17 @@ def fetch_source(
         DownloadError: If the download failed; another try may succeed.
     """
     found = find_source(source)
-    if isinstance(found, PublicSource):
-        path, label = _fetch_public(source.name, found, progress), source.name
-    else:
-        path, label = found, _PATTERN_SIGNS.sub("_", found.stem)
-    out_dir = artifact_dir("raw", label, fingerprint_of(str(path)))
+    if not isinstance(found, PublicSource):
+        return register_source(found, registered_dir(found), companion=companion, progress=progress)
+    path = _fetch_public(source.name, found, progress)
+    out_dir = artifact_dir("raw", source.name, fingerprint_of(str(path)))
     return register_source(path, out_dir, companion=companion)
+
+
+def registered_dir(path: Location) -> Path:
+    """The directory of the artifact of a path, an address or a pattern."""
+    label = _PATTERN_SIGNS.sub("_", path.stem)
+    return artifact_dir("raw", label, fingerprint_of(str(path)))
 
 
 def _fetch_public(name: str, source: PublicSource, progress: Progress | None) -> Path:

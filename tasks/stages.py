@@ -27,6 +27,7 @@ from gpt_core.config import (
     ReadingConfig,
     ShardConfig,
 )
+from gpt_core.object_paths import ObjectPath
 from tasks import hub, launch, sources, tables
 from tasks.anatomy import dissect as dissect
 from tasks.classifier_plots import metric_intervals, record_classifier
@@ -50,6 +51,12 @@ def _plan_corpus(
 ) -> Artifact | PendingDownload:
     """Register a source in a folder if its file is present."""
     found = sources.find_source(Source(source, role))
+    if isinstance(found, ObjectPath):
+        known = sources.registered_dir(found)
+        if not text.is_registered(found, known):
+            files = text.source_files(found)
+            return PendingDownload(source, sum(text.file_entry(file).st_size for file in files))
+        return text.register_source(found, folder / role, companion=companion, known=known)
     if isinstance(found, Path):
         return text.register_source(found, folder / role, companion=companion)
     file = sources.placed_file(source, found)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from supervised import S3_SECRET, Buckets
 
 from gpt_core.cores import usable_cores
 
@@ -89,6 +90,26 @@ def _rank(item: pytest.Item) -> tuple[int, bool]:
 def _folder(item: pytest.Item) -> str:
     """The folder of a test below ``tests`` or ``gpt_core``."""
     return item.path.relative_to(ROOT).parts[1]
+
+
+@pytest.fixture(scope="session")
+def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buckets]:
+    """An S3 server."""
+    server = Buckets(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def s3(buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The environment of a client of the server, without the files of the machine's user."""
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in buckets.environment_of_clients("me", S3_SECRET).items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
 
 
 @pytest.fixture(autouse=True)

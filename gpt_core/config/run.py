@@ -151,8 +151,9 @@ class RunConfig(Section):
     """Names the run in the records and its artifacts on disk."""
 
     source: str = "samples"
-    """A named source (``data/sources.toml``) or a path to text, JSON, JSONL, CSV, TSV, Parquet, a
-    folder of these, or gz or zip of these."""
+    """A named source (``data/sources.toml``), or a path or an address (``s3://BUCKET/KEY``,
+    ``gs://``, ``file://``) of text, JSON, JSONL, CSV, TSV, Parquet, a folder of these, or gz or zip
+    of these."""
 
     checkpoint: str | None = None
     """The model that is evaluated and fine-tuned: a checkpoint's directory, a registered model such

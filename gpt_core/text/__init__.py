@@ -44,6 +44,7 @@ from gpt_core.text.reading import read_texts
 from gpt_core.text.records import RecordFormat, file_errors, read_objects, read_record_file
 from gpt_core.text.rows import TableLayout, TableRow, WantedColumns, find_layout, read_rows
 from gpt_core.text.sources import (
+    file_entry,
     is_pattern,
     is_registered,
     local_path,
@@ -89,6 +90,7 @@ __all__ = [
     "asked_text",
     "balance",
     "clean_corpus",
+    "file_entry",
     "file_errors",
     "find_layout",
     "find_near_duplicates",

@@ -33,6 +33,7 @@ def register_source(
     name: str | None = None,
     companion: str | None = None,
     progress: Progress | None = None,
+    known: Path | None = None,
 ) -> Artifact:
     """Register a file, a folder or a pattern as an artifact, without copying anything.
 
@@ -40,12 +41,13 @@ def register_source(
 
     Args:
         path: The file, folder or pattern, on a disk or in a store.
-        out_dir: Directory of the artifact. If it has an earlier registration of the same objects
-            of a store, only those that changed are read.
+        out_dir: Directory of the artifact.
         name: Name of the source; None takes the name of the path.
         companion: Name of a file in the source's folder that says how to read the source, such as
             ``ReadingConfig.boundaries``; if it exists, the fingerprint includes its bytes.
         progress: Receives the ``bytes`` of a store that were read.
+        known: Directory of an earlier registration of the same objects of a store, of which only
+            those that changed are read; None for ``out_dir``.
 
     Returns:
         A raw artifact; ``source_path`` returns the file, folder or pattern.
@@ -58,7 +60,7 @@ def register_source(
     files = dict(named_files(path))
     if not any(file_entry(file).st_size for file in files.values()):
         raise DataError(f"{path} is empty: there is no text to read")
-    found = _register(path, files, out_dir, progress)
+    found = _register(path, files, known or out_dir, progress)
     hashes = dict(found.hashes)
     hashes |= _companions(path, files, companion) if companion else {}
     with new_artifact(out_dir, kind="raw") as draft:
@@ -78,11 +80,11 @@ def register_source(
 
 
 def _register(
-    path: Location, files: Mapping[str, Location], out_dir: Path, progress: Progress | None
+    path: Location, files: Mapping[str, Location], known: Path, progress: Progress | None
 ) -> Registered:
     """The sizes, times and hashes of the files of a source."""
     if _are_objects(files):
-        return register_objects(files, _known_objects(path, out_dir), progress)
+        return register_objects(files, _known_objects(path, known), progress)
     entries = {name: file_entry(file) for name, file in files.items()}
     return Registered(
         sizes={name: entry.st_size for name, entry in entries.items()},

@@ -55,6 +55,8 @@ NOT_EXECUTED = {
     "prefect deployment run": "Prefect's own command; tests/flows/test_submitting.py",
     "torchrun": "two machines with GPUs; tests/distributed has two agents",
     "dask ": "serves until it is stopped; tests/tasks/test_dask_engine.py",
+    "gptflow prepare --dry-run 'source=s3:": "of a bucket: tests/flows/test_object_sources.py",
+    "gptflow prepare --dry-run source=file:": "of a folder: tests/flows/test_object_sources.py",
     "gptflow prepare engine.kind=dask": "needs a cluster; tests/tasks/test_dask_engine.py",
     "gptflow run store.uri=": "needs a bucket; tests/flows/test_shared_store.py",
     "curl ": "asks the server of a line before",

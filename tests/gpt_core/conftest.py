@@ -2,12 +2,11 @@
 
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
-from supervised import S3_SECRET, Buckets
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.checkpoints import CheckpointDescription, CheckpointKind
@@ -17,26 +16,6 @@ from gpt_core.data import encode_corpus
 from gpt_core.models import GPT, save_weights
 from gpt_core.text import clean_corpus, register_source
 from gpt_core.tokenizers import train_tokenizer
-
-
-@pytest.fixture(scope="session")
-def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buckets]:
-    """An S3 server."""
-    server = Buckets(tmp_path_factory.mktemp("s3"))
-    server.start()
-    yield server
-    server.end()
-
-
-@pytest.fixture
-def s3(buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The environment of a client of the server, without the files of the machine's user."""
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name, value in buckets.environment_of_clients("me", S3_SECRET).items():
-        monkeypatch.setenv(name, value)
-    return monkeypatch
 
 
 @pytest.fixture(scope="session")

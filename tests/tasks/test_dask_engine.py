@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervised import Buckets
 
 from gpt_core.artifact import Artifact, verify
 from gpt_core.config import (
@@ -24,6 +25,7 @@ from gpt_core.config import (
 from gpt_core.data import encode_corpus
 from gpt_core.engine import Engine, run_serially
 from gpt_core.errors import ConfigError, DataError
+from gpt_core.object_paths import find_location
 from gpt_core.text import clean_corpus, register_source
 from gpt_core.tokenizers import train_tokenizer
 from tasks.dask_engine import DaskEngine, open_cluster
@@ -113,6 +115,25 @@ def make_all(raw: Artifact, folder: Path, engine: Engine, lose: bool) -> list[Ar
 def hashes(made: list[Artifact]) -> list[dict[str, str]]:
     """The SHA-256 of every file of each artifact."""
     return [{name: entry.sha256 for name, entry in each.manifest().files.items()} for each in made]
+
+
+def test_workers_read_a_store_themselves(
+    buckets: Buckets, s3: pytest.MonkeyPatch, cluster: str, tmp_path: Path
+) -> None:
+    client = buckets.client()
+    client.create_bucket(Bucket="dask")
+    client.put_object(Bucket="dask", Key="source.txt", Body=LINES.encode())
+    (tmp_path / "source.txt").write_text(LINES, encoding="utf-8")
+    made = []
+    with open_engine(EngineConfig(kind="dask", address=cluster)) as dask:
+        assert isinstance(dask, DaskEngine)
+        variables = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
+        dask.client.run(exec, f"import os; os.environ.update({variables!r})")
+        for place in (find_location("s3://dask/source.txt"), tmp_path / "source.txt"):
+            out = tmp_path / str(len(made))
+            raw = register_source(place, out / "raw")
+            made.append(hashes(make_all(raw, out, dask, lose=False)))
+    assert made[0] == made[1]
 
 
 def test_a_cluster_that_loses_workers_makes_what_one_process_does(
