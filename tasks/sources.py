@@ -14,6 +14,7 @@ from gpt_core.object_paths import Location, ObjectPath, find_location
 from gpt_core.text import (
     file_entry,
     is_pattern,
+    is_registered,
     path_exists,
     register_source,
     source_files,
@@ -199,6 +200,30 @@ def fetch_source(
     path = _fetch_public(source.name, found, progress)
     out_dir = artifact_dir("raw", source.name, fingerprint_of(str(path)))
     return register_source(path, out_dir, companion=companion)
+
+
+def register_present(source: Source, out_dir: Path, companion: str | None = None) -> Artifact | int:
+    """Register a source in a directory if nothing has to be fetched or read from a store for it.
+
+    Returns:
+        The raw artifact, or the bytes that a run would fetch or read.
+
+    Raises:
+        ConfigError: If there is no such source.
+        DataError: If it cannot be listed or read, or is empty.
+    """
+    found = find_source(source)
+    known: Path | None = None
+    if isinstance(found, PublicSource):
+        file = placed_file(source.name, found)
+        if not file.exists():
+            return found.bytes
+        found = file
+    elif isinstance(found, ObjectPath):
+        known = registered_dir(found)
+        if not is_registered(found, known):
+            return sum(file_entry(file).st_size for file in source_files(found))
+    return register_source(found, out_dir, companion=companion, known=known)
 
 
 def registered_dir(path: Location) -> Path:

@@ -27,7 +27,6 @@ from gpt_core.config import (
     ReadingConfig,
     ShardConfig,
 )
-from gpt_core.object_paths import ObjectPath
 from tasks import hub, launch, sources, tables
 from tasks.anatomy import dissect as dissect
 from tasks.classifier_plots import metric_intervals, record_classifier
@@ -50,19 +49,8 @@ def _plan_corpus(
     folder: Path, source: str, role: Role = "text", companion: str | None = None
 ) -> Artifact | PendingDownload:
     """Register a source in a folder if its file is present."""
-    found = sources.find_source(Source(source, role))
-    if isinstance(found, ObjectPath):
-        known = sources.registered_dir(found)
-        if not text.is_registered(found, known):
-            files = text.source_files(found)
-            return PendingDownload(source, sum(text.file_entry(file).st_size for file in files))
-        return text.register_source(found, folder / role, companion=companion, known=known)
-    if isinstance(found, Path):
-        return text.register_source(found, folder / role, companion=companion)
-    file = sources.placed_file(source, found)
-    if not file.exists():
-        return PendingDownload(source, found.bytes)
-    return text.register_source(file, folder / role, companion=companion)
+    planned = sources.register_present(Source(source, role), folder / role, companion)
+    return PendingDownload(source, planned) if isinstance(planned, int) else planned
 
 
 @fetch(planned=_plan_corpus, run_name="fetch_corpus ({role})")
