@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from supervised import Buckets
 
 from tasks.store.lease import LEASE, Lease
 from tasks.store.objects import Objects
@@ -29,13 +30,19 @@ class Machine:
         self.lease._ended.set()
 
 
+@pytest.fixture(autouse=True)
+def _contention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test writes faster than a bucket."""
+    monkeypatch.setattr("tasks.store.lease._CONTENTION_SECONDS", 0.3)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Objects:
     return Objects(tmp_path.as_uri())
 
 
-def test_the_second_waits_until_the_first_ends(objects: Objects) -> None:
-    first, second = Machine(objects, "one"), Machine(objects, "two")
+def test_the_second_waits_until_the_first_ends(folder: Objects) -> None:
+    first, second = Machine(folder, "one"), Machine(folder, "two")
     assert first.acquire()
     answers: list[bool] = []
     thread = threading.Thread(target=lambda: answers.append(second.acquire()))
@@ -48,8 +55,21 @@ def test_the_second_waits_until_the_first_ends(objects: Objects) -> None:
     assert "the run 'run of one' on " in second.said[0]
     assert "is at pretrain: waiting for its result, or its end" in second.said[0]
     second.lease.release()
-    assert objects.read(place(KEY, LEASE), 1000) is None
+    assert folder.read(place(KEY, LEASE), 1000) is None
     assert first.said == []
+
+
+@pytest.mark.long
+def test_a_bucket_keeps_leases_too(s3: Buckets, tmp_path: Path) -> None:
+    objects = Objects(f"s3://shared/{tmp_path.name}")
+    first = Machine(objects, "one")
+    assert first.acquire()
+    assert not Machine(objects, "two").acquire(done=True)
+    first.lease.release()
+    second = Machine(objects, "two")
+    assert second.acquire()
+    assert second.said == []
+    second.lease.release()
 
 
 def test_one_that_was_killed_is_succeeded(folder: Objects) -> None:
@@ -79,6 +99,7 @@ def test_a_result_ends_the_waiting(folder: Objects) -> None:
     first.lease.release()
 
 
+@pytest.mark.long
 def test_of_several_that_ask_at_once_one_gets_it(folder: Objects) -> None:
     machines = [Machine(folder, f"home {n}", seconds=4) for n in range(4)]
     done, answers = threading.Event(), list[bool]()
