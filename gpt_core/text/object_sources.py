@@ -19,7 +19,7 @@ from gpt_core.files import Progress
 from gpt_core.object_paths import ObjectPath, list_objects
 
 _REQUESTS = 16  # at a time
-_HASHED = 4  # objects at a time
+_HASHED = 16  # objects at a time: requests take longer than small objects
 _CHUNK = 1 << 22
 _OLD = 60 * 10**9  # ns after which a time in seconds is that of the last change
 
