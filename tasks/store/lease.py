@@ -4,7 +4,7 @@ Object stores have no locks, and PyArrow writes none on a condition. So a lease 
 its holder writes again and again. Who wants it writes it as well and looks a moment later whose it
 is (Fischer's algorithm): of several that ask at once, the last to write gets it. Whether a holder
 lives is measured by the clock of the one who waits: clocks of machines are never compared. Should
-two machines hold one all the same, they compute the same bytes, and the last record stays.
+two machines hold one all the same, they compute the same bytes, and the record of one stays.
 """
 
 import json
