@@ -133,12 +133,13 @@ def _evaluation_texts(cleaning: CleaningConfig, contamination: Artifact | None) 
 
 def _clean_parts(work: _Work, progress: Progress | None) -> list[Finished[CleanedPart]]:
     """Clean each part by itself."""
+    alone = len(work.parts) == 1  # in this process
     read = 0
 
     def done(part: CleanedPart) -> None:
         nonlocal read
         read += part.counts.read
-        if progress is not None:
+        if progress is not None and not alone:  # a part that is alone says so itself
             progress("documents", read, None)
 
     inputs = [
@@ -150,7 +151,6 @@ def _clean_parts(work: _Work, progress: Progress | None) -> list[Finished[Cleane
         )
         for part in work.parts
     ]
-    alone = len(work.parts) == 1  # in this process
     function = partial(clean_part, progress=progress) if alone else clean_part
     engine = run_serially if alone else work.engine
     cleaned = work.store.run(engine, function, work.parts, inputs, CleanedPart, done=done)
