@@ -12,7 +12,6 @@ from gpt_core.config import (
     Benchmark,
     BenchmarkConfig,
     ClassificationConfig,
-    CleaningConfig,
     ComparisonConfig,
     DecodingConfig,
     EngineConfig,
@@ -24,12 +23,13 @@ from gpt_core.config import (
     LoRAConfig,
     PreferenceConfig,
     PretrainConfig,
-    ReadingConfig,
     ShardConfig,
 )
 from tasks import hub, launch, sources, tables
 from tasks.anatomy import dissect as dissect
 from tasks.classifier_plots import metric_intervals, record_classifier
+from tasks.corpora import clean_corpus as clean_corpus
+from tasks.corpora import train_tokenizer as train_tokenizer
 from tasks.engines import open_engine
 from tasks.judging import judge_key
 from tasks.paths import artifact_dir, judge_replies
@@ -41,7 +41,6 @@ from tasks.reads import Role, Source
 from tasks.reporting import report_table
 from tasks.sharing import stored_training
 from tasks.stage import StageRun, display_progress, fetch, stage
-from tasks.tokenizing import train_tokenizer as train_tokenizer
 from tasks.training_reporter import TrainingReporter
 
 
@@ -57,25 +56,6 @@ def _plan_corpus(
 def fetch_corpus(source: str, role: Role = "text", companion: str | None = None) -> Artifact:
     """Register a source, given by name or path, by its content, see ``tasks.sources``."""
     return sources.fetch_source(Source(source, role), companion, display_progress("fetch_corpus"))
-
-
-@stage(package="text", kind="documents", ignore=("engine_config",))
-def clean_corpus(
-    run: StageRun,
-    raw: Artifact,
-    reading: ReadingConfig,
-    cleaning: CleaningConfig,
-    engine_config: EngineConfig | None = None,
-    contamination: Artifact | None = None,
-) -> Artifact:
-    """Clean raw text, see ``gpt_core.text.clean_corpus``; the engine is not part of the key."""
-    with open_engine(engine_config) as engine:
-        corpus = text.clean_corpus(
-            raw, reading, cleaning, run.out_dir, contamination, engine=engine, progress=run.progress
-        )
-    run.record.log_table(tables.rules(corpus), "rules")
-    run.record.log_table(tables.dropped(corpus), "dropped")
-    return corpus
 
 
 @stage(package="data", kind="shards", ignore=("engine_config",))

@@ -129,7 +129,7 @@ def test_settings_that_are_named_exist() -> None:
 def test_picture_of_the_pipeline_names_stages() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     named = re.findall(r"-->\|(\w+)\|", text.split("```mermaid", 2)[1])
-    files = [ROOT / "tasks" / name for name in ("stages.py", "predictions.py", "tokenizing.py")]
+    files = [ROOT / "tasks" / name for name in ("stages.py", "predictions.py", "corpora.py")]
     stages = "".join(file.read_text(encoding="utf-8") for file in files)
     assert named
     assert all(f"def {name}(" in stages for name in named)

@@ -64,7 +64,7 @@ def test_a_missing_part_is_an_error(part: str) -> None:
         Flow(**parts)  # type: ignore[arg-type]
 
 
-EVERYWHERE = ("limits", "notify", "tracking", "plan", "registry")
+EVERYWHERE = ("limits", "notify", "tracking", "store", "plan", "registry")
 
 
 def test_only_the_sections_that_are_used_are_recorded() -> None:

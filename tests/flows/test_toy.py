@@ -74,9 +74,10 @@ class Copy:
         self.write("gpt_core/toy.py", CORE)
         self.write("flows/commands/toy.py", FLOW)
         stages = self.read("tasks/stages.py")
-        imported = "from gpt_core import text, tokenizers"
+        imported = "from gpt_core.artifact import Artifact"
         assert imported in stages
-        self.write("tasks/stages.py", stages.replace(imported, f"{imported}, toy") + STAGE)
+        added = stages.replace(imported, f"from gpt_core import toy\n{imported}")
+        self.write("tasks/stages.py", added + STAGE)
         flows = self.read("flows/declarations.py")
         self.write("flows/declarations.py", flows.replace(END, f"{DECLARATION}{END}"))
 

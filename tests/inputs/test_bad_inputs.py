@@ -203,7 +203,7 @@ not_parquet.parquet            is not an intact Parquet file
 other.parquet                  has no column
 packed.csv.gz                  unpack it
 book.xlsx                      unpack it
-semicolon.csv                  no column 'text'; it has text;label
+bars.csv                       no column 'text'; it has text|label
 nowhere.csv                    neither a file or folder
 """
 """Tables of labelled texts that are refused."""
@@ -343,7 +343,7 @@ def files() -> dict[str, str | bytes]:
         "cut_row.jsonl": jsonl(*labelled(1)) + '{"text',
         "cut_task.jsonl": jsonl(*asked(1)) + '{"in',
         "packed.csv.gz": gzip.compress(b"label,text\n"), "book.xlsx": b"PK\3\4",
-        "semicolon.csv": "text;label\na;ham\n", "null.jsonl": jsonl({"text": None}),
+        "bars.csv": "text|label\na|ham\n", "null.jsonl": jsonl({"text": None}),
         "many.txt": "some words\n\n" * 500_000, "cuts/a.txt": "text", "cuts/cuts.tsv": "a\tb\n",
         "strings.json": '["a", "b"]', "nine.json": json.dumps(asked(9)),
         "no_output.json": '[{"instruction": "a"}]', "none.json": "[]",

@@ -28,7 +28,9 @@ def report(prefect_home: Path, tmp_path: Path) -> Artifact:
     @flow
     def predict() -> Artifact:
         source = stages.fetch_corpus(str(file), "prediction")
-        return stages.predict_file(checkpoint, source, PredictionConfig(), DecodingConfig())
+        return stages.predict_file(
+            checkpoint, source, PredictionConfig(), DecodingConfig(), None, {}
+        )
 
     with tracked_flow("predict", RunConfig(name="small"), {}) as record:
         log_model(record.run_id, checkpoint, "classifier-ham-spam", record.experiment)

@@ -279,7 +279,8 @@ def test_clients_that_connect_and_drop_leave_nothing(model: Path, cycles: int, c
         for _ in range(cycles):
             connect_and_drop(server, draw)
         assert within(10, is_quiet)
-        assert (open_files(), tasks_of(server)) == (files, tasks)
+        assert open_files() <= files  # one of the first clients may still have had one
+        assert tasks_of(server) == tasks
         if cycles >= 1000:
             assert resident_megabytes() - megabytes < 5
         assert ask(f"{server.url}/v1/completions", {**LONG, "max_tokens": 4}).status == 200
