@@ -2,6 +2,9 @@
 
 import os
 import signal
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +29,28 @@ def checkpoint(cli: Any, name: str, step: int) -> Path:
     return next(cli.home.glob(pattern), cli.home / "none")
 
 
+def stop_between_writes(group: int, database: Path) -> None:
+    """Stop the processes of a run while none of them has locked MLflow's database."""
+    while True:
+        os.killpg(group, signal.SIGSTOP)
+        with closing(sqlite3.connect(database, timeout=0)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                os.killpg(group, signal.SIGCONT)
+                time.sleep(0.05)
+            else:
+                return
+
+
 def test_the_second_of_two_equal_runs_waits_and_takes_the_result(
     module_cli: Any, small: list[str], tmp_path: Path
 ) -> None:
     command = ("pretrain", *small, *SETTINGS, "name=twin")
     first = module_cli.start(*command, output=tmp_path / "first")
     eventually(lambda: checkpoint(module_cli, "twin", 100).is_file())
-    os.killpg(first.pid, signal.SIGSTOP)  # else it may end before the second one waits
+    # Else it may end before the second one waits.
+    stop_between_writes(first.pid, module_cli.home / "mlflow" / "mlflow.db")
     second = module_cli.start(*command, output=tmp_path / "second")
     try:
         eventually(lambda: "waiting for its end" in (tmp_path / "second").read_text("utf-8"))
