@@ -117,6 +117,7 @@ def test_a_server_that_is_away_is_a_sentence_in_time(s3: pytest.MonkeyPatch) -> 
     assert time.monotonic() - begin < BOUND
 
 
+@pytest.mark.soak
 @pytest.mark.long
 def test_a_server_that_hangs_is_a_sentence_in_time(
     buckets: Buckets, s3: pytest.MonkeyPatch

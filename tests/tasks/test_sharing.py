@@ -144,6 +144,7 @@ def test_a_second_home_makes_nothing(
         assert pending() == []
 
 
+@pytest.mark.soak
 @pytest.mark.long
 def test_a_store_that_is_away_delays_publishing(
     home_of: Home, text: Path, buckets: Buckets, monkeypatch: pytest.MonkeyPatch

@@ -59,6 +59,7 @@ def test_the_second_waits_until_the_first_ends(folder: Objects) -> None:
     assert first.said == []
 
 
+@pytest.mark.soak
 @pytest.mark.long
 def test_a_bucket_keeps_leases_too(s3: Buckets, tmp_path: Path) -> None:
     objects = Objects(f"s3://shared/{tmp_path.name}")
@@ -99,6 +100,7 @@ def test_a_result_ends_the_waiting(folder: Objects) -> None:
     first.lease.release()
 
 
+@pytest.mark.soak
 @pytest.mark.long
 def test_of_several_that_ask_at_once_one_gets_it(folder: Objects) -> None:
     machines = [Machine(folder, f"home {n}", seconds=4) for n in range(4)]
