@@ -18,7 +18,9 @@ def test_hours_are_bytes_over_rates_that_were_measured(page: str, project_root: 
     )
     assert len(rows) == 4
     for name, n_bytes, rate, workers, hours in rows:
-        [row] = [line for line in results.splitlines() if line.startswith((f"| {name} |", f"| {name},"))]
+        [row] = [
+            line for line in results.splitlines() if line.startswith((f"| {name} |", f"| {name},"))
+        ]
         measured = row.split("|")[2].strip()
         value, unit = (measured if " " in measured else f"{measured} MB/s").split()
         rates = {"MB/s": float(value), "s": 100 / float(value)}  # seconds are those of 100 MB
