@@ -45,11 +45,11 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(max(1, usable_cores() - 1))
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = options.checkpoint or random_model(Path(folder) / "random-6x192")
+        checkpoint = options.checkpoint or _random_model(Path(folder) / "random-6x192")
         engine = Engine(load_model(checkpoint), n_slots=SLOTS)
         step, chunk = _step_times(engine, options.tokens)
         turns: list[dict[str, float]] = []
-        with serving(checkpoint, 2 * options.clients) as (url, pid):
+        with _serving(checkpoint, options.clients) as (url, pid):
             for _ in range(options.turns):
                 turns.append(_engine_rate(engine, options))
                 before = _cpu_seconds(pid)
@@ -68,8 +68,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def random_model(directory: Path) -> Path:
-    """Write a random model of 6 layers, 192 wide, with 512 tokens."""
+def _random_model(directory: Path) -> Path:
     tokenizer = CodePointTokenizer([chr(0x4E00 + i) for i in range(511)])
     shape = GPTConfig(
         n_layer=6, n_head=6, n_embd=192, context_length=256, vocab_size=tokenizer.vocab_size
@@ -85,10 +84,10 @@ def random_model(directory: Path) -> Path:
 
 
 @contextmanager
-def serving(checkpoint: Path, queue: int) -> Iterator[tuple[str, int]]:
-    """Serve a checkpoint in a process of its own, with so many waiting; its address and its id."""
+def _serving(checkpoint: Path, clients: int) -> Iterator[tuple[str, int]]:
+    """Serve a checkpoint in a process of its own; gives its address and its id."""
     command = [sys.executable, "-m", "gpt_core", "serve", "--checkpoint", str(checkpoint)]
-    command += ["--port", "0", "--slots", str(SLOTS), "--queue", str(queue)]
+    command += ["--port", "0", "--slots", str(SLOTS), "--queue", str(2 * clients)]
     command += ["--threads", str(torch.get_num_threads())]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

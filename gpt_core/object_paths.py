@@ -211,7 +211,7 @@ def relative_path(file: Location, folder: Location) -> PurePath:
 
 
 def list_objects(folder: ObjectPath, *, recursive: bool = True) -> Iterator[ObjectPath]:
-    """Stream the objects in a folder in the order of their keys.
+    """List the objects in a folder in the order of their keys.
 
     Args:
         folder: The folder.

@@ -127,12 +127,13 @@ def parse_uri(text: str) -> Uri:
             raise ConfigError(f"{text!r:.200} names no file of this machine: write file:///PATH")
         return Uri("file", "", str(Path("/" + unquote(path))))
     bucket, _, key = rest.partition("/")
-    if "@" in bucket:
+    is_bucket = _BUCKET.fullmatch(bucket) is not None
+    if not is_bucket and "@" in rest:  # a secret may have a slash in it
         raise ConfigError(
             f"{text!r:.200} has credentials in it, which end up in logs: give them by the "
             f"environment ({_advice(scheme)})"
         )
-    if not _BUCKET.fullmatch(bucket):
+    if not is_bucket:
         raise ConfigError(f"{text!r:.200} names no bucket: write {scheme}://BUCKET/KEY")
     return Uri(scheme, bucket, key.strip("/"))
 

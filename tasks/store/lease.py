@@ -32,7 +32,7 @@ Content = dict[str, object]
 
 
 class Lease:
-    """The right to train one stage; keep it alive with ``hold``.
+    """The right to train one stage; once acquired, a thread keeps it alive until its release.
 
     Args:
         objects: The store.

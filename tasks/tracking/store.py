@@ -77,6 +77,7 @@ def client() -> MlflowClient:
     uri = tracking_uri()
     if _WAITING.get():
         require_answer(uri, _FLOW_SECONDS)
+        return client_for(uri)
     opened = client_for(uri)
     require_answer(uri, _RECONNECT_SECONDS)
     return opened

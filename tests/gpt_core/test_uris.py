@@ -56,6 +56,7 @@ def test_an_address_is_parsed_and_written_as_it_was(address: str, parsed: Uri) -
         ("s3://a bucket/a", "names no bucket"),
         ("file://elsewhere/a", "names no file of this machine"),
         (f"s3://me:{SECRET}@uris/a", "has credentials in it"),
+        (f"s3://me:ab/{SECRET}@uris/a", "has credentials in it"),
     ],
 )
 def test_what_is_no_address_is_a_sentence_without_its_password(address: str, says: str) -> None:
