@@ -127,9 +127,11 @@ def continue_ours(engine: Engine, prompts: list[list[int]], n_tokens: int) -> li
 
 
 @torch.inference_mode()
-def continue_theirs(model: Any, prompts: list[list[int]], n_tokens: int) -> list[list[int]]:
-    """Greedy continuations by ``transformers``."""
-    token_ids = torch.tensor(prompts)
+def continue_theirs(
+    model: Any, prompts: list[list[int]], n_tokens: int, cache: str | None = None
+) -> list[list[int]]:
+    """Greedy continuations by ``transformers``, with its default cache or another."""
+    token_ids = torch.tensor(prompts, device=model.device)
     new = model.generate(
         token_ids,
         attention_mask=torch.ones_like(token_ids),
@@ -138,6 +140,7 @@ def continue_theirs(model: Any, prompts: list[list[int]], n_tokens: int) -> list
         do_sample=False,
         eos_token_id=None,
         pad_token_id=0,
+        cache_implementation=cache,
     )
     answer: list[list[int]] = new[:, token_ids.size(1) :].tolist()
     return answer

@@ -18,7 +18,8 @@ from benchmarks.training import loader_of
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.callbacks import Callback
 from gpt_core.checkpoints import TOKENIZER
-from gpt_core.config import GPTConfig, PretrainConfig, TrainingConfig
+from gpt_core.config import ComputeConfig, GPTConfig, PretrainConfig, TrainingConfig
+from gpt_core.execution import resolve_device
 from gpt_core.execution.placement import build_layout
 from gpt_core.models import build_model
 from gpt_core.tokenizers import ByteTokenizer
@@ -78,11 +79,13 @@ def main() -> None:
 def prepared(folder: Path) -> tuple[Trainer, Artifact]:
     """A trainer with the moments of one step, and the shards that it trains on."""
     training = TrainingConfig(tokens_per_step=1024, micro_batch=1, steps=1000)
-    config = PretrainConfig(model=SHAPE, training=training)
+    compute = ComputeConfig(compile="off")
+    config = PretrainConfig(model=SHAPE, training=training, compute=compute)
     with new_artifact(folder / "shards", kind="shards") as draft:
         loader = loader_of(draft.directory, SHAPE, batch=1)
         ByteTokenizer().save(draft.directory / TOKENIZER)
-    layout = build_layout(build_model(SHAPE, seed=0).train(), torch.device("cpu"), config.compute)
+    device = resolve_device("auto")
+    layout = build_layout(build_model(SHAPE, seed=0).train(), device, config.compute)
     trainer = Trainer(layout, config, loader, None, Callback())
     trainer.train_step()
     return trainer, draft.artifact

@@ -23,7 +23,16 @@ from torch import Tensor
 from gpt_core.generation.active import ActiveRequest, check_request
 from gpt_core.generation.requests import Choice, Finish, Request, Update
 from gpt_core.generation.sampling import choices, sample_rows
-from gpt_core.models import GPT, Decoder, LinearKind, SlotCache, SlotStep
+from gpt_core.generation.slots import Slots
+from gpt_core.models import (
+    GPT,
+    Decoder,
+    LinearKind,
+    SlotCache,
+    SlotStep,
+    StepKind,
+    build_step_graphs,
+)
 
 
 class Engine:
@@ -39,14 +48,16 @@ class Engine:
             context length.
         linears: The linear layers: ``auto`` tries in a fraction of a second whether packed
             weights are faster here; ``int8`` is faster for few requests and slightly less
-            accurate. Where weights are packed, the logits of a request have the same bits alone
-            and among any neighbours; else the tokens are the same.
+            accurate, and so is ``bf16`` on a GPU. Where weights are packed, the logits of a
+            request have the same bits alone and among any neighbours; else the tokens are the
+            same.
         keep_weights: Leave the model's weights as they are; else those that are packed or in int8
             are dropped from it, so that they are in memory once.
+        steps: How a token of every row is decoded, see ``StepGraphs``: ``auto`` records on a GPU.
 
     Raises:
         ValueError: If there is no slot, or chunks are empty.
-        ConfigError: If int8 weights cannot be used here.
+        ConfigError: If the linear layers, or recorded steps, cannot be used here.
     """
 
     def __init__(
@@ -59,6 +70,7 @@ class Engine:
         capacity: int | None = None,
         linears: LinearKind = "auto",
         keep_weights: bool = True,
+        steps: StepKind = "auto",
     ) -> None:
         if n_slots < 1 or prefill_chunk < 1:
             raise ValueError(f"{n_slots} slots and chunks of {prefill_chunk} must be at least 1")
@@ -66,13 +78,13 @@ class Engine:
         self.prefill_budget = max(prefill_budget or 0, prefill_chunk)
         self.decoder = Decoder(model, linears, n_slots, keep_weights=keep_weights)
         self._device = model.wte.weight.device
-        self._cache = SlotCache(model.config, n_slots, self._device, self._dtype(), capacity)
+        dtype = self.decoder.dtype
+        self._cache = SlotCache(model.config, n_slots, self._device, dtype, capacity)
+        self._slots = Slots(self._cache, prefill_chunk)
+        self._graphs = build_step_graphs(self.decoder, self._cache, steps)
         self._running: list[ActiveRequest] = []  # in the slots 0, 1, ...
         self._waiting: deque[ActiveRequest] = deque()  # their prompts are not computed yet
         self._next_id = 0
-        self._held: list[tuple[int, ...]] = [()] * n_slots  # computed chunks of a prompt, by slot
-        self.n_reused = 0
-        """Tokens of prompts that did not have to be computed, since a slot held them already."""
 
     @property
     def n_active(self) -> int:
@@ -83,6 +95,17 @@ class Engine:
     def n_free(self) -> int:
         """Slots without a request."""
         return self.n_slots - self.n_active
+
+    @property
+    def n_reused(self) -> int:
+        """Tokens of prompts that did not have to be computed, since a slot held them already."""
+        return self._slots.n_reused
+
+    @torch.inference_mode()
+    def prepare(self) -> None:
+        """Record all steps now rather than when one occurs first; before the first request."""
+        if self._graphs is not None:
+            self._graphs.prepare()
 
     def add(self, request: Request, *, slides: bool = False) -> int:
         """Give a request a slot.
@@ -105,45 +128,16 @@ class Engine:
             raise RuntimeError(f"all {self.n_slots} slots are occupied")
         n_places = self._cache.capacity - len(request.prompt) + 1  # the last token is not fed
         n_draws = request.max_new_tokens if slides else min(request.max_new_tokens, n_places)
-        slot, n_reused = self._take_slot(request)
+        slot, n_reused = self._slots.take(request, self._lengths())
         active = ActiveRequest(self._next_id, request, slot, n_draws, slides=slides)
         active.n_cached = n_reused
         self._waiting.append(active)
         self._next_id += 1
         return active.request_id
 
-    def _take_slot(self, request: Request) -> tuple[int, int]:
-        """A free slot, with what is computed already of the prompt; returns also its length.
-
-        Whole chunks are taken over, which have the same bits as if they were computed again.
-        """
-        occupied = {active.slot for active in (*self._running, *self._waiting)}
-        free = [slot for slot in range(self.n_slots) if slot not in occupied]
-        shared = [self._count_shared(request, held) for held in self._held]
-        best = max(range(self.n_slots), key=lambda slot: (shared[slot], slot in free))
-        n_shared, slot = shared[best], min(free, key=lambda each: (len(self._held[each]), each))
-        if n_shared and best in free:
-            slot = best
-        elif n_shared:
-            self._cache.copy(best, slot, n_shared)
-        self._held[slot] = request.prompt[:n_shared]
-        self.n_reused += n_shared
-        return slot, n_shared
-
-    def _count_shared(self, request: Request, held: Sequence[int]) -> int:
-        """Tokens that a prompt shares with a slot, in whole chunks and without its last token."""
-        if request.score_prompt:
-            return 0
-        longest = min(len(held), len(request.prompt) - 1)
-        same = next((i for i in range(longest) if held[i] != request.prompt[i]), longest)
-        return same // self.prefill_chunk * self.prefill_chunk
-
-    def _swap(self, one: int, other: int) -> None:
-        """Exchange the content of two slots."""
-        lengths = {active.slot: active.n_cached for active in (*self._running, *self._waiting)}
-        n_tokens = max(lengths.get(slot, len(self._held[slot])) for slot in (one, other))
-        self._cache.swap(one, other, n_tokens)
-        self._held[one], self._held[other] = self._held[other], self._held[one]
+    def _lengths(self) -> dict[int, int]:
+        """Tokens in the slots that have requests."""
+        return {active.slot: active.n_cached for active in (*self._running, *self._waiting)}
 
     def cancel(self, request_id: int) -> None:
         """Free a request's slot at once; no update follows. An unknown id is ignored."""
@@ -175,12 +169,25 @@ class Engine:
         draft = rows[0].draft(self._cache.capacity) if len(rows) == 1 else []
         if draft:
             return self._check_draft(rows[0], draft)
-        newest = torch.tensor([[active.token_ids[-1]] for active in rows], device=self._device)
-        step = SlotStep(self._cache, 0, [active.n_cached for active in rows])
-        logits = self.decoder.next_logits(newest, step)
+        if self._graphs is not None:
+            logits = self._graphs.next_logits(self._padded(rows), len(rows))
+        else:
+            newest = torch.tensor([[active.token_ids[-1]] for active in rows], device=self._device)
+            step = SlotStep(self._cache, 0, [active.n_cached for active in rows])
+            logits = self.decoder.next_logits(newest, step)
         for active in rows:
             active.n_cached += 1
         return self._sample(logits, rows)
+
+    def _padded(self, rows: Sequence[ActiveRequest]) -> list[tuple[int, int]]:
+        """Newest id and number of tokens of each row, and of slots that only fill up the step."""
+        assert self._graphs is not None
+        given = [(active.token_ids[-1], active.n_cached) for active in rows]
+        waiting = {active.slot: active.n_cached for active in self._waiting}
+        for slot in range(len(rows), self._graphs.count_rows(len(rows))):
+            place = waiting[slot] if slot in waiting else self._slots.spare_place(slot)
+            given.append((0, place))
+        return given
 
     def _check_draft(self, active: ActiveRequest, draft: list[int]) -> list[Update]:
         """Decode the tokens of a draft that are right, and the one after them, in one pass."""
@@ -210,8 +217,7 @@ class Engine:
         active.n_cached += len(new)
         active.is_finite &= bool(logits.sum().isfinite())
         if active.is_finite and active.n_new == 0:
-            whole = active.n_cached // self.prefill_chunk * self.prefill_chunk
-            self._held[active.slot] = active.request.prompt[:whole]
+            self._slots.hold(active.slot, active.request.prompt, active.n_cached)
         if active.n_cached < len(active.token_ids):
             return []
         if active.request.max_new_tokens == 0:
@@ -234,7 +240,7 @@ class Engine:
         slot = len(self._running)
         other = next((each for each in self._waiting if each.slot == slot), None)
         if active.slot != slot:
-            self._swap(active.slot, slot)
+            self._slots.swap(active.slot, slot, self._lengths())
             if other is not None:
                 other.slot = active.slot
             active.slot = slot
@@ -244,22 +250,22 @@ class Engine:
     def _release(self, active: ActiveRequest) -> None:
         """Free a request's slot."""
         if not active.is_finite:
-            self._cache.clear(active.slot)
-            self._held[active.slot] = ()
+            self._slots.clear(active.slot)
         if active in self._waiting:
             self._waiting.remove(active)
             return
         last = self._running[-1]
         if last is not active:
-            self._swap(last.slot, active.slot)
+            self._slots.swap(last.slot, active.slot, self._lengths())
             self._running[active.slot] = last
             last.slot, active.slot = active.slot, last.slot
         self._running.pop()
 
     def _sample(self, logits: Tensor, rows: Sequence[ActiveRequest]) -> list[Update]:
         """Sample a token for each row from its logits (B, V)."""
-        finite = logits.sum(dim=-1).isfinite().tolist()
-        token_ids = sample_rows(logits, rows)
+        are_finite = logits.sum(dim=-1).isfinite()
+        token_ids = sample_rows(logits, rows)  # waits for the device
+        finite = are_finite.tolist()
         chosen = _describe(logits, token_ids, rows)
         updates = []
         for active, choice, is_finite in zip(rows, chosen, finite, strict=True):
@@ -291,15 +297,9 @@ class Engine:
     def _restart(self, active: ActiveRequest) -> None:
         """Compute the newer half of a full context again, in a slot behind the running ones."""
         self._release(active)
-        self._held[active.slot] = ()
+        self._slots.reset(active.slot)
         active.slide(self._cache.capacity)
         self._waiting.appendleft(active)
-
-    def _dtype(self) -> torch.dtype:
-        """The dtype of keys and values."""
-        if torch.is_autocast_enabled(self._device.type):
-            return torch.get_autocast_dtype(self._device.type)
-        return self.model.wte.weight.dtype
 
 
 def _describe(

@@ -48,14 +48,14 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
     return logits.masked_fill(logits < smallest_kept, -torch.inf)
 
 
-def keep_top_p(logits: Tensor, p: float) -> Tensor:
+def keep_top_p(logits: Tensor, p: float | Tensor) -> Tensor:
     """Keep the smallest set of tokens whose probability reaches ``p`` (nucleus sampling).
 
     The token that crosses ``p`` is kept, so at least one token always survives.
 
     Args:
         logits: Shape (B, V).
-        p: Probability mass to keep, in (0, 1].
+        p: Probability mass to keep, in (0, 1]; or one of each row, shape (B, 1).
 
     Returns:
         Logits, shape (B, V), -inf outside the nucleus.
@@ -70,7 +70,7 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
         >>> keep_top_p(torch.tensor([[0.5, 0.3, 0.2]]).log(), p=0.6).exp()
         tensor([[0.5000, 0.3000, 0.0000]])
     """
-    if not 0.0 < p <= 1.0:
+    if isinstance(p, float | int) and not 0.0 < p <= 1.0:
         raise ValueError(f"p must be in (0, 1], got {p}")
     sorted_logits, order = logits.sort(dim=-1, descending=True)  # (B, V)
     probabilities = sorted_logits.softmax(dim=-1)

@@ -80,6 +80,20 @@ def draw_nucleus(logits: Tensor, uniforms: Tensor, top_p: Tensor) -> Tensor:
     return drawn
 
 
+def draw_sorted_nucleus(logits: Tensor, uniforms: Tensor, top_p: Tensor) -> Tensor:
+    """``draw_nucleus`` by sorting all rows at once: faster where there are many cores, as in a GPU.
+
+    Args:
+        logits: In float32, shape (B, V).
+        uniforms: Numbers in [0, 1), in float64, shape (B,).
+        top_p: In float64, shape (B,).
+
+    Returns:
+        Ids, shape (B,).
+    """
+    return sample_token(keep_top_p(logits, top_p[:, None]), uniforms)
+
+
 def draw_top_k(
     logits: Tensor, uniforms: Tensor, top_k: Sequence[int], top_p: Sequence[float | None]
 ) -> Tensor:

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from gpt_core.generation.active import ActiveRequest
 from gpt_core.generation.requests import Choice, Request
-from gpt_core.generation.row_draws import draw_nucleus, draw_top_k, draw_unfiltered
+from gpt_core.generation.row_draws import (
+    draw_nucleus,
+    draw_sorted_nucleus,
+    draw_top_k,
+    draw_unfiltered,
+)
 
 
 def sample_rows(logits: Tensor, rows: Sequence[ActiveRequest]) -> list[int]:
@@ -24,26 +29,30 @@ def sample_rows(logits: Tensor, rows: Sequence[ActiveRequest]) -> list[int]:
         B ids.
     """
     adjusted = adjust_logits(logits.float(), rows)
-    requests = [active.request for active in rows]
-    kinds = [_kind(request) for request in requests]
-    ids = torch.empty(len(rows), dtype=torch.long, device=logits.device)
+    kinds = [_kind(active.request) for active in rows]
+    sampled = [0] * len(rows)
     for kind in set(kinds):
         selected = [row for row, each in enumerate(kinds) if each == kind]
-        if kind == "greedy":
-            ids[selected] = _select(adjusted, selected).argmax(dim=-1)
-            continue
-        scaled, uniforms = _scaled(adjusted, selected, rows)
-        top_p = [requests[row].top_p for row in selected]
-        if kind == "top_k":
-            top_k = [requests[row].top_k or 1 for row in selected]
-            ids[selected] = draw_top_k(scaled, uniforms, top_k, top_p)
-        elif kind == "top_p":
-            limits = torch.tensor([p or 1.0 for p in top_p], device=logits.device)
-            ids[selected] = draw_nucleus(scaled, uniforms, limits.double())
-        else:
-            ids[selected] = draw_unfiltered(scaled, uniforms)
-    sampled: list[int] = ids.tolist()
+        ids: list[int] = _draw(kind, adjusted, selected, rows).tolist()
+        for row, token_id in zip(selected, ids, strict=True):
+            sampled[row] = token_id
     return sampled
+
+
+def _draw(kind: str, logits: Tensor, selected: list[int], rows: Sequence[ActiveRequest]) -> Tensor:
+    """Draw for the selected rows, which are all of one kind."""
+    if kind == "greedy":
+        return _select(logits, selected).argmax(dim=-1)
+    scaled, uniforms = _scaled(logits, selected, rows)
+    if kind == "all":
+        return draw_unfiltered(scaled, uniforms)
+    requests = [rows[row].request for row in selected]
+    top_p = [request.top_p for request in requests]
+    if kind == "top_k":
+        return draw_top_k(scaled, uniforms, [request.top_k or 1 for request in requests], top_p)
+    limits = torch.tensor([p or 1.0 for p in top_p], device=logits.device).double()
+    draw = draw_nucleus if logits.device.type == "cpu" else draw_sorted_nucleus
+    return draw(scaled, uniforms, limits)
 
 
 def _kind(request: Request) -> str:

@@ -52,6 +52,7 @@ from gpt_core.models.model_loss import model_loss
 from gpt_core.models.pickles import load_pickled
 from gpt_core.models.shapes import classifier_shapes, parameter_shapes
 from gpt_core.models.slot_cache import SlotCache, SlotStep
+from gpt_core.models.step_graphs import StepGraphs, StepKind, build_step_graphs
 from gpt_core.models.weights import (
     load_weights,
     require_weights,
@@ -80,10 +81,13 @@ __all__ = [
     "SelfAttention",
     "SlotCache",
     "SlotStep",
+    "StepGraphs",
+    "StepKind",
     "TransformerBlock",
     "adapter_fingerprint",
     "allocate_model",
     "build_model",
+    "build_step_graphs",
     "classifier_shapes",
     "count_parameters",
     "description_with",

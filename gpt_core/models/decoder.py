@@ -23,6 +23,7 @@ from gpt_core.models.gpt import GPT
 from gpt_core.models.layers import LayerNorm
 from gpt_core.models.packed import (
     Linear,
+    bf16_linear,
     can_pack,
     int8_linear,
     is_packing_faster,
@@ -31,12 +32,13 @@ from gpt_core.models.packed import (
 )
 from gpt_core.models.slot_cache import SlotStep
 
-LinearKind = Literal["auto", "plain", "packed", "int8"]
+LinearKind = Literal["auto", "plain", "packed", "bf16", "int8"]
 """Linear layers of a decoder: ``auto`` tries which of plain and packed is faster."""
 
 _MAKERS: dict[str, Callable[[nn.Module], Linear]] = {
     "plain": plain_linear,
     "packed": packed_linear,
+    "bf16": bf16_linear,
     "int8": int8_linear,
 }
 
@@ -52,7 +54,8 @@ class Decoder:
             dropped from it layer by layer, and it can compute nothing by itself any more.
 
     Raises:
-        ConfigError: If the kind is ``int8`` and the model is not in float32 on a CPU.
+        ConfigError: If the kind is ``int8`` and the model is not in float32 on a CPU, or ``bf16``
+            and the model has adapters.
     """
 
     def __init__(
@@ -71,9 +74,19 @@ class Decoder:
             make = _MAKERS[self.kind]
             if not keep_weights and self.kind != "plain":
                 make = partial(_make_and_drop, make)
-            self._blocks = [_Block(block, make) for block in _blocks(model)]
-            self._final_norm, self._head = _Norm(model.ln_f), make(model.lm_head)
+            self.blocks = [DecoderBlock(block, make) for block in _blocks(model)]
+            self.final_norm, self.head = Norm(model.ln_f), make(model.lm_head)
             self._tokens, self._positions = model.wte.weight, model.wpe.weight
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of keys and values."""
+        weight = self.model.wte.weight
+        if self.kind == "bf16":
+            return torch.bfloat16
+        if torch.is_autocast_enabled(weight.device.type):
+            return torch.get_autocast_dtype(weight.device.type)
+        return weight.dtype
 
     def logits(self, token_ids: Tensor, step: SlotStep) -> Tensor:
         """Logits at every position: (B, T) to (B, T, V)."""
@@ -81,51 +94,56 @@ class Decoder:
             every: Tensor = self.model(token_ids, step)
             return every
         B, T = token_ids.shape
-        return self._head(self._hidden(token_ids, step)).view(B, T, -1)
+        return self.head(self._hidden(token_ids, step)).view(B, T, -1)
 
     def next_logits(self, token_ids: Tensor, step: SlotStep) -> Tensor:
         """Logits of the token after the last: (B, T) to (B, V)."""
         if self.kind == "model":
             return self.model.next_logits(token_ids, step)
         T = token_ids.size(1)
-        return self._head(self._hidden(token_ids, step)[T - 1 :: T])
+        return self.head(self._hidden(token_ids, step)[T - 1 :: T])
 
     def _hidden(self, token_ids: Tensor, step: SlotStep) -> Tensor:
         """The final hidden states of all rows one after another, (B × T, C)."""
-        x = F.embedding(token_ids, self._tokens) + F.embedding(step.positions, self._positions)
-        shape, x = token_ids.shape, x.flatten(0, 1)
-        for layer, block in enumerate(self._blocks):
-            x = block(x, layer, shape, step)
-        return self._final_norm(x)
+        x = self.embed(token_ids.flatten(), step.positions.flatten())
+        for layer, block in enumerate(self.blocks):
+            x = block(x, layer, token_ids.shape, step)
+        return self.final_norm(x)
+
+    def embed(self, token_ids: Tensor, positions: Tensor) -> Tensor:
+        """The residual stream before the first block: two of shape (N,) to (N, C)."""
+        return F.embedding(token_ids, self._tokens) + F.embedding(positions, self._positions)
 
 
-class _Norm:
+class Norm:
     """A layer norm with its parameters at hand."""
 
     def __init__(self, norm: LayerNorm) -> None:
-        self._settings = (norm.weight.shape, norm.weight, norm.bias, norm.epsilon)
+        self.settings = (norm.weight.shape, norm.weight, norm.bias, norm.epsilon)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.layer_norm(x, *self._settings)
+        """Normalize the last dimension."""
+        return torch.layer_norm(x, *self.settings)
 
 
-class _Block:
+class DecoderBlock:
     """A transformer block with its layers at hand."""
 
     def __init__(self, block: TransformerBlock, make: Callable[[nn.Module], Linear]) -> None:
-        self._n_head = block.attn.n_head
-        self._ln_1, self._ln_2 = _Norm(block.ln_1), _Norm(block.ln_2)
-        self._c_attn, self._attn_proj = make(block.attn.c_attn), make(block.attn.c_proj)
-        self._c_fc, self._mlp_proj = make(block.mlp.c_fc), make(block.mlp.c_proj)
+        self.n_head = block.attn.n_head
+        self.ln_1, self.ln_2 = Norm(block.ln_1), Norm(block.ln_2)
+        self.c_attn, self.attn_proj = make(block.attn.c_attn), make(block.attn.c_proj)
+        self.c_fc, self.mlp_proj = make(block.mlp.c_fc), make(block.mlp.c_proj)
 
     def __call__(self, x: Tensor, layer: int, shape: torch.Size, step: SlotStep) -> Tensor:
+        """Update the residual stream (B × T, C); ``shape`` is (B, T)."""
         B, T = shape
-        qkv = self._c_attn(self._ln_1(x)).view(B, T, 3, self._n_head, -1)
+        qkv = self.c_attn(self.ln_1(x)).view(B, T, 3, self.n_head, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, T, D)
         heads = step.attend(layer, query, key, value)  # (B, H, T, D)
-        x = x + self._attn_proj(heads.transpose(1, 2).reshape(x.shape))
-        hidden = F.gelu(self._c_fc(self._ln_2(x)), approximate="tanh")
-        return x + self._mlp_proj(hidden)
+        x = x + self.attn_proj(heads.transpose(1, 2).reshape(x.shape))
+        hidden = F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh")
+        return x + self.mlp_proj(hidden)
 
 
 def _make_and_drop(make: Callable[[nn.Module], Linear], layer: nn.Module) -> Linear:
@@ -143,9 +161,11 @@ def _choose(model: GPT, kind: LinearKind, n_rows: int) -> str:
         raise ConfigError(
             "weights=int8 needs a model in float32 on a CPU, without adapters and without autocast"
         )
+    if kind == "bf16" and not _is_plain(model):
+        raise ConfigError("weights=bf16 needs a model without adapters and without autocast")
     if not _is_plain(model):
         return "model"
-    if kind in ("plain", "int8"):
+    if kind in ("plain", "bf16", "int8"):
         return kind
     layers = _linears(_blocks(model)[0])
     if not all(map(can_pack, layers)):

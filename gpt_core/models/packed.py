@@ -1,4 +1,4 @@
-"""Linear layers for decoding: as they are, packed once for oneDNN, or with int8 weights.
+"""Linear layers for decoding: as they are, packed once for oneDNN, in bfloat16 or in int8.
 
 A decode step multiplies few rows by large matrices, so its time is that of reading the weights. On
 a CPU ``F.linear`` arranges the matrix again for every product of two rows or more; weights packed
@@ -15,6 +15,7 @@ References:
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +33,7 @@ def plain_linear(layer: nn.Module) -> Linear:
     """A layer as it is; an ``nn.Linear`` without the overhead of calling a module."""
     if type(layer) is not nn.Linear:
         return layer
-    weight, bias = layer.weight, layer.bias
-    return lambda x: F.linear(x, weight, bias)
+    return partial(F.linear, weight=layer.weight, bias=layer.bias)
 
 
 def packed_linear(layer: nn.Module) -> Linear:
@@ -58,6 +58,22 @@ def _is_row_invariant(multiply: Linear, n_inputs: int) -> bool:
     """Whether a row has the same bits alone as in front of another."""
     rows = torch.randn(2, n_inputs, generator=torch.Generator().manual_seed(0))
     return torch.equal(multiply(rows[:1]), multiply(rows)[:1])
+
+
+def bf16_linear(layer: nn.Module) -> Linear:
+    """An ``nn.Linear`` with its weight in bfloat16, a copy; any other layer as it is.
+
+    Inputs are rounded to bfloat16 as well, sums are in float32, outputs are bfloat16.
+    """
+    if type(layer) is not nn.Linear:
+        return layer
+    weight = layer.weight.detach().bfloat16()
+    bias = None if layer.bias is None else layer.bias.detach().bfloat16()
+    return partial(_multiply_bf16, weight=weight, bias=bias)
+
+
+def _multiply_bf16(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return F.linear(x.bfloat16(), weight, bias)
 
 
 def int8_linear(layer: nn.Module) -> Linear:

@@ -42,6 +42,7 @@ class SlotCache:
         self.capacity = min(capacity or config.context_length, config.context_length)
         """Maximum number of tokens per slot."""
 
+        self.n_slots = n_slots
         shape = (config.n_layer, n_slots, config.n_head, self.capacity, config.head_width)
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros(shape, device=device, dtype=dtype)
