@@ -18,7 +18,7 @@ References:
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +73,7 @@ class StepGraphs:
         self._given = torch.zeros(cache.n_slots, 2, dtype=torch.long, pin_memory=self._on_gpu)
         self._inputs = self._given.to(self._device)  # id and length of each row
         self._steps: dict[tuple[int, int], Callable[[], Tensor]] = {}
-        self._pool: Any = None
+        self._graphs: list[torch.cuda.CUDAGraph] = []  # share their memory
 
     def count_rows(self, n_rows: int) -> int:
         """The rows of a step in which so many are wanted."""
@@ -126,9 +126,10 @@ class StepGraphs:
                 step()
         current.wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        pool = self._graphs[0].pool() if self._graphs else None
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             logits = step()
-        self._pool = graph.pool()
+        self._graphs.append(graph)
 
         def replay() -> Tensor:
             graph.replay()
