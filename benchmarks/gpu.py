@@ -44,6 +44,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     "attention: flash": {"attention_kernel": "flash"},
     "attention: cuDNN": {"attention_kernel": "cudnn"},
     "attention: efficient": {"attention_kernel": "efficient"},
+    "the same bits every time": {"deterministic": True},
     "head in 8 bits": {"fp8_head": True},
     "12 samples at once": {"micro_batch": 12},
     "128 samples at once": {"micro_batch": 128},

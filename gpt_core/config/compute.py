@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gpt_core.config.checks import require
 from gpt_core.config.section import Section
 
 
@@ -34,6 +35,10 @@ class ComputeConfig(Section):
     fp8_head: bool = False
     """Compute the head's products in FP8; for GPUs of compute capability 8.9 or higher."""
 
+    deterministic: bool = False
+    """On a GPU, take only kernels that sum in a fixed order: two equal runs, and a run that was
+    killed and continued, then end with the same bits, as they always do on a CPU; slower."""
+
     recompute: bool = False
     """Keep only each block's input and recompute the rest in the backward pass (activation
     checkpointing): less memory, more time, the same bits."""
@@ -41,3 +46,11 @@ class ComputeConfig(Section):
     fit_memory: bool = False
     """Use a smaller micro-batch if ``training.micro_batch`` samples do not fit into memory; a
     resumed run keeps the size that was found. Not tried for a sharded model (``fsdp``)."""
+
+    def __post_init__(self) -> None:
+        """Refuse a kernel that is not deterministic where it has to be."""
+        require(
+            not (self.deterministic and self.attention_kernel in ("cudnn", "efficient")),
+            f"compute.attention_kernel={self.attention_kernel} sums in no fixed order: with "
+            "compute.deterministic=true set compute.attention_kernel=auto",
+        )

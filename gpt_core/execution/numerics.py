@@ -4,6 +4,7 @@ They are resolved when a run starts and saved in its checkpoints, so that a resu
 the same bits as an uninterrupted one.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -23,6 +24,9 @@ KERNELS = {
     "math": SDPBackend.MATH,
 }
 """Torch's attention kernels by their names in the settings."""
+
+DETERMINISTIC_KERNELS = ("flash", "math")
+"""The kernels whose gradients have the same bits every time."""
 
 _FP8_CAPABILITY = (8, 9)
 
@@ -55,6 +59,9 @@ class Numerics:
     recompute: bool
     """Whether activations are recomputed in the backward pass (activation checkpointing)."""
 
+    deterministic: bool = False
+    """Whether a GPU takes only kernels that sum in a fixed order; older checkpoints lack it."""
+
     @contextmanager
     def context(self, device: torch.device) -> Iterator[None]:
         """Context in which losses are computed with these numerics."""
@@ -63,6 +70,20 @@ class Numerics:
             kernel = sdpa_kernel(KERNELS[self.attention_kernel])
         with autocast(device, self.precision), kernel:
             yield
+
+    @contextmanager
+    def reproducible(self, device: torch.device) -> Iterator[None]:
+        """Context for losses and their gradients: the same bits every time, if that was asked."""
+        if not (self.deterministic and device.type == "cuda"):
+            yield
+            return
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch insists on it
+        before = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, for a checkpoint; ``Numerics(**fields)`` restores them."""
@@ -93,5 +114,6 @@ def resolve_numerics(compute: ComputeConfig, device: torch.device) -> Numerics:
         attention_kernel=None if compute.attention_kernel == "auto" else compute.attention_kernel,
         padded_head=compute.pad_vocabulary,
         fp8_head=compute.fp8_head,
+        deterministic=compute.deterministic and on_gpu,
         recompute=compute.recompute,
     )

@@ -14,7 +14,7 @@ from torch.nn.attention import sdpa_kernel
 
 from gpt_core.config import PretrainConfig
 from gpt_core.execution.layout import Layout
-from gpt_core.execution.numerics import KERNELS, Numerics
+from gpt_core.execution.numerics import DETERMINISTIC_KERNELS, KERNELS, Numerics
 from gpt_core.execution.placement import build_layout
 from gpt_core.execution.ranks import Ranks
 from gpt_core.models import build_model, flops_per_token
@@ -81,7 +81,8 @@ def autotune(
     """
     numerics, compute, on = layout.numerics, config.compute, layout.device.type
     if on == "cuda" and compute.attention_kernel == "auto" and config.model.attention == "sdpa":
-        times = {name: attention_seconds(name, config, layout, clock) for name in KERNELS}
+        names = DETERMINISTIC_KERNELS if numerics.deterministic else tuple(KERNELS)
+        times = {name: attention_seconds(name, config, layout, clock) for name in names}
         fastest = layout.ranks.broadcast(lambda: min(times, key=lambda name: times[name]))
         numerics = replace(numerics, attention_kernel=fastest)
     if on == "cpu" and compute.compile == "auto" and layout.ranks.size == 1:

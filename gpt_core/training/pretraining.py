@@ -47,9 +47,9 @@ def pretrain(
 ) -> Artifact:
     """Train a GPT on token shards, resuming from the newest checkpoint in ``out_dir``.
 
-    A run that is killed and started again ends with the same bits as an uninterrupted one. Under
-    ``torchrun`` the processes divide each step's samples; a checkpoint saved by any number of
-    processes can be resumed by any other, then with the same bits up to rounding.
+    A run that is killed and started again ends with the same bits as an uninterrupted one, on a GPU
+    if ``compute.deterministic``. Under ``torchrun`` the processes divide each step's samples; any
+    other number of them can resume, then with the same bits up to rounding.
 
     Args:
         shards: The encoded corpus.

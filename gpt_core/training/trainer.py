@@ -204,7 +204,10 @@ class Trainer:
         step_loss = torch.zeros((), device=self.device)
         for i in range(n_micro):
             batch = self.loader.next_batch()
-            with self.layout.gradient_sync(enabled=i == n_micro - 1):
+            with (
+                self.layout.gradient_sync(enabled=i == n_micro - 1),
+                self.layout.numerics.reproducible(self.device),
+            ):
                 with self.layout.numerics.context(self.device):
                     loss = self.layout.loss(batch.token_ids, batch.targets) / n_micro
                 loss.backward()

@@ -132,7 +132,7 @@ def train(
         steps=60, tokens_per_step=32 * T, micro_batch=16, log_every=1, save_every=20, eval_every=30,
         eval_tokens=4096, sample_every=60,
     )  # fmt: skip
-    compute = ComputeConfig(compile=compiling, device=DEVICE)
+    compute = ComputeConfig(compile=compiling, device=DEVICE, deterministic=True)
     config = PretrainConfig(
         model=shape, training=training, compute=compute, schedule=ScheduleConfig(warmup_steps=5)
     )
@@ -158,5 +158,5 @@ def test_an_interrupted_run_on_a_gpu_continues(
     losses = {**first.losses, **second.losses}
     assert losses.keys() == undisturbed.losses.keys() == set(range(1, 61))
     assert losses[60] < losses[1] - 1.5
-    apart = (weights - expected).norm() / expected.norm()
-    assert torch.equal(weights, expected), f"the weights are {apart:.1e} of their norm apart"
+    assert losses == undisturbed.losses
+    assert torch.equal(weights, expected)

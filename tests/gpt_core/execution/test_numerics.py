@@ -70,3 +70,17 @@ def test_losses_are_computed_in_the_precision() -> None:
     matrix = torch.ones(2, 2)
     with resolve_numerics(ComputeConfig(precision="bf16"), CPU).context(CPU):
         assert (matrix @ matrix).dtype == torch.bfloat16
+
+
+def test_only_a_gpu_needs_the_setting_deterministic(gpu: torch.device) -> None:
+    asked = ComputeConfig(deterministic=True, attention_kernel="flash")
+    assert not resolve_numerics(asked, CPU).deterministic
+    numerics = resolve_numerics(asked, gpu)
+    enabled = torch.are_deterministic_algorithms_enabled
+    with numerics.reproducible(gpu):
+        assert enabled()
+        with numerics.reproducible(CPU), resolve_numerics(ComputeConfig(), gpu).reproducible(gpu):
+            assert enabled()
+    assert not enabled()
+    with pytest.raises(ConfigError, match=r"set compute\.attention_kernel=auto"):
+        ComputeConfig(deterministic=True, attention_kernel="cudnn")

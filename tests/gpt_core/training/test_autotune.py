@@ -97,6 +97,8 @@ def test_a_gpu_uses_the_fastest_attention_kernel(monkeypatch: pytest.MonkeyPatch
         device=torch.device("cuda"), ranks=Ranks(), numerics=resolve_numerics(config.compute, CPU)
     )
     assert autotune(gpu, config, clock_of(), print).attention_kernel == "cudnn"
+    gpu.numerics = replace(gpu.numerics, deterministic=True)
+    assert autotune(gpu, config, clock_of(), print).attention_kernel == "flash"
     explicit = replace(config, model=replace(config.model, attention="explicit"))
     assert autotune(gpu, explicit, clock_of(), print).attention_kernel is None
 
