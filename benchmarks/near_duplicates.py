@@ -12,10 +12,13 @@ from pathlib import Path
 
 from benchmarks.report import DATA, publish, timed
 from gpt_core.config import CleaningConfig, ReadingConfig
+from gpt_core.engine import run_serially
+from gpt_core.finished_parts import PartStore
 from gpt_core.text import Cleaner, read_texts
-from gpt_core.text.minhash import Signature, Signer
+from gpt_core.text.minhash import Signature, Signer, band_rows
 from gpt_core.text.near_duplicates import group_near_duplicates, jaccard, shingles_of
-from gpt_core.text.similar_documents import group_documents, write_signature
+from gpt_core.text.signature_files import SignatureFiles, write_bands, write_signature
+from gpt_core.text.similar_documents import group_documents
 
 THRESHOLD = 0.8
 PAIRS = 60  # for each edit and language
@@ -127,12 +130,16 @@ def _ratio(part: int, whole: int) -> str:
 def groups_of(signatures: Sequence[Signature], threshold: float = THRESHOLD) -> list[int]:
     """The groups of documents as the cleaning of a corpus makes them."""
     with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / "signatures"
-        with part.open("wb") as file:
+        part, store = SignatureFiles(Path(folder)), PartStore(Path(folder), kept=False)
+        with part.signatures.open("wb") as file:
             for signature in signatures:
                 write_signature(file, signature)
-        found: list[int] = group_documents([part], threshold, Path(folder)).tolist()
-        return found
+        write_bands(part, band_rows(threshold))
+        groups = group_documents([part], threshold, store, run_serially)
+    found = list(range(len(signatures)))
+    for number, first in groups.tolist():
+        found[number] = first
+    return found
 
 
 def english() -> list[str]:

@@ -30,7 +30,7 @@ from gpt_core.text.cleaning import Cleaner, around_first_change
 from gpt_core.text.corpus import SPLITS, read_document_file
 from gpt_core.text.duplicates import find_repeated, plan_ranges
 from gpt_core.text.screening import Screen
-from gpt_core.text.similar_documents import write_similar
+from gpt_core.text.similar_documents import group_documents, write_similar
 from gpt_core.text.slices import PART_BYTES, Slice, plan_parts
 from gpt_core.text.sources import source_path
 
@@ -159,19 +159,26 @@ def _clean_parts(work: _Work, progress: Progress | None) -> list[Finished[Cleane
     return cleaned
 
 
-def _find_similar(parts: Sequence[RawPart], scratch: Path) -> tuple[list[Path], Examples]:
+def _find_similar(work: _Work, basis: str) -> tuple[list[Path], Examples]:
     """Find the near duplicates of all parts, if they are to be dropped.
 
     Returns:
         The file of ``write_similar`` for each part, and the texts of some, with those that they
         nearly equal; equal ones are duplicates.
     """
-    if not parts[0].cleaning.near_duplicates:
+    parts, cleaning = work.parts, work.parts[0].cleaning
+    if not cleaning.near_duplicates:
         return [], []
+    scratch = work.store.directory / "similar"
     scratch.mkdir(exist_ok=True)
-    files = [part.signatures for part in parts]
-    targets = [scratch / f"part-{number:05d}.npy" for number in range(len(parts))]
-    pairs = write_similar(files, targets, parts[0].cleaning.near_duplicate_similarity, scratch)
+    signed, targets = [], []
+    for number, part in enumerate(parts):
+        signed.append(part.signed)
+        targets.append(scratch / f"part-{number:05d}.npy")
+    engine = run_serially if len(parts) == 1 else work.engine
+    similarity = cleaning.near_duplicate_similarity
+    groups = group_documents(signed, similarity, work.store, engine, basis)
+    pairs = write_similar(groups, signed, targets)
     wanted = {number for pair in pairs for number in pair}
     documents = chain.from_iterable(read_document_file(part.documents) for part in parts)
     texts = {
@@ -237,7 +244,7 @@ def _write_parts(
         inputs = [(basis, each.start, each.stop) for each in ranges]
         store.run(work.engine, find_repeated, ranges, inputs, int)
         repeated = [each.target for each in ranges]
-    similar, examples = _find_similar(parts, store.directory / "similar")
+    similar, examples = _find_similar(work, basis)
     results = [each.result for each in cleaned]
     planned = plan_written(parts, results, repeated, similar, partial(store.folder, "written"))
     keys = [(basis, cleaning, number) for number in range(len(parts))]

@@ -19,11 +19,12 @@ from gpt_core.object_paths import Location
 from gpt_core.text.cleaning import Cleaner, RuleReport
 from gpt_core.text.corpus import SPLITS, Document, DocumentWriter, read_document_file, split_of
 from gpt_core.text.duplicates import hash_text, read_repeated, write_hashes
-from gpt_core.text.minhash import Signer
+from gpt_core.text.minhash import Signer, band_rows
 from gpt_core.text.overlap import read_evaluation_texts
 from gpt_core.text.reading import read_file
 from gpt_core.text.screening import ReasonReport, Screen
-from gpt_core.text.similar_documents import read_similar, write_signature
+from gpt_core.text.signature_files import SignatureFiles, write_bands, write_signature
+from gpt_core.text.similar_documents import read_similar
 from gpt_core.text.slices import Slice, read_slice
 
 _DOCUMENTS_PER_PROGRESS = 500
@@ -57,9 +58,9 @@ class RawPart:
         return self.folder / "hashes.npy"
 
     @property
-    def signatures(self) -> Path:
-        """The file of their signatures, by which near duplicates are found."""
-        return self.folder / "signatures"
+    def signed(self) -> SignatureFiles:
+        """The files of their signatures, by which near duplicates are found."""
+        return SignatureFiles(self.folder)
 
     def screen(self) -> Screen:
         """The filters that documents pass through after they are cleaned."""
@@ -107,7 +108,7 @@ def clean_part(part: RawPart, progress: Progress | None = None) -> CleanedPart:
     screen, signer = part.screen(), Signer() if part.cleaning.near_duplicates else None
     with (
         DocumentWriter(part.documents, compression="lz4") as writer,
-        part.signatures.open("wb") if signer is not None else nullcontext() as signatures,
+        part.signed.signatures.open("wb") if signer is not None else nullcontext() as signatures,
     ):
         for piece in part.slices:
             read, kept = found.counts.read, writer.n_documents
@@ -125,6 +126,8 @@ def clean_part(part: RawPart, progress: Progress | None = None) -> CleanedPart:
             found.read.append(found.counts.read - read)
             found.kept.append(writer.n_documents - kept)
     write_hashes(part.hashes, hashes)
+    if signer is not None:
+        write_bands(part.signed, band_rows(part.cleaning.near_duplicate_similarity))
     found.reports, found.screened = cleaner.reports, screen.reports
     return found
 

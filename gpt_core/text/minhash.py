@@ -99,4 +99,4 @@ def hash_bands(signatures: NDArray[np.uint32], rows: int) -> NDArray[np.uint64]:
         hashes *= np.uint64(0x9E3779B97F4A7C15)
         hashes += bands[:, :, row]
         hashes ^= hashes >> np.uint64(29)
-    return hashes
+    return hashes * np.uint64(0x9E3779B97F4A7C15)  # so that all bits vary: ranges are equally full
