@@ -32,8 +32,8 @@ from gpt_core.training.autotune import autotune
 
 SHAPE = GPTConfig(vocab_size=50_257)
 SAMPLES = 512  # of an update: 524,288 tokens
-NANOGPT_BATCHES = (12, 32, 64)
-MICRO_BATCH, HF_BATCH = 64, 32
+NANOGPT_BATCHES = (12, 32)
+MICRO_BATCH, HF_BATCH = 64, 16
 TURNS = 5
 TARGETS = {"nanoGPT as shipped": "≥ 1.25", "nanoGPT, its best batch": "≥ 1.15", "HF": "≥ 1.7"}
 LEVERS: dict[str, dict[str, Any]] = {
