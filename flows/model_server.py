@@ -11,6 +11,7 @@ import typer
 from gpt_core.config import build_config
 from gpt_core.errors import ConfigError, GPTCoreError
 from gpt_core.serving import ServingConfig
+from gpt_core.signals import exit_without_threads
 
 if TYPE_CHECKING:
     from gpt_core.serving.models import Given
@@ -125,10 +126,12 @@ class Follower:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop following."""
+        """Stop following; a registry that does not answer by then ends the process with code 1."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(10)
+        if self._thread.is_alive():  # perhaps inside torch, with the next model
+            exit_without_threads("the registry of models has not answered: ending without it")
 
     def _follow(self) -> None:
         while not self._stopped.wait(self._poll_seconds):

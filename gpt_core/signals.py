@@ -5,11 +5,13 @@ A process that is asked to stop by SIGTERM ends with exit code 143, by Ctrl-C wi
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 _SAME_REQUEST_SECONDS = 1.0
 """A launcher passes a signal to processes that may have had it already: both are one request."""
@@ -84,6 +86,23 @@ def exit_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def exit_without_threads(message: str) -> NoReturn:
+    """End the process with exit code 1 although a thread of it does not end.
+
+    Python's own end would abort it (SIGABRT): a thread that comes back from C++ code of torch while
+    the interpreter is finalized may not take the GIL any more and is ended by ``pthread_exit``,
+    which unwinds functions that must not be left that way.
+
+    Args:
+        message: What did not end, for standard error.
+    """
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+        sys.stdout.flush()
+    os._exit(1)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

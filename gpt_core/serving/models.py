@@ -60,6 +60,10 @@ class Model:
     def close(self) -> None:
         """Finish what runs and waits, then let the model go."""
 
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the model's thread after ``close``; whether it came in time."""
+        return True
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LanguageModel(Model):
@@ -73,10 +77,17 @@ class LanguageModel(Model):
         """Finish what runs and waits, then let the model go."""
         self.scheduler.close()
 
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the model's thread after ``close``; whether it came in time."""
+        return self.scheduler.join(timeout)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Classifier(Model):
-    """A model that gives each text the probabilities of its labels."""
+    """A model that gives each text the probabilities of its labels.
+
+    Python itself waits for the executor's thread before it ends.
+    """
 
     classifier: "TextClassifier"
     executor: ThreadPoolExecutor
@@ -151,6 +162,7 @@ class Models:
         self._loaded: dict[str, Model] = {}
         self._retired: list[Model] = []
         self._replacing = threading.Lock()
+        self._closed = False
         self.names = names
 
     def load(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -161,7 +173,7 @@ class Models:
         """
         self._loop = loop
         for given in self._given:
-            self._loaded[given.name] = self._build(given)
+            self._put(given.name, self._build(given))
 
     def replace(self, given: Given) -> None:
         """Serve another checkpoint under a name; what runs on the one before it is finished.
@@ -172,9 +184,9 @@ class Models:
         with self._replacing:
             made = self._build(given)
             before = self._loaded[given.name]
-            self._loaded[given.name] = made
+            self._retired = [each for each in (*self._retired, before) if not each.join(0)]
+            self._put(given.name, made)
             before.close()
-            self._retired = [each for each in (*self._retired, before) if _is_busy(each)]
         logger.info("%s is now %s", given.name, given.source)
 
     def find(self, name: str | None, kind: type[Kind]) -> Kind:
@@ -224,14 +236,28 @@ class Models:
 
     def close(self) -> None:
         """Admit nothing more, finish the rest."""
-        for model in self._loaded.values():
+        self._closed = True
+        for model in tuple(self._loaded.values()):
             model.close()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the ends of all models' threads after ``close``; whether they came in time."""
+        until = time.monotonic() + timeout
+        models = (*self._loaded.values(), *self._retired)
+        return all(each.join(max(0.0, until - time.monotonic())) for each in models)
 
     def abort(self, message: str) -> None:
         """End every request with an error."""
         for model in (*self._loaded.values(), *self._retired):
             if isinstance(model, LanguageModel):
                 model.scheduler.abort(message)
+
+    def _put(self, name: str, model: Model) -> None:
+        """Serve a model; one that comes after ``close`` ends at once."""
+        self._loaded[name] = model
+        if self._closed:
+            model.close()
+            model.join()
 
     def _build(self, given: Given) -> Model:
         from gpt_core.tokenizers import load_tokenizer
@@ -291,9 +317,3 @@ class Models:
             scheduler=scheduler,
             template=template,
         )
-
-
-def _is_busy(model: Model) -> bool:
-    if not isinstance(model, LanguageModel):
-        return False
-    return model.scheduler.n_running + model.scheduler.n_waiting > 0

@@ -126,6 +126,7 @@ class Scheduler:
         self._thread.start()
         self._ready.wait()
         if self._error is not None:
+            self._thread.join()  # it frees what it has built, see ``close``
             raise self._error
 
     def submit(self, requests: Sequence[Request]) -> Submission:
@@ -163,7 +164,10 @@ class Scheduler:
             self._changed.notify()
 
     def close(self) -> None:
-        """Admit nothing more; the thread ends after what runs and waits."""
+        """Admit nothing more; the thread ends after what runs and waits.
+
+        Join it before the process ends: one that is inside torch by then aborts the process.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -178,9 +182,10 @@ class Scheduler:
             self._changed.notify()
         self._hand_over([(job, busy(message, "stopping")) for job in jobs])
 
-    def join(self, timeout: float | None = None) -> None:
-        """Wait for the thread's end."""
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the thread's end, after ``close`` or ``abort``; whether it came in time."""
         self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     @property
     def n_running(self) -> int:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ _MIN_KEY = 8
 _SPARE_FILES = 64  # that are no connections
 _SEND_BUFFER = 1 << 17  # bytes of a stream that is not read, before its writer has to wait
 _AFTER_STOP = 5.0  # seconds for handlers to end after their requests were ended
+_THREADS = 10.0  # seconds for the models' threads to end after that: a step and freeing the weights
+_LATE = 20.0  # seconds after every limit, when the process still has not ended
 
 
 class Server:
@@ -55,6 +58,7 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self._uvicorn = _Uvicorn(guard_app(self._app, config, key), config)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._when_late: Callable[[], None] | None = None
 
     @property
     def url(self) -> str:
@@ -65,15 +69,22 @@ class Server:
             host = any_host[address.version] if address.is_unspecified else host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
-    def run(self, when_ready: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self,
+        when_ready: Callable[[], None] = lambda: None,
+        when_late: Callable[[], None] | None = None,
+    ) -> None:
         """Serve until ``stop`` is called or, in the main thread, a signal arrives.
 
         Args:
             when_ready: Called when every model is loaded.
+            when_late: Called in any thread if a thread of a model outlives the limits of a stop,
+                or the process does: a command then ends itself.
 
         Raises:
             GPTCoreError: If a model cannot be loaded.
         """
+        self._when_late = when_late
         with contextlib.closing(self._socket):
             asyncio.run(self._serve(when_ready))
 
@@ -96,6 +107,9 @@ class Server:
                 self._uvicorn.should_exit = True
                 self.models.close()
                 await serving
+                ended = await asyncio.to_thread(self.models.join, _THREADS)
+                if not ended and self._when_late is not None:
+                    self._when_late()
 
     def _begin_to_stop(self) -> None:
         if self._uvicorn.should_exit:
@@ -104,8 +118,14 @@ class Server:
             return
         self._uvicorn.should_exit = True
         self._app.state.stopping = True
-        loop = asyncio.get_running_loop()
-        loop.call_later(self.config.stop_seconds, self.models.abort, "the server is being stopped")
+        stop_seconds, loop = self.config.stop_seconds, asyncio.get_running_loop()
+        loop.call_later(stop_seconds, self.models.abort, "the server is being stopped")
+        if self._when_late is not None:
+            # No call of the loop: loading a model, or Python's end, may wait for a hanging thread.
+            seconds = stop_seconds + _AFTER_STOP + _THREADS + _LATE
+            late = threading.Timer(seconds, self._when_late)
+            late.daemon = True
+            late.start()
 
 
 class _Uvicorn(uvicorn.Server):

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from gpt_core.errors import ConfigError
 from gpt_core.serving.models import Given, LanguageModel, Model, given_checkpoint
 from gpt_core.serving.server import Server, log_to_stderr, read_key
 from gpt_core.serving.settings import KEY_VARIABLE, ServingConfig
+from gpt_core.signals import exit_without_threads
+
+_LATE = "a thread of the server has not ended in time: the process ends without it"
 
 
 def named_checkpoints(
@@ -45,7 +49,7 @@ def run_server(
     show: Callable[[str], None],
     when_ready: Callable[[Server], None] = lambda server: None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+    """Serve until SIGTERM or Ctrl-C; a thread that hangs then ends the process with code 1.
 
     Args:
         given: The models.
@@ -67,7 +71,7 @@ def run_server(
         when_ready(server)
 
     show(f"loading {', '.join(each.name for each in given)} ...")
-    server.run(ready)
+    server.run(ready, partial(exit_without_threads, _LATE))
     show("stopped")
 
 

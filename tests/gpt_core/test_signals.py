@@ -75,3 +75,16 @@ def test_other_threads_receive_no_signals() -> None:
     thread.start()
     thread.join()
     assert seen == [False, before]
+
+
+def test_a_process_ends_although_a_thread_does_not() -> None:
+    code = (
+        "import atexit, threading; from gpt_core import signals;"
+        "atexit.register(print, 'Python ends'); print('before', end='');"
+        "threading.Thread(target=threading.Event().wait).start();"
+        "signals.exit_without_threads('the thread hangs')"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (1, "before", "the thread hangs\n")

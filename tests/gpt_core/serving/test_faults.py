@@ -22,9 +22,10 @@ from served import Reply, ask, byte_checkpoint, events, serving, within
 
 from gpt_core.generation import engine as engines
 from gpt_core.generation.requests import Update
-from gpt_core.serving.models import LanguageModel
+from gpt_core.serving.models import LanguageModel, given_checkpoint
 from gpt_core.serving.scheduler import Scheduler
 from gpt_core.serving.server import Server
+from gpt_core.serving.settings import ServingConfig
 
 LONG: dict[str, Any] = {
     "prompt": "a", "max_tokens": 250, "logit_bias": {"256": -100}, "seed": 1
@@ -302,6 +303,41 @@ def test_what_takes_too_long_after_a_stop_ends_with_an_error(
             received += part
     assert b'"code":"stopping"' in received
     assert b"[DONE]" not in received
+
+
+def engine_threads() -> list[str]:
+    return [each.name for each in threading.enumerate() if each.name.startswith("engine-")]
+
+
+def test_a_stop_waits_until_the_engine_is_freed(
+    model: Path, faults: type[FaultyEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "__del__", lambda engine: time.sleep(0.5), raising=False)
+    with serving([model]) as server:
+        assert engine_threads() == ["engine-pretrained"]
+    assert not engine_threads()
+    server.models.replace(given_checkpoint(model))  # as a follower of a registry may, just then
+    assert not engine_threads()
+
+
+def test_an_engine_that_hangs_at_the_stop_is_reported(
+    model: Path, faults: type[FaultyEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpt_core.serving.server._THREADS", 0.2)
+    late: list[str] = []
+    server = Server([given_checkpoint(model)], ServingConfig(port=0, slots=1, stop_seconds=0.3))
+    ready = threading.Event()
+    thread = threading.Thread(target=server.run, args=(ready.set, lambda: late.append("late")))
+    thread.start()
+    assert ready.wait(60)
+    faults.waiting.clear()
+    with asking(server):
+        assert within(10, lambda: scheduler_of(server).stalled_seconds() > 0)
+        server.stop()
+        thread.join(30)
+    assert late == ["late"]
+    faults.waiting.set()
+    assert scheduler_of(server).join(10)
 
 
 @pytest.mark.long
