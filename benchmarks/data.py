@@ -182,7 +182,7 @@ def run_stage(stage: str, workers: int, folder: Path) -> dict[str, float]:
     workers_cpu = cpu_seconds(resource.RUSAGE_CHILDREN)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
-    worker = children if workers > 1 and stage != "encode" else own
+    worker = children if workers_cpu else own  # threads are this process
     return asdict(Measured(seconds, worker, own, main_cpu, workers_cpu))
 
 

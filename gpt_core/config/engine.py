@@ -19,7 +19,7 @@ class EngineConfig(Section):
     """``dask``: the address of the cluster's scheduler, such as ``tcp://10.0.0.1:8786``."""
 
     workers: int = 0
-    """``local``: number of processes, or of threads for encoding if the tokenizer releases the GIL;
+    """``local``: number of processes, or of threads for encoding a smaller corpus;
     0 for one per CPU core. A source of less than 24 MiB is cleaned by the command's own process."""
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """Encode documents to token shards, in parallel; each worker writes complete files.
 
-Uses threads if the tokenizer releases the GIL, else processes. The corpus is cut into parts by its
-row groups and their sizes alone, so the shards do not depend on the number of workers.
+A large corpus is encoded by processes; a smaller one by threads if the tokenizer releases the GIL,
+because processes take seconds to start. The corpus is cut into parts by its row groups and their
+sizes alone, so the shards do not depend on the number of workers.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from gpt_core.text import SPLITS, RowGroup, list_row_groups, read_row_group
 from gpt_core.tokenizers import Tokenizer, load_tokenizer
 
 _MIN_PART_BYTES = 4 << 20  # of text; smaller files are not worth a worker
+_PROCESS_BYTES = 1 << 28  # of text; from here on two processes gain more than their start takes
 _TARGET_PARTS = 16  # enough that workers finish at about the same time
 _BYTES_PER_TOKEN = 4  # an estimate, to convert tokens per shard to bytes of text
 
@@ -139,10 +141,12 @@ def _write_all(
     engine: Engine,
     parts: list[_Part],
     inputs: list[object],
-    threads: bool,
+    releases_gil: bool,
     progress: Progress | None,
 ) -> list[Finished[_PartCounts]]:
     """Write all shards, those that are not finished."""
+    n_bytes = sum(group.n_bytes for part in parts for group in part.groups)
+    threads = releases_gil and n_bytes < _PROCESS_BYTES
     n_tokens = 0
 
     def done(written: _PartCounts) -> None:

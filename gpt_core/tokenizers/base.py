@@ -30,7 +30,7 @@ class Tokenizer(ABC):
     """Name of the kind's own file in the directory, if it has one."""
 
     releases_gil: ClassVar[bool] = False
-    """Whether encoding releases the GIL, so that threads encode in parallel."""
+    """Whether encoding releases the GIL, so that threads can encode in parallel."""
 
     @property
     @abstractmethod

@@ -7,7 +7,8 @@ import pytest
 
 from gpt_core.artifact import Artifact, new_artifact
 from gpt_core.config import ShardConfig, TokenizerConfig
-from gpt_core.data import ShardReader, encode_corpus
+from gpt_core.data import ShardReader, encode_corpus, encoding
+from gpt_core.engine import run_serially
 from gpt_core.errors import DataError
 from gpt_core.text import SPLITS, Document, DocumentWriter, iter_texts
 from gpt_core.tokenizers import load_tokenizer, train_tokenizer
@@ -26,17 +27,19 @@ def test_shards_have_every_document_and_its_end(shards: Artifact, corpus: Artifa
 
 @pytest.fixture(scope="module")
 def ten_megabytes(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """Ten training documents of a megabyte, each a row group of its own, and one for validation."""
+    """Ten training documents of 1.1 MB, each a row group of its own, and one for validation."""
     folder = tmp_path_factory.mktemp("large")
     with new_artifact(folder / "corpus", kind="documents") as draft:
         for split, n in (("train", 10), ("validation", 1), ("test", 0)):
             with DocumentWriter(draft.directory / f"{split}.parquet") as writer:
                 for i in range(n):
-                    writer.write(Document(str(i), f"{chr(97 + i) * 19} " * 50_000, "test"))
+                    writer.write(Document(str(i), f"{chr(97 + i) * 19} " * 55_000, "test"))
     return draft.artifact
 
 
-@pytest.mark.parametrize("kind", ["byte", "bpe"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("byte", marks=[pytest.mark.long, pytest.mark.soak]), "bpe"]
+)
 def test_shards_do_not_depend_on_the_number_of_workers(
     corpus: Artifact, ten_megabytes: Artifact, tmp_path: Path, kind: Any
 ) -> None:
@@ -62,6 +65,28 @@ def test_shards_do_not_depend_on_the_number_of_workers(
     assert made[0].fingerprint == made[1].fingerprint
     files = sorted((tmp_path / "2" / "train").glob("*.parquet"))
     assert len(files) > 1
+
+
+@pytest.mark.parametrize(("from_bytes", "threads"), [(1 << 28, True), (1 << 20, False)])
+def test_a_large_corpus_is_encoded_by_processes(
+    corpus: Artifact,
+    ten_megabytes: Artifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    from_bytes: int,
+    threads: bool,
+) -> None:
+    monkeypatch.setattr(encoding, "_PROCESS_BYTES", from_bytes)
+    config = TokenizerConfig(kind="bpe", vocab_size=257)
+    tokenizer = train_tokenizer(corpus, config, tmp_path / "tokenizer")
+    asked = []
+
+    def engine(function: Any, parts: Any, **options: Any) -> list[Any]:
+        asked.append(options["threads"])
+        return run_serially(function, parts, **options)
+
+    encode_corpus(ten_megabytes, tokenizer, ShardConfig(), tmp_path / "out", engine=engine)
+    assert asked == [threads]
 
 
 def test_the_longest_document_and_the_tokens_of_each_split_are_recorded(
