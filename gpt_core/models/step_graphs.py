@@ -5,8 +5,9 @@ launch the next one. A CUDA graph is launched as a whole. Its shapes and address
 is one graph for a number of rows and of keys, both rounded up. A row that only fills up a step
 reads and writes places of its slot that nobody uses.
 
-Before they are recorded, steps may be compiled, which fuses their kernels: one block is compiled,
-and all blocks use it.
+Before they are recorded, steps of one row may be compiled, which fuses their kernels: one block is
+compiled, and all blocks use it. For many rows torch's own attention and matrix products are faster
+than what is compiled (benchmarks.gpu_decoding).
 
 Shapes: B rows, C width, H heads, S keys that are read, D head width, V vocabulary.
 
@@ -58,7 +59,7 @@ class StepGraphs:
     Args:
         decoder: Its kind is ``plain`` or ``bf16``.
         cache: The slots, on the decoder's device; on a CPU nothing is recorded.
-        compiled: Compile the blocks: takes some ten seconds, once.
+        compiled: Compile the steps of one row: takes some ten seconds, once.
     """
 
     def __init__(self, decoder: Decoder, cache: SlotCache, *, compiled: bool = False) -> None:
@@ -66,10 +67,11 @@ class StepGraphs:
         self._device = cache.keys.device
         self._on_gpu = self._device.type == "cuda"
         self._weights = [_BlockWeights.of(block) for block in decoder.blocks]
-        self._block, self._last = _block_step, _last_step
-        if compiled:
-            self._block = torch.compile(_block_step, dynamic=True)
-            self._last = torch.compile(_last_step, dynamic=True)
+        self._compiled = (
+            (torch.compile(_block_step, dynamic=True), torch.compile(_last_step, dynamic=True))
+            if compiled
+            else None
+        )
         self._given = torch.zeros(cache.n_slots, 2, dtype=torch.long, pin_memory=self._on_gpu)
         self._inputs = self._given.to(self._device)  # id and length of each row
         self._steps: dict[tuple[int, int], Callable[[], Tensor]] = {}
@@ -141,12 +143,14 @@ class StepGraphs:
         """Logits of the next tokens, (B, V), from tensors alone."""
         token_ids, lengths = self._inputs[:n_rows].unbind(1)
         visible = torch.arange(n_keys, device=self._device) <= lengths[:, None]  # (B, S)
+        single = self._compiled if n_rows == 1 else None
+        block_step, last_step = single or (_block_step, _last_step)
         x = self._decoder.embed(token_ids, lengths)
         for layer, weights in enumerate(self._weights):
             keys, values = self._cache.keys[layer, :n_rows], self._cache.values[layer, :n_rows]
-            x = self._block(x, weights, keys, values, lengths, visible)
+            x = block_step(x, weights, keys, values, lengths, visible)
         norm = self._decoder.final_norm.settings
-        return self._last(x, norm[1], norm[2], norm[3], *_tensors(self._decoder.head))
+        return last_step(x, norm[1], norm[2], norm[3], *_tensors(self._decoder.head))
 
 
 class _BlockWeights(NamedTuple):
@@ -238,7 +242,7 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _attend(query: Tensor, keys: Tensor, values: Tensor, visible: Tensor) -> Tensor:
     """Attention of one new token per row: queries (B, H, D), keys (B, H, S, D) to (B, H, D).
 
-    Compiled it is written as sums, which are fused and use the whole GPU even for one row.
+    Compiled it is written as sums, which are fused and use the whole GPU for one row.
     """
     if not torch.compiler.is_compiling():
         heads = F.scaled_dot_product_attention(

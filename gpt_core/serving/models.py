@@ -296,11 +296,18 @@ class Models:
         template = find_template(description.template, config_file)
         network = load_model(given.checkpoint.directory, resolve_device("auto"))
         name, config = given.name, self._config
+
+        def make_engine() -> Engine:
+            engine = Engine(
+                network, n_slots=config.slots, linears=config.weights, steps=config.steps,
+                keep_weights=False,
+            )  # fmt: skip
+            engine.prepare()
+            return engine
+
         scheduler = Scheduler(
             name,
-            lambda: Engine(
-                network, n_slots=config.slots, linears=config.weights, keep_weights=False
-            ),
+            make_engine,
             config.slots,
             config.queue,
             self._loop,

@@ -34,9 +34,14 @@ class ServingConfig(Section):
     """Threads that decode each language model; by default one fewer than there are cores, which
     leaves one for clients: threads that wait for a core make each other slow."""
 
-    weights: Literal["auto", "plain", "packed", "int8"] = "auto"
-    """Form of the weights for decoding: ``auto`` tries at the start which exact one is faster,
-    ``int8`` takes a quarter of the memory traffic and is slightly less accurate."""
+    weights: Literal["auto", "plain", "packed", "bf16", "int8"] = "auto"
+    """Form of the weights for decoding: ``auto`` tries at the start which exact one is faster;
+    ``int8`` on a CPU takes a quarter of the memory traffic and ``bf16`` on a GPU half of it, both
+    slightly less accurate."""
+
+    steps: Literal["auto", "plain", "recorded", "compiled"] = "auto"
+    """How a GPU decodes: ``auto`` launches recorded steps (CUDA graphs), ``compiled`` also fuses
+    the kernels of a single request's step, which takes some ten seconds at the start."""
 
     queue: int = 64
     """Requests of one model that may wait for a slot; one more is answered with 429."""
