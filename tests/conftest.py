@@ -1,5 +1,6 @@
 """Fixtures for all tests, and how the tests are distributed over worker processes."""
 
+import gc
 import os
 import random
 import sys
@@ -71,6 +72,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=_rank)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the collection has imported out of garbage collections, which take seconds else.
+
+    It is there until the end: modules, and thousands of tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _group(item: pytest.Item) -> str:

@@ -69,7 +69,7 @@ def test_a_name_of_the_core_has_its_docstring_signature_and_source(site: Path) -
     text = (site / "reference" / "generation.html").read_text(encoding="utf-8")
     section = text.split('id="keep-top-p"')[1].split("<section")[0]
     plain = re.sub(r"<[^>]+>", "", section)
-    assert "keep_top_p(logits: Tensor, p: float)" in plain
+    assert "keep_top_p(logits: Tensor, p: float | Tensor)" in plain
     assert "nucleus sampling" in plain
     assert "source/gpt_core/generation/logits.py.html#line-" in section
 

@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 PRELUDE = """
 from pathlib import Path
 from gpt_core.artifact import read_artifact
@@ -111,6 +113,12 @@ download(request["url"], out / "file", sha256=request["sha256"], size=request["s
 """,
 }
 """The code of each stage, in their order; it reads ``inputs`` and writes ``out``."""
+
+_ALWAYS = ("clean_corpus", "encode_corpus", "pretrain", "finetune_instructions", "download")
+SAMPLED_STAGES = [
+    name if name in _ALWAYS else pytest.param(name, marks=pytest.mark.soak) for name in STAGES
+]
+"""A stage of each way of writing; the others, which write in the same ways, in the battery."""
 
 TIMED = ("seconds", "tokens_per_second", "per_second")
 """Parts of the names of metrics that depend on the clock."""

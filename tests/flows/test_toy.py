@@ -132,23 +132,11 @@ def test_the_toy_is_planned_run_and_cached(copy: Copy) -> None:
     ("file", "part", "rest", "error"),
     [
         ("gpt_core/toy.py", "def count_lines", "def count", "gpt_core.toy does not export it"),
-        ("gpt_core/toy.py", '"count_lines"', "", "gpt_core.toy does not export it"),
         ("tasks/stages.py", 'package="toy", ', "", "missing 1 required keyword-only argument"),
-        ("tasks/stages.py", 'package="toy"', 'package="toys"', "no package gpt_core.toys"),
-        ("tasks/stages.py", 'package="toy", kind="report"', 'package="toy", kind="count"',
-         "kind must be one of"),
         ("flows/commands/toy.py", "def toy", "def toys", "has no attribute 'toy'"),
-        ("flows/declarations.py", 'help="Count lines.",', "", "argument: 'help'"),
-        ("flows/declarations.py", 'load=partial(_load, "toy"),', "", "argument: 'load'"),
-        ("flows/declarations.py", 'reads=_text,\n        sections=("source",)',
-         'sections=("source",)', "argument: 'reads'"),
-        ("flows/declarations.py", 'sections=("source",),\n    )', ")", "argument: 'sections'"),
         ("flows/declarations.py", DECLARATION, "", "flows.declarations differ in toy"),
-        ("flows/commands/toy.py", "config.source)",
-         "config.source, companion=config.reading.boundaries)",
-         "flow toy reads or declares reading, but not both"),
     ],
-)  # fmt: skip
+)
 def test_a_part_that_is_left_out_is_an_error_at_import(
     copy: Copy, file: str, part: str, rest: str, error: str
 ) -> None:
@@ -156,6 +144,32 @@ def test_a_part_that_is_left_out_is_an_error_at_import(
 
 
 @pytest.mark.long
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("file", "part", "rest", "error"),
+    [
+        ("gpt_core/toy.py", '"count_lines"', "", "gpt_core.toy does not export it"),
+        ("tasks/stages.py", 'package="toy"', 'package="toys"', "no package gpt_core.toys"),
+        ("tasks/stages.py", 'package="toy", kind="report"', 'package="toy", kind="count"',
+         "kind must be one of"),
+        ("flows/declarations.py", 'help="Count lines.",', "", "argument: 'help'"),
+        ("flows/declarations.py", 'load=partial(_load, "toy"),', "", "argument: 'load'"),
+        ("flows/declarations.py", 'reads=_text,\n        sections=("source",)',
+         'sections=("source",)', "argument: 'reads'"),
+        ("flows/declarations.py", 'sections=("source",),\n    )', ")", "argument: 'sections'"),
+        ("flows/commands/toy.py", "config.source)",
+         "config.source, companion=config.reading.boundaries)",
+         "flow toy reads or declares reading, but not both"),
+    ],
+)  # fmt: skip
+def test_any_other_part_that_is_left_out_is_an_error_at_import(
+    copy: Copy, file: str, part: str, rest: str, error: str
+) -> None:
+    assert error in copy.error(file, part, rest, "-c", IMPORT[file])
+
+
+@pytest.mark.long
+@pytest.mark.soak  # tests/tasks/test_stage.py has the type check of calls
 def test_a_stage_that_is_left_out_is_found_by_the_type_check(
     copy: Copy, project_root: Path
 ) -> None:

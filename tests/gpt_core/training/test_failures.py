@@ -42,8 +42,8 @@ def test_too_little_memory_is_one_sentence_with_advice(shards: Artifact, tmp_pat
     command = [
         sys.executable, "-m", "gpt_core", "train", "--shards", shards.path,
         "--out", str(tmp_path / "out"), "model.n_layer=1", "model.n_head=1", "model.n_embd=64",
-        "model.context_length=32", "training.micro_batch=200000",
-        "training.tokens_per_step=6400000", "training.steps=200",
+        "model.context_length=32", "training.micro_batch=600000",
+        "training.tokens_per_step=19200000", "training.steps=200",
     ]  # fmt: skip
     limit = 5 << 30
     done = subprocess.run(
@@ -51,5 +51,5 @@ def test_too_little_memory_is_one_sentence_with_advice(shards: Artifact, tmp_pat
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    assert "does not hold training.micro_batch=200000 samples of 32 tokens" in done.stderr
-    assert "set training.micro_batch=100000" in done.stderr
+    assert "does not hold training.micro_batch=600000 samples of 32 tokens" in done.stderr
+    assert "set training.micro_batch=300000" in done.stderr

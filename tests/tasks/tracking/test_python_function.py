@@ -248,6 +248,7 @@ def post(url: str, body: object) -> tuple[int, Any]:
 
 
 @pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are of POSIX")
 def test_mlflow_serves_a_classifier_and_a_follower(logged: Logged) -> None:
     with served(logged, "classifier") as url:
