@@ -197,11 +197,15 @@ def _part_of(title: str) -> str:
 
 
 def _model_rows(report: Artifact) -> list[str]:
-    rows = ["| model | accuracy | 95 % interval | positive F1 | AUROC |", "|---|---|---|---|---|"]
+    rows = [
+        "| model | accuracy | 95 % interval | positive F1 | with the threshold | AUROC |",
+        "|---|---|---|---|---|---|",
+    ]
+    names = ("f1_positive", "f1_positive_at_threshold", "auroc")
     for row in read_json(report.directory / REPORT)["models"]:
         ends = [row.get(f"accuracy_{end}") for end in ("low", "high")]
         interval = "" if None in ends else " to ".join(f"{end:.1%}" for end in ends)
-        numbers = " | ".join(f"{row.get(name) or 0:.4f}" for name in ("f1_positive", "auroc"))
+        numbers = " | ".join(f"{row.get(name) or 0:.4f}" for name in names)
         rows.append(f"| {row['model']} | {row['accuracy']:.2%} | {interval} | {numbers} |")
     return rows
 

@@ -12,6 +12,8 @@ Indices = NDArray[np.int64]
 _BINS = 15
 _LOG_RANGE = (-3.0, 3.0)  # of the temperature: a twentieth to twenty
 _HALVINGS = 60
+_RESAMPLES = 200
+_THRESHOLDS = (0.001, 0.999)  # beyond, one resample would outweigh the others
 
 
 def fit_temperature(log_probabilities: Floats, targets: Indices) -> float:
@@ -93,16 +95,34 @@ def calibration_error(rows: list[dict[str, float]]) -> float:
 
 
 def choose_threshold(probabilities: Floats, is_positive: NDArray[np.bool_]) -> float:
-    """Find the probability from which on predicting the positive label has the highest F1.
+    """Find a probability from which on predicting the positive label has a high F1.
+
+    The threshold with the highest F1 on the examples themselves depends on few of them: an example
+    more or less moves it from 0.1 to 0.6, and on other texts it does worse than 0.5. So it is
+    taken of resamples (drawn with replacement), and the mean of their log-odds is the answer.
 
     Args:
         probabilities: Of the positive label, shape (N,).
         is_positive: Whether each example has it, shape (N,).
 
     Returns:
-        The middle between two probabilities that occur; of equally good ones, that nearest to 0.5,
-        which is also the answer without examples.
+        The threshold, the same for the same examples; 0.5 without examples.
+
+    References:
+        Breiman 1996, "Bagging Predictors", section 2.
     """
+    n = len(probabilities)
+    if n == 0:
+        return 0.5
+    rng = np.random.default_rng(0)
+    drawn = (rng.integers(n, size=n) for _ in range(_RESAMPLES))
+    found = np.array([_highest_f1(probabilities[rows], is_positive[rows]) for rows in drawn])
+    found = found.clip(*_THRESHOLDS)
+    return float(1 / (1 + np.exp(-np.log(found / (1 - found)).mean())))
+
+
+def _highest_f1(probabilities: Floats, is_positive: NDArray[np.bool_]) -> float:
+    """The middle between two probabilities with the highest F1; of equal ones that nearest 0.5."""
     distinct = np.unique(probabilities)
     candidates = np.concatenate([[0.5], (distinct[1:] + distinct[:-1]) / 2])
     order = np.argsort(probabilities)

@@ -12,7 +12,10 @@ from gpt_core.evaluation.published import PUBLISHED
 from gpt_core.evaluation.report import Rows, write_report
 from gpt_core.files import read_json
 
-METRICS = ("accuracy", "f1", "f1_weighted", "f1_positive", "auroc", "brier", "ece")
+METRICS = (
+    "accuracy", "f1", "f1_weighted", "f1_positive", "f1_positive_at_threshold", "auroc", "brier",
+    "ece",
+)  # fmt: skip
 _BASELINES = ("linear", "majority")
 
 

@@ -7,6 +7,7 @@ import pytest
 from scipy import optimize, special
 
 from gpt_core.evaluation.calibration import (
+    _highest_f1,
     apply_temperature,
     calibration_error,
     choose_threshold,
@@ -62,7 +63,41 @@ def test_the_calibration_error_equals_a_histogram_of_confidences() -> None:
     assert [row["examples"] for row in rows] == counts[counts > 0].tolist()
 
 
-def test_the_threshold_has_the_highest_f1_of_all() -> None:
+def test_the_threshold_separates_labels_that_can_be_separated() -> None:
+    is_positive = np.repeat([False, True], [30, 10])
+    p = np.where(is_positive, 0.3, 0.1) + np.linspace(0, 0.05, 40)
+    threshold = choose_threshold(p, is_positive)
+    assert p[~is_positive].max() < threshold < p[is_positive].min()
+    assert threshold == choose_threshold(p, is_positive)
+    assert choose_threshold(np.zeros(0), np.zeros(0, dtype=bool)) == 0.5
+    assert choose_threshold(np.array([0.0, 1.0]), np.array([False, True])) == pytest.approx(0.5)
+
+
+def test_the_threshold_of_few_examples_does_as_well_on_others() -> None:
+    rng = np.random.default_rng(1)
+
+    def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities that rank well but are too low, as of a classifier of rare positives."""
+        is_positive = rng.random(n) < 0.15
+        return 1 / (1 + np.exp(-rng.normal(3.5 * is_positive - 3.0, 1.2))), is_positive
+
+    def f1(threshold: float) -> float:
+        predicted = others[0] >= threshold
+        return float(2 * (predicted & others[1]).sum() / (predicted.sum() + others[1].sum()))
+
+    others = draw(20_000)
+    losses = {"mean of resamples": [], "highest F1": []}
+    best = max(f1(t) for t in np.linspace(0.1, 0.9, 41))
+    for _ in range(20):
+        few = draw(300)
+        losses["mean of resamples"].append(best - f1(choose_threshold(*few)))
+        losses["highest F1"].append(best - f1(_highest_f1(*few)))
+    means = {name: np.mean(values) for name, values in losses.items()}
+    assert means["mean of resamples"] < 0.8 * means["highest F1"]
+    assert means["mean of resamples"] < 0.5 * (best - f1(0.5))
+
+
+def test_the_threshold_of_a_resample_has_the_highest_f1_of_all() -> None:
     rng = np.random.default_rng()
     is_positive = rng.random(300) < 0.2
     p = np.clip(rng.normal(0.3, 0.15, 300) + 0.2 * is_positive, 0, 1).round(2)  # with ties
@@ -71,6 +106,5 @@ def test_the_threshold_has_the_highest_f1_of_all() -> None:
         predicted = p >= threshold
         return 2 * (predicted & is_positive).sum() / max(1, predicted.sum() + is_positive.sum())
 
-    found = choose_threshold(p, is_positive)
+    found = _highest_f1(p, is_positive)
     assert f1(found) == max(f1(t) for t in np.linspace(0, 1, 2001))
-    assert choose_threshold(np.zeros(0), np.zeros(0, dtype=bool)) == 0.5

@@ -20,6 +20,7 @@ def pair(folder: Path, seed: int, f1: float, linear: float) -> tuple[Artifact, A
     with new_artifact(folder / f"c{seed}", kind="checkpoint", config=config) as draft:
         draft.metrics |= {
             "test_accuracy": f1, "test_f1": f1, "test_f1_positive": f1, "test_accuracy_low": 0.8,
+            "test_f1_positive_at_threshold": f1 + 0.01,
             "test_accuracy_high": 0.99, "validation_accuracy": 0.9 if seed == 2 else 0.8,
             "validation_loss": 0.3, "test_examples": 200.0, "train_examples": 800.0,
         }  # fmt: skip
@@ -28,6 +29,7 @@ def pair(folder: Path, seed: int, f1: float, linear: float) -> tuple[Artifact, A
     with new_artifact(folder / f"b{seed}", kind="report") as other:
         other.metrics |= {"linear_accuracy": linear, "linear_f1": linear}
         other.metrics |= {"linear_f1_positive": linear, "majority_accuracy": 0.5}
+        other.metrics |= {"linear_f1_positive_at_threshold": linear - 0.01}
         rows = {"expected": ["a"] * 8, "predicted": ["b"] * 6 + ["a"] * 2}
         pq.write_table(pa.table(rows), other.directory / "predictions.parquet")
     return draft.artifact, other.artifact
@@ -43,6 +45,8 @@ def test_several_seeds_have_a_mean_an_interval_and_a_paired_test(tmp_path: Path)
     low, high = stats.t.interval(0.95, 2, loc=np.mean(F1), scale=stats.sem(F1))
     assert (metrics["f1_positive_low"], metrics["f1_positive_high"]) == pytest.approx((low, high))
     assert metrics["linear_f1_positive"] == pytest.approx(np.mean(LINEAR))
+    assert metrics["f1_positive_at_threshold"] == pytest.approx(np.mean(F1) + 0.01)
+    assert metrics["linear_f1_positive_at_threshold"] == pytest.approx(np.mean(LINEAR) - 0.01)
     differences = np.subtract(F1, LINEAR)
     t = differences.mean() / np.sqrt(differences.var(ddof=1) * (1 / 3 + 200 / 800))
     assert metrics["paired_p"] == pytest.approx(2 * stats.t.sf(abs(t), 2))
