@@ -18,7 +18,7 @@ Pairs = NDArray[np.integer]
 Nodes = NDArray[np.integer]
 """Nodes, shape (N,)."""
 
-_CHUNK = 1 << 20  # pairs in memory
+_CHUNK = 1 << 21  # pairs whose nodes are looked up at once
 
 
 def connect(roots: Nodes, ones: Nodes, others: Nodes) -> None:
@@ -56,11 +56,12 @@ def find_components(files: Sequence[Path], dtype: np.dtype[np.integer]) -> Pairs
     Returns:
         Each node that occurs in a pair, in ascending order, with the smallest of its component.
     """
-    pairs = [np.fromfile(file, dtype).reshape(-1, 2) for file in files]
-    nodes = np.unique(np.concatenate(pairs))
+    pairs = np.concatenate([np.fromfile(file, dtype) for file in files]).reshape(-1, 2)
+    nodes = np.unique(pairs)
     roots = np.arange(len(nodes))
-    for each in pairs:
-        connect(roots, np.searchsorted(nodes, each[:, 0]), np.searchsorted(nodes, each[:, 1]))
+    for start in range(0, len(pairs), _CHUNK):
+        ones, others = np.searchsorted(nodes, pairs[start : start + _CHUNK]).T
+        connect(roots, ones, others)
     return np.stack([nodes, nodes[roots]], axis=1)
 
 
