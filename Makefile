@@ -22,7 +22,7 @@ test-all: $(DEVELOPMENT)  ## the long tests: whole corpora, repeated kills, serv
 	$(BIN)/python -m pytest $(PARALLEL) -m "long and not soak" $(LONG)
 
 battery: $(DEVELOPMENT)  ## bad inputs, fuzzed files, kills, full disks, attacks: the long form, with counts; fresh numbers
-	$(BIN)/python -m pytest $(PARALLEL) tests/faults tests/inputs tests/security tests/flows/test_survival.py tests/flows/test_scheduled.py tests/flows/test_stores_full.py tests/flows/test_outages.py tests/flows/test_first_model.py tests/flows/test_shared_store.py tests/flows/test_toy.py tests/tasks/test_sharing.py tests/tasks/store tests/gpt_core/test_uris.py tests/gpt_core/judging/test_report.py tests/tasks/tracking/test_python_function.py tests/gpt_core/serving/test_faults.py tests/gpt_core/serving/test_json_body.py tests/tasks/anatomy/test_notebooks.py tests/distributed tests/tasks/test_dask_engine.py --kills 12 --fuzz 400
+	$(BIN)/python -m pytest $(PARALLEL) tests/faults tests/inputs tests/security tests/flows/test_survival.py tests/flows/test_scheduled.py tests/flows/test_stores_full.py tests/flows/test_outages.py tests/flows/test_prefect_away.py tests/flows/test_first_model.py tests/flows/test_shared_store.py tests/flows/test_toy.py tests/tasks/test_sharing.py tests/tasks/store tests/gpt_core/test_uris.py tests/gpt_core/judging/test_report.py tests/tasks/tracking/test_python_function.py tests/gpt_core/serving/test_faults.py tests/gpt_core/serving/test_json_body.py tests/tasks/anatomy/test_notebooks.py tests/distributed tests/tasks/test_dask_engine.py --kills 12 --fuzz 400
 	$(BIN)/python -m pytest $(PARALLEL) tests/gpt_core tests/parity -m "not long" --seed $(shell date +%s)
 
 lint: $(DEVELOPMENT)  ## style, types, the layers' import contracts, insecure calls and words

@@ -44,7 +44,9 @@ def metrics_file(cli: Any, name: str) -> Path:
     return next(cli.home.glob(f"data/checkpoints/*{name}-*/metrics.jsonl"), cli.home / "none")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize(
+    "sent", [pytest.param(signal.SIGKILL, marks=pytest.mark.soak), signal.SIGSTOP]
+)
 def test_training_does_not_wait_for_prefect(
     module_cli: Any, small: list[str], undisturbed: bytes, sent: signal.Signals, tmp_path: Path
 ) -> None:
