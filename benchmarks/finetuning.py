@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=ROOT / "data/samples/messages.tsv")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of both")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -83,7 +84,8 @@ def main() -> None:
             for seed in range(given.seeds):
                 config = ClassificationConfig(
                     seed=seed, epochs=given.epochs, validation_share=0.0, max_tokens=WIDTH,
-                    learning_rate=METHODS[method][1], precision="fp32", balance="none",
+                    learning_rate=METHODS[method][1], precision=given.precision,
+                    balance="none",
                 )  # fmt: skip
                 ours = train_ours(
                     base, table, config, METHODS[method][0], place / f"{method}{seed}"
@@ -95,7 +97,7 @@ def main() -> None:
         weights = given.checkpoint.name if given.checkpoint else "4 layers of 128, random weights"
         how = (
             f"{given.seeds} seeds, {given.epochs} epochs of {given.table.name}, base: {weights}, "
-            "fp32."
+            f"{given.precision}."
         )
         publish("Fine-tuning a classifier, against Trainer and PEFT", "finetuning", how, lines)
 
@@ -154,6 +156,7 @@ def train_theirs(
         per_device_train_batch_size=config.batch_size, learning_rate=config.learning_rate or 0.0,
         weight_decay=config.weight_decay, warmup_steps=config.warmup_share, save_strategy="no",
         train_sampling_strategy="group_by_length", report_to=[], disable_tqdm=True, use_cpu=True,
+        bf16=config.precision == "bf16",
         logging_strategy="no", per_device_eval_batch_size=64, adam_beta2=0.95,
     )  # fmt: skip
     trainer = transformers.Trainer(
