@@ -29,13 +29,16 @@ def checkpoint(cli: Any, name: str, step: int) -> Path:
     return next(cli.home.glob(pattern), cli.home / "none")
 
 
-def stop_between_writes(group: int, database: Path) -> None:
-    """Stop the processes of a run while none of them has locked MLflow's database."""
+def stop_between_transactions(group: int, database: Path) -> None:
+    """Stop the processes of a run while none of them reads or writes MLflow's database.
+
+    One that is stopped while it reads lets others begin to write, but not commit.
+    """
     while True:
         os.killpg(group, signal.SIGSTOP)
         with closing(sqlite3.connect(database, timeout=0)) as connection:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError:
                 os.killpg(group, signal.SIGCONT)
                 time.sleep(0.05)
@@ -50,7 +53,7 @@ def test_the_second_of_two_equal_runs_waits_and_takes_the_result(
     first = module_cli.start(*command, output=tmp_path / "first")
     eventually(lambda: checkpoint(module_cli, "twin", 100).is_file())
     # Else it may end before the second one waits.
-    stop_between_writes(first.pid, module_cli.home / "mlflow" / "mlflow.db")
+    stop_between_transactions(first.pid, module_cli.home / "mlflow" / "mlflow.db")
     second = module_cli.start(*command, output=tmp_path / "second")
     try:
         eventually(lambda: "waiting for its end" in (tmp_path / "second").read_text("utf-8"))

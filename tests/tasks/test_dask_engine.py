@@ -199,7 +199,9 @@ def test_a_killed_command_leaves_only_the_rest_to_the_cluster(cluster: str, tmp_
     command = [sys.executable, "-W", "ignore", "-c", COMMAND, str(tmp_path), cluster]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not out.exists()
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob(".corpus.parts/*/*/part.json")}
+    kept = {
+        path: path.stat().st_mtime_ns for path in tmp_path.glob(".corpus.parts/*/[!.]*/part.json")
+    }
     assert len(kept) >= 6
     seen = dict[Path, int]()
 
