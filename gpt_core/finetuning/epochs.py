@@ -1,6 +1,7 @@
 """The training loop of the fine-tunes: epochs over examples in memory, best epoch kept.
 
-A loop that is killed continues from its newest checkpoint and ends with the same bits.
+A loop that is killed continues from its newest checkpoint and ends with the same bits, on a
+GPU up to the rounding of its kernels.
 """
 
 import random
