@@ -99,7 +99,7 @@ def choose_threshold(probabilities: Floats, is_positive: NDArray[np.bool_]) -> f
 
     The threshold with the highest F1 on the examples themselves depends on few of them: an example
     more or less moves it from 0.1 to 0.6, and on other texts it does worse than 0.5. So it is
-    taken of resamples (drawn with replacement), and the mean of their log-odds is the answer.
+    chosen on resamples (drawn with replacement), and the mean of their log-odds is the answer.
 
     Args:
         probabilities: Of the positive label, shape (N,).

@@ -5,7 +5,12 @@ import torch
 from torch import Tensor
 
 from gpt_core.generation import keep_top_k, keep_top_p, sample_token
-from gpt_core.generation.row_draws import draw_nucleus, draw_top_k, draw_unfiltered
+from gpt_core.generation.row_draws import (
+    draw_nucleus,
+    draw_sorted_nucleus,
+    draw_top_k,
+    draw_unfiltered,
+)
 
 V = 50_257
 
@@ -35,6 +40,7 @@ def test_the_nucleus_is_that_of_the_sorted_vocabulary(p: float) -> None:
         limits = torch.full((len(UNIFORMS),), p, dtype=torch.float64)
         expected = sample_token(keep_top_p(logits, p), UNIFORMS)
         assert torch.equal(draw_nucleus(logits, UNIFORMS, limits), expected)
+        assert torch.equal(draw_sorted_nucleus(logits, UNIFORMS, limits), expected)
 
 
 @pytest.mark.parametrize("k", [1, 50, 1024, 1025, 60_000])

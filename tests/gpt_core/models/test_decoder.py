@@ -79,6 +79,8 @@ def test_what_only_the_model_can_compute_is_left_to_it() -> None:
     assert Decoder(varied().bfloat16(), "packed").kind == "plain"
     with pytest.raises(ConfigError, match="int8 needs a model in float32 on a CPU"):
         Decoder(adapted, "int8")
+    with pytest.raises(ConfigError, match="bf16 needs a model without adapters"):
+        Decoder(adapted, "bf16")
 
 
 @torch.inference_mode()
