@@ -1,11 +1,10 @@
 """Follow the requests of one answer from the queue to their last tokens."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from gpt_core.generation.requests import Request, Update
+from gpt_core.generation.requests import Request
 from gpt_core.serving.continuation import Continuation, Delta
 from gpt_core.serving.errors import ApiError, busy
 from gpt_core.serving.metrics import Metrics
@@ -66,6 +65,11 @@ class Answer:
         self._submission: Submission = model.scheduler.submit(requests)
         self._clock = metrics.clock(model.name, self._prompt_tokens)
         self._open = set(range(len(requests)))
+        loop = asyncio.get_running_loop()  # one timer of each limit: not one of each token
+        self._timers = (
+            loop.call_later(config.queue_seconds, self._end_waiting),
+            loop.call_later(config.request_seconds, self._end_late),
+        )
 
     async def deltas(self) -> AsyncIterator[tuple[int, Delta]]:
         """Yield what each step adds to a choice, with the choice's index, until all have ended.
@@ -73,10 +77,8 @@ class Answer:
         Raises:
             ApiError: If the engine failed or the time is over.
         """
-        begun = False
         while self._open:
-            index, update = await self._next(begun)
-            begun = True
+            index, update = await self._submission.next()
             if index not in self._open:
                 continue
             delta = self.choices[index].add(update)
@@ -100,6 +102,8 @@ class Answer:
 
     def close(self) -> None:
         """Free the slots and the places in the queue, if there are any left."""
+        for timer in self._timers:
+            timer.cancel()
         if self._open:
             self._open.clear()
             self._submission.cancel()
@@ -109,19 +113,14 @@ class Answer:
         """The tokens so far."""
         return Usage(self._prompt_tokens, sum(choice.n_tokens for choice in self.choices))
 
-    async def _next(self, begun: bool) -> tuple[int, Update]:
-        config, since = self._config, time.monotonic() - self._submission.submitted
-        left = config.request_seconds - since
-        if not begun and self._submission.started is None:
-            left = min(left, config.queue_seconds - since)
-        try:
-            async with asyncio.timeout(max(0.0, left)):
-                return await self._submission.next()
-        except TimeoutError as error:
-            if not begun and self._submission.started is None:
-                raise busy(
-                    f"no slot became free within {config.queue_seconds:g} seconds", "queue_timeout"
-                ) from error
-            raise ApiError(
-                504, f"the answer took more than {config.request_seconds:g} seconds", code="timeout"
-            ) from error
+    def _end_waiting(self) -> None:
+        """End an answer that still waits for a slot."""
+        if self._submission.started is None:
+            seconds = self._config.queue_seconds
+            message = f"no slot became free within {seconds:g} seconds"
+            self._submission.put(0, busy(message, "queue_timeout"))
+
+    def _end_late(self) -> None:
+        """End an answer that takes too long."""
+        message = f"the answer took more than {self._config.request_seconds:g} seconds"
+        self._submission.put(0, ApiError(504, message, code="timeout"))

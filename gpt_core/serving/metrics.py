@@ -76,15 +76,6 @@ class Metrics:
         if queued is not None:
             self._queued.labels(name).observe(queued)
 
-    def _token(self, clock: "RequestClock", index: int, n: int) -> None:
-        now, name = time.monotonic(), clock.model
-        self._generated.labels(name).inc(n)
-        if not clock.last:
-            self._first.labels(name).observe(now - clock.started)
-        elif index in clock.last:
-            self._between.labels(name).observe((now - clock.last[index]) / n)
-        clock.last[index] = now
-
     def _finish(self, clock: "RequestClock", reason: str) -> None:
         self._finished.labels(clock.model, reason).inc()
 
@@ -101,12 +92,22 @@ class RequestClock:
     def __init__(self, metrics: Metrics, model: str, prompt_tokens: int) -> None:
         self._metrics, self.model, self.prompt_tokens = metrics, model, prompt_tokens
         self.started = time.monotonic()
-        self.last: dict[int, float] = {}
+        # The metrics of every token: looking one up takes longer than adding to it.
+        self._generated = metrics._generated.labels(model)
+        self._first, self._between = metrics._first.labels(model), metrics._between.labels(model)
+        self._last: dict[int, float] = {}
 
     def tokens(self, index: int, n: int) -> None:
         """Some tokens of one answer have arrived."""
-        if n:
-            self._metrics._token(self, index, n)
+        if not n:
+            return
+        now, last = time.monotonic(), self._last.get(index)
+        self._generated.inc(n)
+        if last is not None:
+            self._between.observe((now - last) / n)
+        elif not self._last:
+            self._first.observe(now - self.started)
+        self._last[index] = now
 
     def finish(self, reason: str) -> None:
         """One answer has ended."""

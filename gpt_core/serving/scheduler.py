@@ -59,10 +59,13 @@ class Submission:
 
     scheduler: "Scheduler"
     jobs: list[_Job] = field(default_factory=list)
-    arrived: "asyncio.Queue[tuple[int, Update | ApiError]]" = field(default_factory=asyncio.Queue)
     submitted: float = field(default_factory=time.monotonic)
     started: float | None = None
     """When the first of them got a slot."""
+
+    _arrived: deque[tuple[int, Update | ApiError]] = field(default_factory=deque)
+    _arrival: "asyncio.Future[None] | None" = None
+    """Awaited while nothing has arrived."""
 
     def cancel(self, index: int | None = None) -> None:
         """End one of the requests, or all; those that have ended are not affected."""
@@ -74,10 +77,19 @@ class Submission:
         Raises:
             ApiError: If the request failed.
         """
-        index, update = await self.arrived.get()
+        while not self._arrived:
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        index, update = self._arrived.popleft()
         if isinstance(update, ApiError):
             raise update
         return index, update
+
+    def put(self, index: int, update: Update | ApiError) -> None:
+        """Let ``next`` return what a step brought, or raise why the request failed."""
+        self._arrived.append((index, update))
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
 
 
 class Scheduler:
@@ -295,7 +307,7 @@ class Scheduler:
 
 def _deliver(arrived: Sequence[tuple[_Job, Update | ApiError]]) -> None:
     for job, update in arrived:
-        job.submission.arrived.put_nowait((job.index, update))
+        job.submission.put(job.index, update)
 
 
 def _place(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.requests import Request
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 DONE = "data: [DONE]\n\n"
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class ClientGoneError(Exception):
@@ -40,10 +41,14 @@ async def unless_gone(request: Request, work: Coroutine[object, object, Answer])
         await _end(working, watching)
 
 
+def encode(value: object) -> str:
+    """A value as JSON on one line."""
+    return _ENCODER.encode(value)
+
+
 def event(value: object) -> str:
     """A value as a server-sent event."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return f"data: {text}\n\n"
+    return f"data: {encode(value)}\n\n"
 
 
 class EventStream(Response):
@@ -63,19 +68,32 @@ class EventStream(Response):
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._events, self._close, self._send_seconds = events, close, send_seconds
+        self._sending: float | None = None
+        """Since when a part is being sent."""
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Send the events."""
         writing = asyncio.ensure_future(self._write(send))
         watching = asyncio.ensure_future(_wait_for_end(receive))
+        limiting = asyncio.ensure_future(self._wait_for_unread())
         try:
-            await asyncio.wait((writing, watching), return_when=asyncio.FIRST_COMPLETED)
+            waited = (writing, watching, limiting)
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if writing.done():
-                with suppress(TimeoutError):  # nobody reads: the connection is closed
-                    writing.result()
+                writing.result()
         finally:
             self._close()
-            await _end(writing, watching)
+            await _end(writing, watching, limiting)
+
+    async def _wait_for_unread(self) -> None:
+        """Wait until a part has been sent for too long, without a timer of each part."""
+        loop = asyncio.get_running_loop()
+        while True:
+            since = self._sending
+            until = self._send_seconds + (loop.time() if since is None else since)
+            await asyncio.sleep(until - loop.time())
+            if since is not None and self._sending == since:
+                return
 
     async def _write(self, send: "Send") -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
@@ -89,8 +107,9 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _part(self, send: "Send", text: str) -> None:
-        async with asyncio.timeout(self._send_seconds):
-            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        self._sending = asyncio.get_running_loop().time()
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        self._sending = None
 
 
 async def _wait_for_end(receive: "Receive") -> None:
@@ -98,7 +117,7 @@ async def _wait_for_end(receive: "Receive") -> None:
         pass
 
 
-async def _end(working: "asyncio.Future[Answer]", watching: "asyncio.Future[None]") -> None:
-    working.cancel()
-    watching.cancel()
-    await asyncio.gather(working, watching, return_exceptions=True)
+async def _end(*works: "asyncio.Future[Answer] | asyncio.Future[None]") -> None:
+    for work in works:
+        work.cancel()
+    await asyncio.gather(*works, return_exceptions=True)

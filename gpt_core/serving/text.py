@@ -39,6 +39,8 @@ class StopScanner:
         """Add text; return the part of what is there that no stop string can begin in."""
         if self.stopped:
             return ""
+        if not self._stops:
+            return text
         start = len(self._held)
         self._held += text
         cut = self._find(start)
@@ -61,7 +63,7 @@ class StopScanner:
 
     def _open(self) -> int:
         """Length of the longest end of the text that a stop string begins with."""
-        longest = max((len(stop) - 1 for stop in self._stops), default=0)
+        longest = len(self._stops[0]) - 1
         for length in range(min(longest, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-length:]) for stop in self._stops):
                 return length

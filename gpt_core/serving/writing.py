@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from gpt_core.serving.answers import Answer
 from gpt_core.serving.continuation import Delta, LogprobWriter
 from gpt_core.serving.shapes import ChatBody, CompletionBody, Sampling
-from gpt_core.serving.streaming import event
+from gpt_core.serving.streaming import encode, event
 
 Json = dict[str, object]
 
@@ -49,20 +49,25 @@ class Writer:
             first: Its first delta, which was awaited before the response began.
             rest: The others.
         """
+        before, after = self._around()
         for index in range(len(self._answer.choices)):
             opening = self._opening(index)
             if opening is not None:
-                yield event(self._chunk([opening]))
+                yield before + encode(opening) + after
         if first is not None:
-            yield event(self._chunk([self._part(*first)]))
+            yield before + encode(self._part(*first)) + after
         async for index, delta in rest:
-            yield event(self._chunk([self._part(index, delta)]))
+            yield before + encode(self._part(index, delta)) + after
         if self._body.wants_usage:
-            yield event({**self._chunk([]), "usage": self._answer.usage.to_json()})
+            usage = self._answer.usage.to_json()
+            yield event({**self._head, "object": self.chunk, "choices": [], "usage": usage})
 
-    def _chunk(self, choices: list[Json]) -> Json:
+    def _around(self) -> tuple[str, str]:
+        """What is before and after the choice in every event, which is encoded once."""
         usage: Json = {"usage": None} if self._body.wants_usage else {}
-        return {**self._head, "object": self.chunk, "choices": choices, **usage}
+        whole = event({**self._head, "object": self.chunk, "choices": [], **usage})
+        before, brackets, after = whole.rpartition("[]")
+        return before + brackets[0], brackets[1] + after
 
     def _opening(self, index: int) -> Json | None:
         return None

@@ -1,16 +1,21 @@
 """The lines that a started server prints, and what it does without."""
 
+import gc
 import json
 import re
 import shlex
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
-from served import ask, serving
+from served import ask, serving, within
 
 from gpt_core.__main__ import main
+from gpt_core.generation import engine as engines
+from gpt_core.serving.models import given_checkpoint
 from gpt_core.serving.server import Server
 from gpt_core.serving.starting import greeting
 
@@ -31,6 +36,30 @@ def test_the_first_request_that_is_shown_works(checkpoints: dict[str, Path]) -> 
             assert ask(again, json.loads(body)).status == 200
             shown = greeting(server.url, server.models.list(), with_key=True)[-1]
         assert '-H "Authorization: Bearer $GPTFLOW_SERVE_KEY"' in shown
+
+
+def test_a_replaced_model_is_freed_without_a_search_for_garbage(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[weakref.ref[Any]] = []
+
+    class WatchedEngine(engines.Engine):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            parts.extend(map(weakref.ref, (self, self.model, self._cache)))
+
+    monkeypatch.setattr(engines, "Engine", WatchedEngine)
+    path = checkpoints["pretrained"]
+    with serving([path]) as server:
+        body = {"prompt": "a", "max_tokens": 4, "stream": True}
+        assert ask(f"{server.url}/v1/completions", body).status == 200
+        gc.disable()  # as for the loaded models of a started server
+        try:
+            server.models.replace(given_checkpoint(path))
+            assert within(10, lambda: [part() is None for part in parts[:3]] == [True] * 3)
+            assert None not in [part() for part in parts[3:]]
+        finally:
+            gc.enable()
 
 
 def test_mistakes_of_the_command_are_a_sentence(
