@@ -63,7 +63,7 @@ class Writer:
             yield event({**self._head, "object": self.chunk, "choices": [], "usage": usage})
 
     def _around(self) -> tuple[str, str]:
-        """What is before and after the choice in every event, which is encoded once."""
+        """The text before and after the choice of every event, which is encoded once."""
         usage: Json = {"usage": None} if self._body.wants_usage else {}
         whole = event({**self._head, "object": self.chunk, "choices": [], **usage})
         before, brackets, after = whole.rpartition("[]")
