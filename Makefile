@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIPELINE := $(VENV)/.installed-run
 DEVELOPMENT := $(VENV)/.installed-dev
-# A worker per core; tests/conftest.py says which tests share a worker, and which come first.
+# A worker per core, for the long tests one and a half; tests/conftest.py says which tests share a worker, and which come first.
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder --durations=25 --durations-min=5
 LONG = $(shell grep -rl --include='test_*.py' 'mark\.long' tests)
 
@@ -28,7 +28,7 @@ battery: $(DEVELOPMENT)  ## bad inputs, fuzzed files, kills, full disks, attacks
 lint: $(DEVELOPMENT)  ## style, types, the layers' import contracts, insecure calls and words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -c pyproject.toml -r gpt_core tasks flows benchmarks docs .ci data/samples
 	$(BIN)/python .ci/check_words.py

@@ -57,9 +57,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """``-n auto`` starts one worker per core that a container grants."""
-    return usable_cores()
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """``-n auto`` starts one worker per core that a container grants.
+
+    The long tests get half as many again: a third of their time they wait for servers.
+    """
+    cores = usable_cores()
+    return cores + cores // 2 if config.option.markexpr.startswith("long") else cores
+
+
+def pytest_collection() -> None:
+    """Collect without garbage collections: what it makes stays until the end."""
+    gc.disable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -81,6 +90,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _group(item: pytest.Item) -> str:
