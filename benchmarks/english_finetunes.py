@@ -34,7 +34,7 @@ SMS, TRAIN, DEV, TASKS = (
     DATA / "sentiment/sst2_glue_dev.tsv",
     DATA / "instruct/instruction-data.json",
 )
-SMS_SETTINGS = ClassificationConfig(epochs=6, batch_size=32, layer_decay=0.9)
+SMS_SETTINGS = CONFIG.classification
 # The dev sentences are the test part; the epoch is chosen on held-back training phrases.
 SST2_SETTINGS = ClassificationConfig(
     epochs=3, batch_size=64, layer_decay=0.9, weight_decay=0.3, validation_share=0.03,

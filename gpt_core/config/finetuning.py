@@ -18,8 +18,8 @@ from gpt_core.config.text import is_encoding
 _TRAINING = (
     "max_tokens", "too_long", "trainable_blocks", "token", "pad_to", "epochs", "choose_by",
     "patience", "batch_size", "micro_batch", "learning_rate", "schedule", "warmup_share",
-    "layer_decay", "head_learning_rate", "weight_decay", "label_smoothing", "save_seconds", "seeds",
-    "device", "precision",
+    "layer_decay", "head_learning_rate", "weight_decay", "label_smoothing",
+    "language_model_weight", "save_seconds", "seeds", "device", "precision",
 )  # fmt: skip
 _FULL_RATE, _LORA_RATE = 5e-4, 2e-3
 
@@ -203,6 +203,11 @@ class ClassificationConfig(FinetuningConfig):
     label_smoothing: float = 0.0
     """Fraction of each label's probability that is spread over all labels."""
 
+    language_model_weight: float = 0.0
+    """Weight of predicting the training texts' own tokens as well as their labels, each text with the
+    mean of its tokens' losses; 0.5 in Radford et al. 2018, section 4.1. With 0 the model learns the
+    labels alone."""
+
     save_seconds: float = 120.0
     """Seconds of training between the checkpoints from which a killed run continues; 0 saves after
     every update."""
@@ -231,6 +236,11 @@ class ClassificationConfig(FinetuningConfig):
         require_named(self, "text_column", "label_column", "positive")
         require_positive(self, "head_learning_rate")
         require_share(self, "label_smoothing")
+        require_at_least(self, 0, "language_model_weight")
+        require(
+            self.language_model_weight == 0 or self.too_long != "windows",
+            "language_model_weight needs each text in one piece, so too_long=windows cannot be set",
+        )
         require(
             self.pad_to is None or self.too_long != "windows",
             "too_long=windows reads every text whole, so pad_to cannot be set",

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from gpt_core.artifact import Artifact
@@ -83,10 +84,13 @@ def finetune_classifier(
     run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples, *held.values()))
     splits, labels, positive, counts = _read(checkpoint, examples, config, held, listeners)
     body, tokenizer = load_base(checkpoint)
+    head = body.lm_head.weight  # that of the token embeddings, if they are tied
     with seeded(config.seed, device):
         encoded, n_cut = _encode_splits(splits, tokenizer, labels, body.config, config, listeners)
         trained = _adapt(body, len(labels), config, lora).to(device)
-        objective = _Classification(trained, tokenizer.pad_id, encoded["validation"], config)
+        objective = _Classification(
+            trained, head.to(device), tokenizer.pad_id, encoded["validation"], config
+        )
         loop = EpochLoop(trained, objective, config, listeners, run)
         metrics = loop.run(encoded["train"])
         validation, test = (objective.predict(encoded[name]) for name in ("validation", "test"))
@@ -155,7 +159,9 @@ def _describe(
     )
 
 
-def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRAConfig) -> nn.Module:
+def _adapt(
+    body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRAConfig
+) -> GPTClassifier:
     """Add the head, and enable gradients for the configured parameters only."""
     window = _width(config, body.config) if config.too_long == "windows" else None
     model = GPTClassifier(body, n_classes, config.token, config.pad_to, window=window)
@@ -166,7 +172,8 @@ def _adapt(body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRACo
         )
     if lora.rank:
         first = 0 if n_blocks is None else n_layer - n_blocks
-        return add_adapters(model, lora, range(first, n_layer), ("score",))
+        wrapper = add_adapters(model, lora, range(first, n_layer), ("score",))
+        return cast(GPTClassifier, wrapper)  # PEFT's, which has the same methods
     if n_blocks is not None:
         model.freeze_all_but(n_blocks)
     return model
@@ -210,46 +217,60 @@ def _encode_splits(
 
 
 class _Classification(Objective[EncodedExample]):
-    """Cross-entropy on labels.
+    """Cross-entropy on labels, and by a weight on the texts' next tokens.
 
     Args:
         model: The classifier, perhaps with adapters.
+        head: Weight of the language-model head, shape (V, C).
         pad_id: Id that pads shorter rows.
         validation: Examples that choose the best epoch.
-        config: The padding and the label smoothing.
+        config: The padding, the label smoothing and the weight of the next tokens.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: GPTClassifier,
+        head: Tensor,
         pad_id: int,
         validation: Sequence[EncodedExample],
         config: ClassificationConfig,
     ) -> None:
-        self.model, self.pad_id, self.validation = model, pad_id, validation
+        self.model, self.head, self.pad_id, self.validation = model, head, pad_id, validation
         self.device = next(model.parameters()).device
+        self.language_model_weight = config.language_model_weight
         self.pad_to, self.label_smoothing = config.pad_to, config.label_smoothing
 
     def logits(self, examples: Sequence[EncodedExample]) -> Tensor:
         """Logits of the labels, shape (B, K)."""
+        logits: Tensor = self.model(*self._padded(examples))
+        return logits.float()
+
+    def _padded(self, examples: Sequence[EncodedExample]) -> tuple[Tensor, Tensor]:
         rows = [example.token_ids for example in examples]
         token_ids, lengths = pad(rows, self.pad_id, self.pad_to)
-        logits: Tensor = self.model(token_ids.to(self.device), lengths.to(self.device))
-        return logits.float()
+        return token_ids.to(self.device), lengths.to(self.device)
 
     @override
     def loss(self, examples: Sequence[EncodedExample]) -> Tensor:
+        logits, next_tokens = self._forward(examples)
         labels = torch.tensor([example.label for example in examples], device=self.device)
         # Not divided by the weights of the batch, which would take them away again where all
         # examples of a batch have the same label.
         losses = F.cross_entropy(
-            self.logits(examples),
+            logits,
             labels,
             label_smoothing=self.label_smoothing,
             reduction="none",
         )  # (B,)
         weights = torch.tensor([example.weight for example in examples], device=self.device)
-        return (losses * weights).sum()
+        return (losses * weights).sum() + self.language_model_weight * next_tokens
+
+    def _forward(self, examples: Sequence[EncodedExample]) -> tuple[Tensor, Tensor | float]:
+        """Logits of the labels, (B, K), and the texts' summed next-token losses if they count."""
+        if not self.language_model_weight:
+            return self.logits(examples), 0.0
+        logits, losses = self.model.forward_with_next_tokens(*self._padded(examples), self.head)
+        return logits.float(), losses.sum()
 
     @override
     def size(self, example: EncodedExample) -> int:

@@ -1,14 +1,18 @@
 """A GPT with a classification head in place of the language-model head.
 
-Shapes: B batch, T time, C width, K classes.
+Shapes: B batch, T time, C width, K classes,
+V vocabulary.
 """
 
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gpt_core.config import IGNORED
 from gpt_core.models.gpt import GPT
+from gpt_core.models.loss import next_token_loss
 from gpt_core.models.windows import mean_by_text, split_windows
 
 
@@ -71,6 +75,31 @@ class GPTClassifier(nn.Module):
             return self._classify(token_ids, lengths)
         windows, sizes, texts = split_windows(token_ids, lengths, self.window)
         return mean_by_text(self._classify(windows, sizes), texts, len(lengths))
+
+    def forward_with_next_tokens(
+        self, token_ids: Tensor, lengths: Tensor, head: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the logits of the classes, and how well each text's own tokens are predicted.
+
+        Args:
+            token_ids: Padded at the end, of at most the context's length, shape (B, T).
+            lengths: Number of tokens before the padding, at least 1, shape (B,).
+            head: The weight of the language-model head, shape (V, C).
+
+        Returns:
+            Logits, shape (B, K), and each text's mean next-token loss in nats, shape (B,): 0 for a
+            text of one token.
+
+        References:
+            Radford et al. 2018, equation 5.
+        """
+        hidden = self.gpt.hidden(token_ids)  # (B, T, C)
+        places = torch.arange(1, token_ids.shape[1], device=hidden.device)
+        targets = token_ids[:, 1:].masked_fill(places >= lengths[:, None], IGNORED)  # (B, T - 1)
+        predicted = F.linear(hidden[:, :-1], head)  # (B, T - 1, V)
+        losses = next_token_loss(predicted, targets, reduction="none").sum(dim=1)
+        logits: Tensor = self.score(self._pool(hidden, lengths))  # (B, K)
+        return logits, losses / (lengths - 1).clamp(min=1)
 
     def _classify(self, token_ids: Tensor, lengths: Tensor) -> Tensor:
         """Compute the logits of rows that fit into the context."""

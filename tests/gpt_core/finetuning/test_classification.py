@@ -19,7 +19,8 @@ from gpt_core.data import encode_texts, pad
 from gpt_core.errors import CheckpointError, ConfigError, DataError
 from gpt_core.files import read_json
 from gpt_core.finetuning import finetune_classifier
-from gpt_core.models import load_classifier, load_model
+from gpt_core.models import GPTClassifier, load_classifier, load_model
+from gpt_core.text import source_path
 from gpt_core.tokenizers import load_tokenizer
 
 CONFIG = ClassificationConfig(epochs=6, learning_rate=5e-3, batch_size=16)
@@ -46,6 +47,32 @@ def test_the_word_that_decides_the_label_is_learned(classifier: Artifact) -> Non
     assert 1 <= metrics["best_epoch"] <= 6
     assert classifier.manifest().config == to_json_value((CONFIG, WHOLE))
     verify(classifier)
+
+
+@pytest.mark.parametrize("lora", [WHOLE, LoRAConfig(rank=2)])
+def test_next_tokens_are_learned_and_labels_by_their_weight(
+    checkpoint: Artifact, messages: Artifact, lora: LoRAConfig, tmp_path: Path
+) -> None:
+    lines = source_path(messages).read_text(encoding="utf-8").splitlines()
+    texts = [line.partition("\t")[2] for line in lines[1:101]]
+    losses = {}
+    for weight in (0.0, 2.0):
+        config = replace(CONFIG, language_model_weight=weight)
+        made = finetune_classifier(checkpoint, messages, config, lora, tmp_path / f"{weight}")
+        assert made.metrics()["test_accuracy"] > 0.7
+        body = load_classifier(made.directory)[0].gpt
+        tokenizer = load_tokenizer(made.directory / "tokenizer")
+        token_ids, lengths = pad(encode_texts(texts, tokenizer, 64), tokenizer.pad_id)
+        model = GPTClassifier(body, 2)
+        with torch.inference_mode():
+            _, found = model.forward_with_next_tokens(token_ids, lengths, body.wte.weight)
+        losses[weight] = found.mean().item()
+    assert losses[2.0] < losses[0.0]
+
+
+def test_next_tokens_need_texts_in_one_piece() -> None:
+    with pytest.raises(ConfigError, match="language_model_weight needs each text in one piece"):
+        ClassificationConfig(language_model_weight=0.5, too_long="windows")
 
 
 def test_the_checkpoint_reproduces_the_recorded_predictions(

@@ -20,7 +20,7 @@ from gpt_core.models import build_model
 
 CLASSIFY = ClassificationConfig(
     epochs=3, learning_rate=5e-3, batch_size=32, micro_batch=12, patience=2, label_smoothing=0.1,
-    layer_decay=0.9, save_seconds=0.0,
+    language_model_weight=0.5, layer_decay=0.9, save_seconds=0.0,
 )  # fmt: skip
 INSTRUCT = InstructionConfig(
     template="short", epochs=2, learning_rate=3e-3, max_new_tokens=3, save_seconds=0.0

@@ -61,6 +61,22 @@ def test_padding_to_a_length_classifies_the_last_position() -> None:
         model(token_ids[:, :11], LENGTHS)
 
 
+@pytest.mark.parametrize("pad_to", [None, 12])
+def test_next_tokens_of_each_text_are_predicted_as_well_as_its_label(pad_to: int | None) -> None:
+    model, head = classifier(), torch.randn(13, 8)
+    model.pad_to = pad_to
+    token_ids = torch.randint(13, (3, 12))
+    logits, losses = model.forward_with_next_tokens(token_ids, LENGTHS, head)
+    torch.testing.assert_close(logits, model(token_ids, LENGTHS))
+    for row, length, loss in zip(token_ids, LENGTHS.tolist(), losses, strict=True):
+        if length == 1:
+            assert loss == 0
+            continue
+        scores = model.gpt.hidden(row[None, :length])[0, :-1].double() @ head.double().T
+        exact = -scores.log_softmax(-1).gather(1, row[1:length, None]).mean()
+        assert loss.item() == pytest.approx(exact.item(), rel=1e-5)
+
+
 def test_the_temperature_divides_the_logits() -> None:
     model = classifier()
     model.temperature = 2.5
