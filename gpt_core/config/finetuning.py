@@ -204,7 +204,7 @@ class ClassificationConfig(FinetuningConfig):
     """Fraction of each label's probability that is spread over all labels."""
 
     language_model_weight: float = 0.0
-    """Weight of predicting the training texts' own tokens as well as their labels, each text with the
+    """Weight of predicting the training texts' own tokens and their labels, each text with the
     mean of its tokens' losses; 0.5 in Radford et al. 2018, section 4.1. With 0 the model learns the
     labels alone."""
 
