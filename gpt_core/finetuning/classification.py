@@ -67,13 +67,11 @@ def finetune_classifier(
     run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples, *held.values()))
     splits, labels, positive, counts = _read(checkpoint, examples, config, held, listeners)
     body, tokenizer = load_base(checkpoint)
-    head = body.lm_head.weight  # that of the token embeddings, if they are tied
+    head = body.to(device).lm_head.weight  # that of the token embeddings, if they are tied
     with seeded(config.seed, device):
         encoded, n_cut = _encode_splits(splits, tokenizer, labels, body.config, config, listeners)
         trained = _adapt(body, len(labels), config, lora).to(device)
-        objective = LabelLoss(
-            trained, head.to(device), tokenizer.pad_id, encoded["validation"], config
-        )
+        objective = LabelLoss(trained, head, tokenizer.pad_id, encoded["validation"], config)
         loop = EpochLoop(trained, objective, config, listeners, run)
         metrics = loop.run(encoded["train"])
         validation, test = (objective.predict(encoded[name]) for name in ("validation", "test"))
