@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from torch import Tensor
+
 from gpt_core.artifact import Artifact
 from gpt_core.callbacks import Callback, Callbacks
 from gpt_core.checkpoints import CheckpointDescription
@@ -67,10 +69,9 @@ def finetune_classifier(
     run = FinetuningRun(out_dir, (config, lora), (checkpoint, examples, *held.values()))
     splits, labels, positive, counts = _read(checkpoint, examples, config, held, listeners)
     body, tokenizer = load_base(checkpoint)
-    head = body.to(device).lm_head.weight  # that of the token embeddings, if they are tied
     with seeded(config.seed, device):
         encoded, n_cut = _encode_splits(splits, tokenizer, labels, body.config, config, listeners)
-        trained = _adapt(body, len(labels), config, lora).to(device)
+        trained, head = _adapt(body.to(device), len(labels), config, lora)
         objective = LabelLoss(trained, head, tokenizer.pad_id, encoded["validation"], config)
         loop = EpochLoop(trained, objective, config, listeners, run)
         metrics = loop.run(encoded["train"])
@@ -142,8 +143,14 @@ def _describe(
 
 def _adapt(
     body: GPT, n_classes: int, config: ClassificationConfig, lora: LoRAConfig
-) -> GPTClassifier:
-    """Add the head, and enable gradients for the configured parameters only."""
+) -> tuple[GPTClassifier, Tensor]:
+    """Replace the head, and enable gradients for the configured parameters only.
+
+    Returns:
+        The classifier, on the body's device, and the weight of the head that was replaced, which
+        is trained if it is that of the token embeddings.
+    """
+    head = body.lm_head.weight
     window = _width(config, body.config) if config.too_long == "windows" else None
     model = GPTClassifier(body, n_classes, config.token, config.pad_to, window=window)
     n_layer, n_blocks = model.config.n_layer, config.trainable_blocks
@@ -154,10 +161,10 @@ def _adapt(
     if lora.rank:
         first = 0 if n_blocks is None else n_layer - n_blocks
         wrapper = add_adapters(model, lora, range(first, n_layer), ("score",))
-        return cast(GPTClassifier, wrapper)  # PEFT's, which has the same methods
-    if n_blocks is not None:
+        model = cast(GPTClassifier, wrapper)  # PEFT's, which has the same methods
+    elif n_blocks is not None:
         model.freeze_all_but(n_blocks)
-    return model
+    return model.to(head.device), head
 
 
 def _encode_splits(
