@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from gpt_core.config import ClassificationConfig, GPTConfig, InstructionConfig
 from gpt_core.config.data import IGNORED
 from gpt_core.finetuning.answer_loss import AnswerLoss
-from gpt_core.finetuning.classification import EncodedExample, _Classification
 from gpt_core.finetuning.example_encoder import Row
+from gpt_core.finetuning.label_loss import EncodedExample, LabelLoss
 from gpt_core.models import GPT, GPTClassifier
 
 transformers = pytest.importorskip("transformers")
@@ -74,7 +74,7 @@ def test_a_classifier_has_the_logits_loss_and_gradients_of_hugging_face() -> Non
     with torch.no_grad():
         twin.score.weight.copy_(model.score.weight.normal_(0.0, 0.2))
     examples = [EncodedExample(draw_ids(rng, n), rng.randrange(3)) for n in (48, 7, 1, 20, 33)]
-    objective = _Classification(model, PAD, [], ClassificationConfig())
+    objective = LabelLoss(model, model.gpt.wte.weight, PAD, [], ClassificationConfig())
     token_ids = torch.full((5, 48), PAD)
     for row, example in zip(token_ids, examples, strict=True):
         row[: len(example.token_ids)] = torch.tensor(example.token_ids)
