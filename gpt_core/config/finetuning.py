@@ -204,9 +204,9 @@ class ClassificationConfig(FinetuningConfig):
     """Fraction of each label's probability that is spread over all labels."""
 
     language_model_weight: float = 0.0
-    """Weight of predicting the training texts' own tokens and their labels, each text with the
-    mean of its tokens' losses; 0.5 in Radford et al. 2018, section 4.1. With 0 the model learns the
-    labels alone."""
+    """Weight of the training texts' next-token loss, the mean over each text's tokens, which is
+    added to the loss of its label. With 0 the model learns the labels alone; Radford et al. 2018,
+    section 4.1, use 0.5."""
 
     save_seconds: float = 120.0
     """Seconds of training between the checkpoints from which a killed run continues; 0 saves after

@@ -150,7 +150,7 @@ def _adapt(
         The classifier, on the body's device, and the weight of the head that was replaced, which
         is trained if it is that of the token embeddings.
     """
-    head = body.lm_head.weight
+    head = body.lm_head.weight if body.config.tied_head else body.lm_head.weight.detach()
     window = _width(config, body.config) if config.too_long == "windows" else None
     model = GPTClassifier(body, n_classes, config.token, config.pad_to, window=window)
     n_layer, n_blocks = model.config.n_layer, config.trainable_blocks

@@ -1,7 +1,6 @@
 """A GPT with a classification head in place of the language-model head.
 
-Shapes: B batch, T time, C width, K classes,
-V vocabulary.
+Shapes: B batch, T time, C width, K classes, V vocabulary.
 """
 
 from typing import Literal

@@ -14,12 +14,14 @@ import torch
 from sklearn import metrics as sk
 
 from gpt_core.artifact import Artifact, read_artifact, to_json_value, verify
-from gpt_core.config import ClassificationConfig, LoRAConfig
+from gpt_core.config import ClassificationConfig, GPTConfig, LoRAConfig
 from gpt_core.data import encode_texts, pad
 from gpt_core.errors import CheckpointError, ConfigError, DataError
 from gpt_core.files import read_json
 from gpt_core.finetuning import finetune_classifier
-from gpt_core.models import GPTClassifier, load_classifier, load_model
+from gpt_core.finetuning.classification import _adapt
+from gpt_core.finetuning.label_loss import EncodedExample, LabelLoss
+from gpt_core.models import GPTClassifier, build_model, load_classifier, load_model
 from gpt_core.text import source_path
 from gpt_core.tokenizers import load_tokenizer
 
@@ -68,6 +70,20 @@ def test_next_tokens_are_learned_and_labels_by_their_weight(
             _, found = model.forward_with_next_tokens(token_ids, lengths, body.wte.weight)
         losses[weight] = found.mean().item()
     assert losses[2.0] < losses[0.0]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_next_tokens_train_the_head_only_where_it_is_the_embeddings(tied: bool) -> None:
+    shape = GPTConfig(
+        n_layer=1, n_head=1, n_embd=8, vocab_size=13, context_length=8, tied_head=tied
+    )
+    config = ClassificationConfig(language_model_weight=0.5)
+    model, head = _adapt(build_model(shape, seed=0), 2, config, WHOLE)
+    examples = [EncodedExample([1, 2, 3], 0), EncodedExample([4, 5], 1)]
+    LabelLoss(model, head, 0, [], config).loss(examples).backward()
+    assert (head is model.gpt.wte.weight) == tied
+    assert (head.grad is not None) == tied
+    assert model.gpt.wte.weight.grad is not None
 
 
 def test_next_tokens_need_texts_in_one_piece() -> None:
